@@ -1,0 +1,199 @@
+//! What the maps hold. Both sides use these structs; the layout is the C one.
+
+use crate::limits::{QUEUE_LENGTH, RECORD_BYTES, RECORD_SLACK, STACK_DEPTH, VISITED_LENGTH};
+use crate::outcome::OUTCOMES;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Map names, as in the object file.
+pub mod names {
+    /// `Array<Site>`, written by userspace.
+    pub const SITES: &str = "SITES";
+    /// `Array<SiteState>`, written by the kernel.
+    pub const STATES: &str = "STATES";
+    /// `PerCpuArray<Counters>`.
+    pub const COUNTERS: &str = "COUNTERS";
+    /// `Array<Op>`.
+    pub const OPS: &str = "OPS";
+    /// `Array<Layout>`.
+    pub const LAYOUTS: &str = "LAYOUTS";
+    /// `Array<Edge>`.
+    pub const EDGES: &str = "EDGES";
+    /// `Array<Scratch>`.
+    pub const SCRATCH: &str = "SCRATCH";
+    /// The ring buffer of records.
+    pub const RECORDS: &str = "RECORDS";
+    /// The program, in both its flavours.
+    pub const PROGRAM: &str = "hit";
+    /// Global: an [`super::Kernel`].
+    pub const KERNEL: &str = "KERNEL";
+}
+
+/// Facts about the running kernel that the program can't find itself; a read-only global.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct Kernel {
+    /// Offset of `group_leader` in `task_struct`, by BTF.
+    pub group_leader: u32,
+    /// Offset of `start_boottime` (`real_start_time` before 5.5) in `task_struct`.
+    pub start_boottime: u32,
+    /// Offset of `thread.fsbase` in `task_struct`.
+    pub fsbase: u32,
+    /// Scratch slots in the pool; a power of two.
+    pub scratch_slots: u32,
+}
+
+/// The parameters of a site. The attach cookie is its index.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct Site {
+    /// 0 while the site is switched off.
+    pub enabled: u32,
+    /// The target's process id in the initial pid namespace.
+    pub pid: u32,
+    /// When the target started, in clock ticks of 10 ms since boot (`/proc/PID/stat`, field 22).
+    pub start_ticks: u64,
+    /// Captures allowed for the probe, 0 for no limit.
+    pub hit_limit: u64,
+    /// Nanoseconds between captures that the rate allows, 0 for no limit.
+    pub interval_ns: u64,
+    /// Index of the site whose state holds the probe's hit limit and rate: the probe's first.
+    pub gate: u32,
+    /// Index of the plan's first operation.
+    pub op_first: u32,
+    /// Bytes of stack to copy from the stack pointer upwards; the red zone comes on top.
+    pub stack_bytes: u32,
+    /// Bytes of objects and strings, item headers included.
+    pub bytes_max: u32,
+    /// Bytes of a string.
+    pub text_max: u32,
+    /// Elements of a slice.
+    pub items_max: u32,
+    /// Pointers followed in a row.
+    pub depth_max: u32,
+    /// Objects queued.
+    pub nodes_max: u32,
+}
+
+/// What the kernel program remembers of a site; all fields are changed atomically.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct SiteState {
+    /// Hits so far.
+    pub hits: u64,
+    /// Captures claimed against the hit limit.
+    pub claimed: u64,
+    /// Boot time before which the rate allows no capture (the theoretical arrival time of GCRA).
+    pub next_ns: u64,
+}
+
+/// How the hits of a site ended, one counter for each outcome.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct Counters {
+    /// Indexed by [`crate::outcome::Outcome`].
+    pub outcomes: [u64; OUTCOMES],
+}
+
+/// An object that waits for the chase.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Pending {
+    /// Where it is.
+    pub address: u64,
+    /// Its layout, or [`crate::code::TEXT`].
+    pub layout: u32,
+    /// Elements.
+    pub count: u32,
+    /// Pointers followed to come here.
+    pub depth: u32,
+    /// Always zero.
+    pub reserved: u32,
+}
+
+/// A slot of the visited set; free unless its generation is the current one.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Visited {
+    /// Where the object is.
+    pub address: u64,
+    /// Layout and number of elements.
+    pub what: u64,
+    /// The hit that filled this slot.
+    pub generation: u64,
+}
+
+/// Where the interpreter is; see [`crate::vm`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct State {
+    /// A phase of [`crate::vm`].
+    pub phase: u32,
+    /// Index of the next operation.
+    pub op: u32,
+    /// Index of the operation behind the current root.
+    pub root_end: u32,
+    /// Values on the expression stack.
+    pub stack_used: u32,
+    /// The expression stack.
+    pub stack: [u64; STACK_DEPTH as usize],
+    /// Next object of the queue to visit.
+    pub queue_head: u32,
+    /// Objects put into the queue.
+    pub queue_tail: u32,
+    /// Where the next byte of the record goes.
+    pub at: u32,
+    /// Where the record must end.
+    pub end: u32,
+    /// Items written.
+    pub items: u32,
+    /// Limits met, [`crate::status::flags`].
+    pub flags: u32,
+    /// Distinguishes this hit in the visited set.
+    pub generation: u64,
+    /// The object being copied: its address.
+    pub address: u64,
+    /// Bytes asked for.
+    pub want: u64,
+    /// Bytes that may be copied.
+    pub allowed: u32,
+    /// Bytes copied.
+    pub copied: u32,
+    /// Bytes looked through behind a cut string.
+    pub scanned: u32,
+    /// Where its item header goes.
+    pub item_at: u32,
+    /// Its layout.
+    pub layout: u32,
+    /// Its depth.
+    pub depth: u32,
+    /// Its [`crate::wire::ItemKind`].
+    pub kind: u32,
+    /// The element whose edges are being followed: its offset in the object.
+    pub element: u32,
+    /// Bytes of an element.
+    pub element_size: u32,
+    /// First edge of the layout.
+    pub edge_first: u32,
+    /// Edges of the layout.
+    pub edge_count: u32,
+    /// The next edge.
+    pub edge: u32,
+}
+
+/// All that one hit works with; claimed from a pool, because a uprobe program can be preempted and
+/// another one can run on the same cpu meanwhile.
+#[repr(C)]
+pub struct Scratch {
+    /// 1 while claimed.
+    pub busy: u32,
+    /// Always zero.
+    pub reserved: u32,
+    /// The interpreter's state.
+    pub state: State,
+    /// The chase's queue.
+    pub queue: [Pending; QUEUE_LENGTH as usize],
+    /// The visited set.
+    pub visited: [Visited; VISITED_LENGTH as usize],
+    /// The record.
+    pub record: [u8; (RECORD_BYTES + RECORD_SLACK) as usize],
+}

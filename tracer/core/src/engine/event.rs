@@ -1,0 +1,75 @@
+//! What the engine tells a door while it works.
+
+use crate::model::capture::Capture;
+use crate::model::process::Process;
+use crate::model::resolved::Resolved;
+use std::collections::BTreeMap;
+use tracer_common::outcome::Outcome;
+
+/// Facts that stay the same for all captures of a probe.
+#[derive(Clone, Debug)]
+pub struct Armed {
+    /// The place as the user wrote it.
+    pub location_text: String,
+    /// The target.
+    pub process: Process,
+    /// The sites that are probed.
+    pub resolved: Resolved,
+    /// Path and build-id (hex) of the modules that `resolved` refers to, by index.
+    pub modules: Vec<ModuleLabel>,
+}
+
+/// A module as it is shown.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ModuleLabel {
+    /// Its path in the target.
+    pub path: String,
+    /// Its build-id in lower-case hex; `None` where it has none.
+    pub build_id: Option<String>,
+    /// Where its debug info was found; `None` where there is none.
+    pub debug_file: Option<String>,
+}
+
+/// Something to show, in order: one `Armed`, captures, one `Finished`.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The breakpoints are in place.
+    Armed(Box<Armed>),
+    /// A hit.
+    Capture(Box<Capture>),
+    /// The breakpoints are out.
+    Finished(Summary),
+}
+
+/// How all hits of a probe ended.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Summary {
+    /// Hits that reached the kernel program.
+    pub hits: u64,
+    /// How they ended; the sum is `hits`.
+    pub outcomes: BTreeMap<Outcome, u64>,
+    /// Hits that the kernel counted but did not hand to the program.
+    pub kernel_misses: u64,
+    /// Records received from the ring.
+    pub received: u64,
+    /// Records received that were malformed.
+    pub malformed: u64,
+    /// The text of the target is what it was before.
+    pub text_restored: bool,
+    /// Why it ended.
+    pub ended: Ended,
+}
+
+/// Why a snapshot ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Ended {
+    /// All captures that were asked for are taken.
+    #[default]
+    Complete,
+    /// The timeout passed.
+    Timeout,
+    /// The caller asked to stop (signal, closed pipe).
+    Stopped,
+    /// The process ended.
+    ProcessGone,
+}

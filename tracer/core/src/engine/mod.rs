@@ -1,0 +1,5 @@
+//! The only code that knows the order of the stages.
+
+pub mod error;
+pub mod event;
+pub mod request;

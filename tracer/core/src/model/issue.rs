@@ -1,0 +1,109 @@
+//! Why a request can't be served: the user's input, the target or the debug info.
+
+use std::fmt;
+
+macro_rules! issues {
+    ($($name:ident $code:literal $exit:literal $text:literal $remedy:literal;)+) => {
+        /// What kind of issue; each has a stable code and exit code.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        pub enum IssueKind { $(#[doc = $text] $name,)+ }
+
+        impl IssueKind {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)+];
+            /// The stable short code in JSON.
+            pub const fn code(self) -> &'static str { match self { $(Self::$name => $code,)+ } }
+            /// The exit code of the command line.
+            pub const fn exit_code(self) -> u8 { match self { $(Self::$name => $exit,)+ } }
+            /// One sentence.
+            pub const fn text(self) -> &'static str { match self { $(Self::$name => $text,)+ } }
+            /// What to do.
+            pub const fn remedy(self) -> &'static str { match self { $(Self::$name => $remedy,)+ } }
+        }
+    };
+}
+
+// Exit codes: 0 is success, 1 an error of our own, 2 wrong usage (as clap does).
+issues! {
+    NoProcess "no_process" 10 "no such process"
+        "check the pid: `pgrep -a NAME` lists candidates";
+    ProcessGone "process_gone" 11 "the process ended"
+        "nothing was left behind; use the new pid if the program was restarted";
+    NoPermission "no_permission" 12 "not permitted"
+        "run as root, or give the binary CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH and CAP_CHECKPOINT_RESTORE";
+    KernelTooOld "kernel_too_old" 13 "this kernel lacks what tracer needs"
+        "use Linux 6.6 or later; `tracer doctor` shows what is missing";
+    BadLocation "bad_location" 14 "the location is not understood"
+        "write function, module!function, function+offset, file:line or *0xADDRESS";
+    NoDebugInfo "no_debug_info" 15 "there is no debug info for this module"
+        "install the package with debug symbols (Debian: NAME-dbg or NAME-dbgsym), or probe a function by its symbol";
+    DebugInfoMismatch "debug_info_mismatch" 16 "the debug info belongs to another build"
+        "install the debug package of exactly this version";
+    NoFunction "no_function" 17 "no function has this name"
+        "`tracer find -p PID PATTERN` lists functions";
+    NoLine "no_line" 18 "there is no code on this line"
+        "choose one of the nearest lines with code";
+    Ambiguous "ambiguous" 19 "the location means several things"
+        "write one of the candidates";
+    NotOnInstruction "not_on_instruction" 20 "the address is inside an instruction"
+        "use the address where the instruction starts";
+    RefusedInstruction "refused_instruction" 21 "an instruction that can't be probed safely is there"
+        "choose another line or offset";
+    NotMapped "not_mapped" 22 "no executable file is mapped at this address"
+        "code made at run time (JIT) can't be probed; see /proc/PID/maps";
+    MalformedFile "malformed_file" 23 "the file is malformed"
+        "check the file with `readelf -aW`; a truncated or packed file can't be traced";
+    TextChanged "text_changed" 24 "the code in memory differs from the file"
+        "the binary was replaced or patches itself: restart the program, then try again";
+    CannotFire "cannot_fire" 25 "the breakpoint did not appear in the process"
+        "the code is mapped writable, shared or remapped, so a uprobe can't fire there";
+    Resolver "resolver" 26 "the symbol is an IFUNC resolver, which runs only at load time"
+        "probe one of the implementations";
+    TooManySites "too_many_sites" 27 "the location has more sites than can be armed at once"
+        "choose a narrower location";
+    NoHit "no_hit" 28 "no hit before the timeout"
+        "the code may not run now: raise --timeout, or probe a caller";
+    UnsupportedFilesystem "unsupported_filesystem" 29 "the file is on a filesystem that is not safe to probe"
+        "copy the program to a local filesystem (ext4, xfs, btrfs, overlay, tmpfs)";
+    BeingDebugged "being_debugged" 30 "a debugger is attached to the process"
+        "detach the debugger first: two owners of breakpoints break the target";
+}
+
+/// Something that can't be served, with the facts of this case.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Issue {
+    /// What kind.
+    pub kind: IssueKind,
+    /// What it is about, in the user's words: the location, the path, the pid.
+    pub subject: String,
+    /// What was found or tried; may be empty.
+    pub detail: String,
+    /// Names, lines or addresses that can be asked for instead.
+    pub candidates: Vec<String>,
+}
+
+impl Issue {
+    /// An issue without candidates.
+    pub fn new(kind: IssueKind, subject: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { kind, subject: subject.into(), detail: detail.into(), candidates: Vec::new() }
+    }
+
+    /// The same with candidates.
+    #[must_use]
+    pub fn with_candidates(mut self, candidates: Vec<String>) -> Self {
+        self.candidates = candidates;
+        self
+    }
+}
+
+impl fmt::Display for Issue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.subject, self.kind.text())?;
+        if !self.detail.is_empty() {
+            write!(f, " ({})", self.detail)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Issue {}

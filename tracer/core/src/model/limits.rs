@@ -1,0 +1,40 @@
+//! How much one capture may copy; what the user can raise.
+
+/// Limits of a capture. The defaults are those of the threat model: 64 KiB, 1000 objects,
+/// depth 5, strings of 1024 bytes, 100 elements.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Bytes of stack copied from the stack pointer upwards.
+    pub stack_bytes: u32,
+    /// Bytes of objects and strings.
+    pub bytes_max: u32,
+    /// Bytes of a string.
+    pub text_bytes_max: u32,
+    /// Elements of a slice or array.
+    pub items_max: u32,
+    /// Pointers followed in a row.
+    pub depth_max: u32,
+    /// Objects behind pointers.
+    pub nodes_max: u32,
+}
+
+impl Limits {
+    /// What an operator gets who asks for nothing.
+    pub const DEFAULT: Self = Self {
+        stack_bytes: 16 * 1024,
+        bytes_max: 64 * 1024,
+        text_bytes_max: 1024,
+        items_max: 100,
+        depth_max: 5,
+        nodes_max: 1000,
+    };
+    /// What can be asked for at most; bounded by the kernel program's record.
+    pub const CEILING: Self = Self {
+        stack_bytes: 64 * 1024,
+        bytes_max: 160 * 1024,
+        text_bytes_max: 64 * 1024,
+        items_max: 10_000,
+        depth_max: 64,
+        nodes_max: 1000,
+    };
+}

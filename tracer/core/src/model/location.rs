@@ -1,0 +1,32 @@
+//! Where a variable is at one pc, in the few forms that plan and decode both understand.
+
+use tracer_common::code::Op;
+
+/// A loop-free computation over registers and memory; leaves one value. Made of the expression
+/// operations of [`tracer_common::code::Code`] only, so that the kernel program can run it and
+/// the decoder can repeat it over the record.
+pub type Expression = Vec<Op>;
+
+/// Where a value is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Location {
+    /// In DWARF register 0 to 16.
+    Register(u8),
+    /// In memory, at the address that the expression gives.
+    Memory(Expression),
+    /// Nowhere: the expression gives the value itself (DW_OP_stack_value).
+    Value(Expression),
+    /// Nowhere: these are its bytes (DW_OP_implicit_value, DW_AT_const_value).
+    Bytes(Vec<u8>),
+    /// In several places; pieces in ascending order of the value's bytes (DW_OP_piece).
+    Pieces(Vec<Piece>),
+}
+
+/// A part of a value.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Piece {
+    /// Bytes of this part.
+    pub size: u32,
+    /// Where it is; `None` where the compiler did not keep it. Never [`Location::Pieces`].
+    pub location: Option<Location>,
+}

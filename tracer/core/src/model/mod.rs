@@ -1,0 +1,14 @@
+//! The nouns of the pipe: plain data with public fields, no I/O.
+
+pub mod address;
+pub mod capture;
+pub mod issue;
+pub mod limits;
+pub mod location;
+pub mod plan;
+pub mod process;
+pub mod reason;
+pub mod record;
+pub mod resolved;
+pub mod types;
+pub mod value;

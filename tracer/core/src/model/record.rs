@@ -1,0 +1,60 @@
+//! A record from the kernel, checked: who hit, when, the registers, and the memory image.
+
+use super::address::Avma;
+use tracer_common::status::Status;
+use tracer_common::wire::{ItemKind, REGISTERS};
+
+/// A decoded record: the image of one hit.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// Index of the site (the attach cookie).
+    pub site: u32,
+    /// Number of the hit at its site, from 1.
+    pub hit: u64,
+    /// Nanoseconds since boot, suspend included.
+    pub time_boot_ns: u64,
+    /// When the process started, nanoseconds since boot.
+    pub start_boot_ns: u64,
+    /// Process.
+    pub pid: u32,
+    /// Thread.
+    pub tid: u32,
+    /// The cpu of the hit.
+    pub cpu: u32,
+    /// The thread's name, without padding.
+    pub comm: Vec<u8>,
+    /// By DWARF number, then flags and fs base ([`tracer_common::wire`]).
+    pub registers: [u64; REGISTERS],
+    /// Limits met, [`tracer_common::status::flags`].
+    pub flags: u16,
+    /// The memory.
+    pub items: Vec<Item>,
+}
+
+/// A piece of the target's memory, or why it is missing.
+#[derive(Clone, Debug)]
+pub struct Item {
+    /// Where.
+    pub address: Avma,
+    /// Bytes that were asked for; for text its length as far as it was found.
+    pub want: u64,
+    /// What was copied.
+    pub bytes: Vec<u8>,
+    /// How it ended.
+    pub status: Status,
+    /// For a fault: what is at the failing address, looked up right after the hit.
+    pub absent: Option<Absence>,
+    /// What it was copied for.
+    pub kind: ItemKind,
+    /// Pointers followed to come here.
+    pub depth: u8,
+}
+
+/// What the process's maps say about memory that could not be read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Absence {
+    /// A readable mapping is there: the page was not in memory at the hit.
+    NotResident,
+    /// Nothing readable is mapped there.
+    Unmapped,
+}

@@ -1,0 +1,115 @@
+//! What a location resolves to in a process.
+
+use super::address::{Avma, FileOffset, Svma};
+use super::location::{Expression, Location};
+use super::reason::Reason;
+use super::types::{TypeGraph, TypeId};
+
+/// A place in the source, in the user's words, parsed but not yet looked up.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum LocationSpec {
+    /// `function`, `module!function`, `function+0x12`.
+    Function {
+        /// Only in the module with this name or build-id.
+        module: Option<String>,
+        /// Mangled, demangled, or an unambiguous suffix of the demangled name.
+        name: String,
+        /// Bytes from the function's start; `None` is its entry.
+        offset: Option<u64>,
+    },
+    /// `file:line`.
+    Line {
+        /// The file's path or an unambiguous tail of it.
+        file: String,
+        /// Line number, from 1.
+        line: u64,
+    },
+    /// `*0x401136`: an address in the running process.
+    Address(Avma),
+}
+
+/// The sites of a location, with the types of all their variables.
+#[derive(Clone, Debug, Default)]
+pub struct Resolved {
+    /// At least one unless an issue says why not.
+    pub sites: Vec<Site>,
+    /// The types that the sites' variables mention.
+    pub types: TypeGraph,
+}
+
+/// Index of a module in the list that resolve was given.
+pub type ModuleIndex = usize;
+
+/// An address that can be probed, with what is alive there.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Site {
+    /// The module it is in.
+    pub module: ModuleIndex,
+    /// The address that the location means.
+    pub requested: Avma,
+    /// The address that is probed.
+    pub pc: Avma,
+    /// The same, as stated in the file.
+    pub svma: Svma,
+    /// The same, in the file.
+    pub file_offset: FileOffset,
+    /// The bytes of the instruction, as they are in the file.
+    pub instruction: Vec<u8>,
+    /// The instruction, disassembled.
+    pub disassembly: String,
+    /// What its trap costs.
+    pub trap: TrapClass,
+    /// Why this pc: one sentence for people.
+    pub why: String,
+    /// The function, demangled; `None` where nothing names it.
+    pub function: Option<String>,
+    /// Source file and line of `pc`.
+    pub line: Option<SourceLine>,
+    /// The canonical frame address at `pc`, by CFI.
+    pub cfa: Option<Expression>,
+    /// Variables in scope at `pc`, innermost scope first.
+    pub variables: Vec<ScopedVariable>,
+}
+
+/// How the kernel executes a probed instruction; it decides what a hit costs.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum TrapClass {
+    /// Emulated by the kernel: one exception.
+    Emulated,
+    /// Single-stepped out of line: two exceptions.
+    SingleStepped,
+}
+
+/// A line of source.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct SourceLine {
+    /// The path as the compiler recorded it.
+    pub file: String,
+    /// From 1; 0 where the compiler gives none.
+    pub line: u64,
+}
+
+/// A variable at one pc.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ScopedVariable {
+    /// Its name in the source.
+    pub name: String,
+    /// What it is.
+    pub kind: VariableKind,
+    /// Its type.
+    pub type_id: TypeId,
+    /// Where it is at this pc, or why it can't be shown.
+    pub location: Result<Location, Reason>,
+    /// Number of inlined calls around its scope: the function whose code this is has the highest
+    /// number among the frames at this pc; 0 is the innermost inlined function.
+    pub inline_depth: u32,
+}
+
+/// What a variable is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum VariableKind {
+    /// DW_TAG_formal_parameter.
+    Parameter,
+    /// DW_TAG_variable of the function or a block of it.
+    Local,
+}
