@@ -95,7 +95,8 @@ codes! {
     Copy = 26,
     /// Pops a pointer: queues `imm` elements of `layout` behind it.
     Chase = 27,
-    /// Pops a length, then a pointer: queues that many elements of `layout`.
+    /// Pops a length, then a pointer: queues that many elements of `layout`; `imm` 1 says that
+    /// they are text, for which the string limit counts.
     ChaseSlice = 28,
     /// Pops a pointer: queues the NUL-terminated string behind it.
     ChaseText = 29,
@@ -189,7 +190,8 @@ pub struct Edge {
     /// Elements behind the pointer: [`Edge::FIXED`] ones, or the value of the 8-byte field at this
     /// offset of the element.
     pub length_offset: u32,
-    /// Elements behind the pointer where `length_offset` is [`Edge::FIXED`].
+    /// Elements behind the pointer where `length_offset` is [`Edge::FIXED`]; else 1 says that the
+    /// elements are text, for which the string limit counts.
     pub count: u32,
 }
 

@@ -128,6 +128,10 @@ pub struct Visited {
 pub struct State {
     /// A phase of [`crate::vm`].
     pub phase: u32,
+    /// The phase to go on with when the current object is done.
+    pub resume: u32,
+    /// Always zero.
+    pub reserved: u32,
     /// Index of the next operation.
     pub op: u32,
     /// Index of the operation behind the current root.

@@ -1,1 +1,14 @@
-//! (to come)
+//! Plan → kernel: loads the program, writes plans to its maps, places and removes breakpoints.
+//!
+//! Breakpoints are known outside by opaque link ids only; no file descriptor leaves this stage.
+
+pub mod btf;
+pub mod calibrate;
+pub mod error;
+pub mod late;
+pub mod link;
+pub mod load;
+pub mod maps;
+pub mod support;
+mod sys;
+pub mod text;

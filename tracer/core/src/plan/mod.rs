@@ -1,1 +1,31 @@
-//! (to come)
+//! Site + types + limits → capture plan. Pure.
+
+mod layouts;
+mod roots;
+
+use crate::model::limits::Limits;
+use crate::model::plan::Plan;
+use crate::model::resolved::Site;
+use crate::model::types::TypeGraph;
+use layouts::Layouts;
+use tracer_common::code::{Code, Op};
+
+/// Compiles the plan of a site: a root for each variable that has a location, and a layout for
+/// each type that the chase can reach within the depth limit.
+///
+/// The same site, types and limits give the same plan.
+pub fn compile(site: &Site, types: &TypeGraph, limits: Limits) -> Plan {
+    let mut layouts = Layouts::new(types, limits);
+    let mut ops = Vec::new();
+    for variable in &site.variables {
+        if let Ok(location) = &variable.location {
+            roots::compile(&mut ops, &mut layouts, variable.type_id, location);
+        }
+    }
+    ops.push(Op::new(Code::End, 0, 0));
+    let (layouts, edges) = layouts.finish();
+    Plan { ops, layouts, edges, limits }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,67 @@
+//! Decides whether a hit is captured, cheapest test first.
+
+use crate::atomic;
+use crate::counters::state;
+use crate::task;
+use aya_ebpf::helpers::generated::bpf_ktime_get_boot_ns;
+use tracer_common::maps::Site;
+use tracer_common::outcome::Outcome;
+
+/// What the gate learned about a hit that it let pass.
+pub(crate) struct Pass {
+    /// Nanoseconds since boot.
+    pub(crate) time_boot_ns: u64,
+    /// When the process started, nanoseconds since boot.
+    pub(crate) start_boot_ns: u64,
+}
+
+/// Clock ticks of `/proc/PID/stat` in nanoseconds (USER_HZ is 100 on x86-64).
+const TICK_NS: u64 = 10_000_000;
+
+/// Lets a hit pass or gives its outcome.
+#[inline(always)]
+pub(crate) fn pass(site: &Site) -> Result<Pass, Outcome> {
+    // SAFETY: userspace writes this field while we read it; either value is right.
+    if unsafe { core::ptr::read_volatile(&raw const site.enabled) } == 0 {
+        return Err(Outcome::Disabled);
+    }
+    if task::pid() != site.pid {
+        return Err(Outcome::Foreign);
+    }
+    let start_boot_ns = task::start_boot_ns();
+    if start_boot_ns / TICK_NS != site.start_ticks {
+        return Err(Outcome::Foreign);
+    }
+    // SAFETY: the helper has no preconditions.
+    let time_boot_ns = unsafe { bpf_ktime_get_boot_ns() };
+    claim(site, time_boot_ns)?;
+    Ok(Pass { time_boot_ns, start_boot_ns })
+}
+
+/// Claims a capture against the rate, then against the hit limit.
+#[inline(always)]
+fn claim(site: &Site, now: u64) -> Result<(), Outcome> {
+    if site.interval_ns == 0 && site.hit_limit == 0 {
+        return Ok(());
+    }
+    let Some(state) = state(site.gate) else { return Err(Outcome::LostPlan) };
+    // SAFETY: the pointer is to a map value, whose words are read and written whole.
+    let (due, claimed) = unsafe { ((*state).next_ns, (*state).claimed) };
+    if site.hit_limit != 0 && claimed >= site.hit_limit {
+        return Err(Outcome::HitLimit);
+    }
+    if site.interval_ns != 0 {
+        let later = now.wrapping_add(site.interval_ns);
+        // Losing the race means that another hit was captured at this very moment.
+        // SAFETY: the pointer is to a map value.
+        if due > now || !unsafe { atomic::replace(&raw mut (*state).next_ns, due, later) } {
+            return Err(Outcome::RateLimit);
+        }
+    }
+    // SAFETY: the pointer is to a map value.
+    let claim = || unsafe { atomic::add(&raw mut (*state).claimed, 1) };
+    if site.hit_limit != 0 && claim() >= site.hit_limit {
+        return Err(Outcome::HitLimit);
+    }
+    Ok(())
+}

@@ -1,0 +1,54 @@
+//! The kernel program: one uprobe program, `hit`, for every site; its cookie is the site's index.
+//!
+//! Nothing clever here: the gate decides whether the hit is captured, `capture` runs the shared
+//! interpreter over BPF helpers. See `tracer_common::vm`.
+#![no_std]
+#![no_main]
+#![feature(core_intrinsics)]
+#![expect(internal_features, reason = "atomics: see `atomic`")]
+
+mod atomic;
+mod capture;
+mod counters;
+mod gate;
+mod maps;
+mod pool;
+mod task;
+
+use aya_ebpf::EbpfContext;
+use aya_ebpf::helpers::bpf_get_attach_cookie;
+use aya_ebpf::macros::uprobe;
+use aya_ebpf::programs::ProbeContext;
+use aya_log_ebpf::{debug, trace};
+use tracer_common::outcome::Outcome;
+
+/// Entry, line and return alike.
+#[uprobe]
+fn hit(ctx: ProbeContext) -> u32 {
+    // SAFETY: the context is the one the kernel gave us.
+    let cookie = unsafe { bpf_get_attach_cookie(ctx.as_ptr()) } as u32;
+    let Some(site) = maps::SITES.get(cookie) else { return 0 };
+    let Some(number) = counters::hit(cookie) else { return 0 };
+    let outcome = match gate::pass(site) {
+        Ok(pass) => capture::capture(&ctx, cookie, site, number, pass),
+        Err(outcome) => outcome,
+    };
+    if outcome as u8 != Outcome::Captured as u8 {
+        debug!(&ctx, "site {}: hit {}: outcome {}", cookie, number, outcome as u8);
+    } else {
+        trace!(&ctx, "site {}: hit {}: captured", cookie, number);
+    }
+    counters::count(cookie, outcome);
+    0
+}
+
+#[cfg(not(test))]
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+    // The verifier accepts no program that can come here.
+    loop {}
+}
+
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

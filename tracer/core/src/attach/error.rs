@@ -1,0 +1,47 @@
+//! What can go wrong between us and the kernel.
+
+use super::btf::BtfError;
+use crate::model::issue::Issue;
+use std::io;
+
+/// Why the kernel side could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum AttachError {
+    /// The request can't be served.
+    #[error(transparent)]
+    Issue(#[from] Issue),
+    /// The kernel program or its maps were refused.
+    #[error("the kernel refused {what}: {source}\n{log}")]
+    Kernel {
+        /// What was refused.
+        what: &'static str,
+        /// How.
+        source: io::Error,
+        /// The verifier's log; may be empty.
+        log: String,
+    },
+    /// The kernel program could not be prepared for this kernel.
+    #[error("the kernel program could not be prepared: {0}")]
+    Object(String),
+    /// The kernel's types are not known.
+    #[error(transparent)]
+    Btf(#[from] BtfError),
+    /// The maps are full.
+    #[error("no room for {count} more {what}: remove probes first")]
+    MapFull {
+        /// Of what.
+        what: &'static str,
+        /// How many were asked for.
+        count: usize,
+    },
+}
+
+impl AttachError {
+    pub(crate) fn kernel(what: &'static str, source: io::Error) -> Self {
+        Self::Kernel { what, source, log: String::new() }
+    }
+
+    pub(crate) fn object(error: impl std::fmt::Display) -> Self {
+        Self::Object(error.to_string())
+    }
+}

@@ -1,0 +1,218 @@
+//! Places and removes the breakpoints of a probe.
+//!
+//! Order: page read first → bytes of file, process and decoder compared → linked → breakpoint read
+//! back from the process, because a link can succeed and never fire → switched on.
+
+use super::error::AttachError;
+use super::load::Program;
+use super::maps::{Gate, Occupied};
+use super::sys;
+use super::text::{self, COMPARED_BYTES};
+use crate::model::address::{Avma, FileOffset};
+use crate::model::issue::{Issue, IssueKind};
+use crate::model::plan::Plan;
+use std::collections::HashMap;
+use std::ffi::CString;
+use std::ops::Range;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use tracer_common::outcome::OUTCOMES;
+
+/// The breakpoint instruction, `int3`.
+const BREAKPOINT: u8 = 0xcc;
+
+/// A probe's breakpoints, as the rest of the program knows them.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct LinkId(u64);
+
+/// A site as attach needs it.
+#[derive(Debug, Clone)]
+pub struct SiteToArm<'a> {
+    /// The file that is mapped at the site.
+    pub file: BorrowedFd<'a>,
+    /// Its name, for messages.
+    pub file_name: &'a str,
+    /// Where the site is in the file.
+    pub offset: FileOffset,
+    /// Where it is in the process.
+    pub pc: Avma,
+    /// The instruction, as the decoder saw it.
+    pub instruction: &'a [u8],
+    /// What to capture.
+    pub plan: &'a Plan,
+}
+
+/// A breakpoint that is in place.
+#[derive(Debug)]
+struct Armed {
+    pc: Avma,
+    text: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Link {
+    /// One for each file.
+    fds: Vec<OwnedFd>,
+    occupied: Occupied,
+    pid: u32,
+    armed: Vec<Armed>,
+}
+
+/// All links; the only owner of their file descriptors.
+#[derive(Debug, Default)]
+pub struct Links {
+    next: u64,
+    links: HashMap<LinkId, Link>,
+}
+
+/// How the text looks after a removal.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TextAfter {
+    /// As before, byte for byte.
+    Restored,
+    /// The process is gone.
+    ProcessGone,
+    /// Something else is there, at this address.
+    Changed(Avma),
+}
+
+/// Hits of a probe over all its sites, and how they ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counts {
+    /// Hits.
+    pub hits: u64,
+    /// By outcome.
+    pub outcomes: [u64; OUTCOMES],
+}
+
+impl Links {
+    /// Places the breakpoints of a probe. On an error none is left.
+    ///
+    /// # Errors
+    ///
+    /// An issue for what is wrong with a site, else what the kernel refused.
+    pub fn attach(
+        &mut self,
+        program: &mut Program,
+        gate: Gate,
+        sites: &[SiteToArm<'_>],
+    ) -> Result<LinkId, AttachError> {
+        let mut armed = Vec::new();
+        for site in sites {
+            armed.push(Armed { pc: site.pc, text: check(gate.pid, site)? });
+        }
+        let plans: Vec<&Plan> = sites.iter().map(|site| site.plan).collect();
+        let occupied = program.maps.occupy(gate, &plans)?;
+        let mut link = Link { fds: Vec::new(), occupied, pid: gate.pid, armed };
+        match arm(program, gate, sites, &mut link) {
+            Ok(()) => {
+                self.next += 1;
+                let id = LinkId(self.next);
+                self.links.insert(id, link);
+                Ok(id)
+            }
+            Err(error) => {
+                // Closing is the removal; the first error is the one to tell.
+                link.fds.clear();
+                program.maps.vacate(&link.occupied);
+                Err(error)
+            }
+        }
+    }
+
+    /// Indices of the link's sites, in the order they were given; a record names its site so.
+    pub fn sites(&self, id: LinkId) -> Range<u32> {
+        self.links.get(&id).map(|link| link.occupied.sites.clone()).unwrap_or_default()
+    }
+
+    /// Hits so far.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel does not answer.
+    pub fn counts(&self, program: &Program, id: LinkId) -> Result<Counts, AttachError> {
+        let mut counts = Counts::default();
+        for site in self.sites(id) {
+            let (hits, outcomes) = program.maps.counts(site)?;
+            counts.hits += hits;
+            for (sum, one) in counts.outcomes.iter_mut().zip(outcomes) {
+                *sum += one;
+            }
+        }
+        Ok(counts)
+    }
+
+    /// Takes the breakpoints out and looks whether the text is what it was. The counters stay
+    /// readable until [`Self::forget`].
+    pub fn detach(&mut self, id: LinkId) -> TextAfter {
+        let Some(link) = self.links.get_mut(&id) else { return TextAfter::Restored };
+        link.fds.clear();
+        for armed in &link.armed {
+            match text::process_bytes(link.pid, armed.pc, armed.text.len()) {
+                Ok(now) if now == armed.text => {}
+                Ok(_) => return TextAfter::Changed(armed.pc),
+                Err(_) => return TextAfter::ProcessGone,
+            }
+        }
+        TextAfter::Restored
+    }
+
+    /// Gives back the part of the maps that a detached link occupied.
+    pub fn forget(&mut self, program: &mut Program, id: LinkId) {
+        if let Some(link) = self.links.remove(&id) {
+            program.maps.vacate(&link.occupied);
+        }
+    }
+}
+
+/// Compares the site's bytes in file, process and decoder; gives those of the process.
+fn check(pid: u32, site: &SiteToArm<'_>) -> Result<Vec<u8>, Issue> {
+    text::check_filesystem(site.file, site.file_name)?;
+    let in_file = text::read_page_first(site.file, site.offset, site.file_name)?;
+    let in_process = text::process_bytes(pid, site.pc, COMPARED_BYTES)?;
+    let changed = |detail: String| {
+        Issue::new(IssueKind::TextChanged, format!("{} in {}", site.pc, site.file_name), detail)
+    };
+    if in_process.first() == Some(&BREAKPOINT) {
+        return Err(changed("another breakpoint is there already".to_owned()));
+    }
+    let same = in_file.len().min(in_process.len());
+    let instruction = site.instruction.len();
+    if instruction == 0 || instruction > same || in_file[..instruction] != *site.instruction {
+        return Err(changed("the file does not hold the instruction that was decoded".to_owned()));
+    }
+    if in_file[..same] != in_process[..same] && in_file[..instruction] != in_process[..instruction]
+    {
+        return Err(changed(format!("file {in_file:02x?}, process {in_process:02x?}")));
+    }
+    Ok(in_process)
+}
+
+/// Links the sites, one link for each file, reads the breakpoints back, and switches them on.
+fn arm(
+    program: &mut Program,
+    gate: Gate,
+    sites: &[SiteToArm<'_>],
+    link: &mut Link,
+) -> Result<(), AttachError> {
+    let numbered: Vec<(u32, &SiteToArm<'_>)> = link.occupied.sites.clone().zip(sites).collect();
+    let mut files: Vec<i32> = sites.iter().map(|site| site.file.as_raw_fd()).collect();
+    files.sort_unstable();
+    files.dedup();
+    for file in files {
+        let here = numbered.iter().filter(|(_, site)| site.file.as_raw_fd() == file);
+        let (offsets, cookies): (Vec<u64>, Vec<u64>) =
+            here.map(|(index, site)| (site.offset.0, u64::from(*index))).unzip();
+        let path = CString::new(format!("/proc/self/fd/{file}")).map_err(AttachError::object)?;
+        let fd = sys::link_uprobe_multi(program.fd.as_fd(), &path, gate.pid, &offsets, &cookies)
+            .map_err(|e| AttachError::kernel("the breakpoints", e))?;
+        link.fds.push(fd);
+    }
+    for site in sites {
+        let now = text::process_bytes(gate.pid, site.pc, 1)?;
+        if now.first() != Some(&BREAKPOINT) {
+            let subject = format!("{} in {}", site.pc, site.file_name);
+            return Err(Issue::new(IssueKind::CannotFire, subject, "").into());
+        }
+    }
+    program.maps.enable(&link.occupied.sites, true)
+}

@@ -1,0 +1,236 @@
+//! Typed writers for the program's maps, and which parts of them are taken.
+#![expect(unsafe_code, reason = "aya wants a promise that map values are plain bytes")]
+
+use super::error::AttachError;
+use crate::model::limits::Limits;
+use crate::model::plan::Plan;
+use aya::Ebpf;
+use aya::maps::{Array, MapData, PerCpuArray};
+use std::ops::Range;
+use tracer_common::code::{Code, Edge, Layout, Op, TEXT};
+use tracer_common::limits;
+use tracer_common::maps::{Counters, Site, SiteState, names};
+use tracer_common::outcome::{OUTCOMES, Outcome};
+use zerocopy::{FromBytes, IntoBytes};
+
+/// A map value as aya takes it.
+#[repr(transparent)]
+#[derive(Clone, Copy)]
+pub(crate) struct Plain<T>(pub(crate) T);
+
+/// What can be a map value: plain bytes without padding.
+pub(crate) trait MapValue: Copy + IntoBytes + FromBytes + 'static {}
+
+impl<T: Copy + IntoBytes + FromBytes + 'static> MapValue for T {}
+
+// SAFETY: zerocopy proves that every byte is initialised and every bit pattern is a value.
+unsafe impl<T: MapValue> aya::Pod for Plain<T> {}
+
+/// A map of values of one type with its free ranges.
+struct Table<T: MapValue> {
+    what: &'static str,
+    map: Array<MapData, Plain<T>>,
+    length: u32,
+    /// Taken ranges, in order.
+    taken: Vec<Range<u32>>,
+}
+
+impl<T: MapValue> Table<T> {
+    fn open(
+        bpf: &mut Ebpf,
+        name: &str,
+        what: &'static str,
+        length: u32,
+    ) -> Result<Self, AttachError> {
+        Ok(Self { what, map: array(bpf, name)?, length, taken: Vec::new() })
+    }
+
+    /// Takes the first free range of `count` values.
+    fn take(&mut self, count: usize) -> Result<Range<u32>, AttachError> {
+        let full = || AttachError::MapFull { what: self.what, count };
+        let wanted = u32::try_from(count).map_err(|_| full())?;
+        let mut start = 0;
+        let mut index = 0;
+        for taken in &self.taken {
+            if taken.start - start >= wanted {
+                break;
+            }
+            start = taken.end;
+            index += 1;
+        }
+        let end = start.checked_add(wanted).filter(|e| *e <= self.length).ok_or_else(full)?;
+        if wanted > 0 {
+            self.taken.insert(index, start..end);
+        }
+        Ok(start..end)
+    }
+
+    fn give_back(&mut self, range: &Range<u32>) {
+        self.taken.retain(|taken| taken != range);
+    }
+
+    fn write(&mut self, first: u32, values: &[T]) -> Result<(), AttachError> {
+        for (index, value) in (first..).zip(values) {
+            self.map.set(index, Plain(*value), 0).map_err(AttachError::object)?;
+        }
+        Ok(())
+    }
+}
+
+fn array<T: MapValue>(bpf: &mut Ebpf, name: &str) -> Result<Array<MapData, Plain<T>>, AttachError> {
+    Array::try_from(take_map(bpf, name)?).map_err(AttachError::object)
+}
+
+pub(crate) fn take_map(bpf: &mut Ebpf, name: &str) -> Result<aya::maps::Map, AttachError> {
+    bpf.take_map(name).ok_or_else(|| AttachError::object(format!("no map {name} in the object")))
+}
+
+/// The maps that a probe occupies a part of.
+pub(crate) struct Maps {
+    sites: Table<Site>,
+    ops: Table<Op>,
+    layouts: Table<Layout>,
+    edges: Table<Edge>,
+    states: Array<MapData, Plain<SiteState>>,
+    counters: PerCpuArray<MapData, Plain<Counters>>,
+}
+
+/// The part of the maps that one probe occupies.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Occupied {
+    pub(crate) sites: Range<u32>,
+    rest: Vec<(Range<u32>, Range<u32>, Range<u32>)>,
+}
+
+/// The gate's parameters, the same for all sites of a probe.
+#[derive(Debug, Clone, Copy)]
+pub struct Gate {
+    /// Process id in the initial pid namespace.
+    pub pid: u32,
+    /// Start time in clock ticks of 10 ms since boot.
+    pub start_ticks: u64,
+    /// Captures allowed, 0 for no limit.
+    pub hit_limit: u64,
+    /// Nanoseconds between captures at least, 0 for no limit.
+    pub interval_ns: u64,
+}
+
+impl Maps {
+    pub(crate) fn open(bpf: &mut Ebpf) -> Result<Self, AttachError> {
+        Ok(Self {
+            sites: Table::open(bpf, names::SITES, "sites", limits::SITES)?,
+            ops: Table::open(bpf, names::OPS, "plan operations", limits::OPS)?,
+            layouts: Table::open(bpf, names::LAYOUTS, "plan layouts", limits::LAYOUTS)?,
+            edges: Table::open(bpf, names::EDGES, "plan edges", limits::EDGES)?,
+            states: array(bpf, names::STATES)?,
+            counters: PerCpuArray::try_from(take_map(bpf, names::COUNTERS)?)
+                .map_err(AttachError::object)?,
+        })
+    }
+
+    /// Writes the plans of a probe, switched off, and gives the part of the maps they occupy.
+    pub(crate) fn occupy(&mut self, gate: Gate, plans: &[&Plan]) -> Result<Occupied, AttachError> {
+        let mut occupied = Occupied { sites: self.sites.take(plans.len())?, rest: Vec::new() };
+        match self.write_plans(gate, plans, &mut occupied) {
+            Ok(()) => Ok(occupied),
+            Err(error) => {
+                self.vacate(&occupied);
+                Err(error)
+            }
+        }
+    }
+
+    fn write_plans(
+        &mut self,
+        gate: Gate,
+        plans: &[&Plan],
+        occupied: &mut Occupied,
+    ) -> Result<(), AttachError> {
+        let cpus = aya::util::nr_cpus().map_err(|(_, error)| AttachError::object(error))?;
+        for (site, plan) in occupied.sites.clone().zip(plans) {
+            let ops = self.ops.take(plan.ops.len())?;
+            let layouts = self.layouts.take(plan.layouts.len())?;
+            let edges = self.edges.take(plan.edges.len())?;
+            occupied.rest.push((ops.clone(), layouts.clone(), edges.clone()));
+            let (moved_ops, moved_layouts, moved_edges) =
+                relocate(plan, layouts.start, edges.start);
+            self.ops.write(ops.start, &moved_ops)?;
+            self.layouts.write(layouts.start, &moved_layouts)?;
+            self.edges.write(edges.start, &moved_edges)?;
+            self.states.set(site, Plain(SiteState::default()), 0).map_err(AttachError::object)?;
+            let zeros = vec![Plain(Counters { outcomes: [0; OUTCOMES] }); cpus];
+            let zeros = zeros.try_into().map_err(AttachError::object)?;
+            self.counters.set(site, zeros, 0).map_err(AttachError::object)?;
+            let parameters = parameters(gate, plan.limits, occupied.sites.start, ops.start);
+            self.sites.write(site, &[parameters])?;
+        }
+        Ok(())
+    }
+
+    /// Switches sites on or off.
+    pub(crate) fn enable(&mut self, sites: &Range<u32>, on: bool) -> Result<(), AttachError> {
+        for index in sites.clone() {
+            let Plain(mut site) = self.sites.map.get(&index, 0).map_err(AttachError::object)?;
+            site.enabled = u32::from(on);
+            self.sites.write(index, &[site])?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn vacate(&mut self, occupied: &Occupied) {
+        self.sites.give_back(&occupied.sites);
+        for (ops, layouts, edges) in &occupied.rest {
+            self.ops.give_back(ops);
+            self.layouts.give_back(layouts);
+            self.edges.give_back(edges);
+        }
+    }
+
+    /// Hits of a site and how they ended, over all cpus.
+    pub(crate) fn counts(&self, site: u32) -> Result<(u64, [u64; OUTCOMES]), AttachError> {
+        let Plain(state) = self.states.get(&site, 0).map_err(AttachError::object)?;
+        let per_cpu = self.counters.get(&site, 0).map_err(AttachError::object)?;
+        let mut sum = [0; OUTCOMES];
+        for Plain(counters) in per_cpu.iter() {
+            for outcome in Outcome::ALL {
+                sum[*outcome as usize] += counters.outcomes[*outcome as usize];
+            }
+        }
+        Ok((state.hits, sum))
+    }
+}
+
+fn parameters(gate: Gate, limits: Limits, first_site: u32, op_first: u32) -> Site {
+    Site {
+        enabled: 0,
+        pid: gate.pid,
+        start_ticks: gate.start_ticks,
+        hit_limit: gate.hit_limit,
+        interval_ns: gate.interval_ns,
+        gate: first_site,
+        op_first,
+        stack_bytes: limits.stack_bytes,
+        bytes_max: limits.bytes_max,
+        text_max: limits.text_bytes_max,
+        items_max: limits.items_max,
+        depth_max: limits.depth_max,
+        nodes_max: limits.nodes_max,
+    }
+}
+
+/// The plan with its indices moved to where it lies in the maps.
+fn relocate(plan: &Plan, layouts: u32, edges: u32) -> (Vec<Op>, Vec<Layout>, Vec<Edge>) {
+    let has_layout =
+        |code: u8| matches!(Code::from_u8(code), Some(Code::Copy | Code::Chase | Code::ChaseSlice));
+    let mut moved = (plan.ops.clone(), plan.layouts.clone(), plan.edges.clone());
+    for op in moved.0.iter_mut().filter(|op| has_layout(op.code)) {
+        op.layout += layouts;
+    }
+    for layout in &mut moved.1 {
+        layout.edge_first += edges;
+    }
+    for edge in moved.2.iter_mut().filter(|edge| edge.target != TEXT) {
+        edge.target += layouts;
+    }
+    moved
+}

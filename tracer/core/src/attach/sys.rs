@@ -1,0 +1,143 @@
+//! The few bpf(2) calls that aya does not make: loading a program for uprobe_multi, linking it,
+//! and asking what the kernel counted.
+//!
+//! aya 0.14 sets no `expected_attach_type` for uprobes and links only through perf events, which
+//! need CAP_SYS_ADMIN on current kernels; a `uprobe_multi` link needs CAP_BPF and CAP_PERFMON.
+#![expect(unsafe_code, reason = "bpf(2) takes untyped pointers")]
+
+use aya_obj::generated::{
+    bpf_attach_type, bpf_attr, bpf_cmd, bpf_insn, bpf_prog_info, bpf_prog_type,
+};
+use std::ffi::CStr;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+/// A program as it is handed to the kernel.
+#[derive(Debug)]
+pub(crate) struct ProgramCode<'a> {
+    pub(crate) name: &'a CStr,
+    pub(crate) license: &'a CStr,
+    pub(crate) instructions: &'a [bpf_insn],
+    pub(crate) btf: BorrowedFd<'a>,
+    pub(crate) func_info: &'a [u8],
+    pub(crate) func_info_size: u32,
+    pub(crate) func_info_count: u32,
+}
+
+/// Loads type information.
+pub(crate) fn load_btf(bytes: &[u8]) -> io::Result<OwnedFd> {
+    let mut attr = zeroed();
+    // SAFETY: writes to the fields of a zeroed union of plain integers.
+    let load = unsafe { &mut attr.__bindgen_anon_7 };
+    load.btf = bytes.as_ptr() as u64;
+    load.btf_size = bytes.len() as u32;
+    // SAFETY: `bytes` outlives the call.
+    unsafe { bpf_fd(bpf_cmd::BPF_BTF_LOAD, &attr) }
+}
+
+/// Loads a uprobe program that can be linked by `uprobe_multi`. On failure the verifier's log is
+/// in the second part of the error.
+pub(crate) fn load_program(code: &ProgramCode<'_>) -> Result<OwnedFd, (io::Error, String)> {
+    match load_program_logged(code, &mut []) {
+        Ok(fd) => Ok(fd),
+        Err(_) => {
+            let mut log = vec![0; 1 << 20];
+            load_program_logged(code, &mut log).map_err(|error| {
+                let end = log.iter().position(|b| *b == 0).unwrap_or(log.len());
+                (error, String::from_utf8_lossy(&log[..end]).into_owned())
+            })
+        }
+    }
+}
+
+fn load_program_logged(code: &ProgramCode<'_>, log: &mut [u8]) -> io::Result<OwnedFd> {
+    let mut attr = zeroed();
+    // SAFETY: writes to the fields of a zeroed union of plain integers.
+    let load = unsafe { &mut attr.__bindgen_anon_3 };
+    load.prog_type = bpf_prog_type::BPF_PROG_TYPE_KPROBE as u32;
+    load.expected_attach_type = bpf_attach_type::BPF_TRACE_UPROBE_MULTI as u32;
+    load.insns = code.instructions.as_ptr() as u64;
+    load.insn_cnt = code.instructions.len() as u32;
+    load.license = code.license.as_ptr() as u64;
+    for (to, from) in load.prog_name.iter_mut().zip(code.name.to_bytes().iter().take(15)) {
+        *to = *from as _;
+    }
+    load.prog_btf_fd = code.btf.as_raw_fd() as u32;
+    load.func_info = code.func_info.as_ptr() as u64;
+    load.func_info_rec_size = code.func_info_size;
+    load.func_info_cnt = code.func_info_count;
+    if !log.is_empty() {
+        load.log_level = 1;
+        load.log_buf = log.as_mut_ptr() as u64;
+        load.log_size = log.len() as u32;
+    }
+    // SAFETY: all that `attr` points to outlives the call.
+    unsafe { bpf_fd(bpf_cmd::BPF_PROG_LOAD, &attr) }
+}
+
+/// Links a program to file offsets. `path` names the file; `cookies` go with the offsets.
+pub(crate) fn link_uprobe_multi(
+    program: BorrowedFd<'_>,
+    path: &CStr,
+    pid: u32,
+    offsets: &[u64],
+    cookies: &[u64],
+) -> io::Result<OwnedFd> {
+    debug_assert_eq!(offsets.len(), cookies.len());
+    let mut attr = zeroed();
+    // SAFETY: writes to the fields of a zeroed union of plain integers.
+    unsafe {
+        let link = &mut attr.link_create;
+        link.__bindgen_anon_1.prog_fd = program.as_raw_fd() as u32;
+        link.attach_type = bpf_attach_type::BPF_TRACE_UPROBE_MULTI as u32;
+        let multi = &mut link.__bindgen_anon_3.uprobe_multi;
+        multi.path = path.as_ptr() as u64;
+        multi.offsets = offsets.as_ptr() as u64;
+        multi.cookies = cookies.as_ptr() as u64;
+        multi.cnt = offsets.len().min(cookies.len()) as u32;
+        multi.pid = pid;
+    }
+    // SAFETY: all that `attr` points to outlives the call.
+    unsafe { bpf_fd(bpf_cmd::BPF_LINK_CREATE, &attr) }
+}
+
+/// What the kernel knows of a loaded program.
+pub(crate) fn program_info(program: BorrowedFd<'_>) -> io::Result<bpf_prog_info> {
+    // SAFETY: all zeros is a valid value of a struct of integers.
+    let mut info: bpf_prog_info = unsafe { std::mem::zeroed() };
+    let mut attr = zeroed();
+    // SAFETY: writes to the fields of a zeroed union of plain integers.
+    let query = unsafe { &mut attr.info };
+    query.bpf_fd = program.as_raw_fd() as u32;
+    query.info_len = size_of::<bpf_prog_info>() as u32;
+    query.info = (&raw mut info) as u64;
+    // SAFETY: the kernel writes at most `info_len` bytes to `info`.
+    unsafe { bpf(bpf_cmd::BPF_OBJ_GET_INFO_BY_FD, &attr) }?;
+    Ok(info)
+}
+
+fn zeroed() -> bpf_attr {
+    // SAFETY: all zeros is a valid value of a union of integers.
+    unsafe { std::mem::zeroed() }
+}
+
+/// # Safety
+///
+/// What `attr` points to is valid for the command.
+unsafe fn bpf(command: bpf_cmd, attr: &bpf_attr) -> io::Result<i64> {
+    // SAFETY: the caller's promise.
+    let result = unsafe {
+        libc::syscall(libc::SYS_bpf, command as libc::c_int, attr, size_of::<bpf_attr>())
+    };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+/// # Safety
+///
+/// As for [`bpf`]; the command gives a new file descriptor.
+unsafe fn bpf_fd(command: bpf_cmd, attr: &bpf_attr) -> io::Result<OwnedFd> {
+    // SAFETY: the caller's promise.
+    let fd = unsafe { bpf(command, attr) }?;
+    // SAFETY: the kernel just gave us this file descriptor.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+}
