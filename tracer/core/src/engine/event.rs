@@ -36,7 +36,13 @@ pub enum Event {
     /// The breakpoints are in place.
     Armed(Box<Armed>),
     /// A hit.
-    Capture(Box<Capture>),
+    Capture {
+        /// What was seen.
+        capture: Box<Capture>,
+        /// How all hits of the probe ended so far, over all its sites; counted when the record
+        /// was read, so later than the hit itself.
+        outcomes: BTreeMap<Outcome, u64>,
+    },
     /// The breakpoints are out.
     Finished(Summary),
 }
@@ -54,8 +60,8 @@ pub struct Summary {
     pub received: u64,
     /// Records received that were malformed.
     pub malformed: u64,
-    /// The text of the target is what it was before.
-    pub text_restored: bool,
+    /// The text of the target is what it was before; `None` when the process was gone.
+    pub text_restored: Option<bool>,
     /// Why it ended.
     pub ended: Ended,
 }

@@ -1,5 +1,13 @@
 //! The only code that knows the order of the stages.
 
+pub mod clock;
+mod doctor;
 pub mod error;
 pub mod event;
+pub mod findings;
+pub mod pipe;
+mod probe;
 pub mod request;
+
+pub use doctor::doctor;
+pub use pipe::{find, snapshot};

@@ -1,0 +1,31 @@
+//! Boot time → wall time.
+
+use rustix::time::{ClockId, Timespec, clock_gettime};
+
+/// What to add to a boot time to get nanoseconds since the epoch, measured now. The wall clock can
+/// be set at any time, so an old measurement is not kept.
+pub fn wall_minus_boot_ns() -> i128 {
+    let before = nanoseconds(clock_gettime(ClockId::Boottime));
+    let wall = nanoseconds(clock_gettime(ClockId::Realtime));
+    let after = nanoseconds(clock_gettime(ClockId::Boottime));
+    // The wall clock was read half-way between the two, give or take their distance.
+    wall - (before + after) / 2
+}
+
+fn nanoseconds(time: Timespec) -> i128 {
+    i128::from(time.tv_sec) * 1_000_000_000 + i128::from(time.tv_nsec)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+    #[test]
+    fn boot_time_plus_the_offset_is_the_wall_time() {
+        let boot = nanoseconds(clock_gettime(ClockId::Boottime));
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as i128;
+        let apart = (boot + wall_minus_boot_ns() - wall).unsigned_abs();
+        assert!(apart < Duration::from_secs(1).as_nanos(), "{apart} ns apart");
+    }
+}

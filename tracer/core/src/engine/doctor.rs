@@ -1,0 +1,145 @@
+//! Looks whether this machine has what tracer needs, and measures what a hit costs here.
+
+use super::findings::{Check, CheckStatus};
+use crate::attach::calibrate::{self, TrapCost};
+use crate::attach::load::{LoadOptions, Program};
+use crate::attach::{btf, support};
+use crate::model::resolved::TrapClass;
+
+/// Everything that was looked at, in the order in which things build on each other.
+pub fn doctor() -> Vec<Check> {
+    let mut checks = vec![kernel(), types(), capabilities(), namespace(), lockdown(), warnings()];
+    match Program::load(&LoadOptions::default()) {
+        Ok(program) => {
+            checks.push(loaded(&program));
+            checks.extend(traps(&program));
+        }
+        Err(error) => checks.push(fail(
+            "program",
+            error.to_string(),
+            "the first failed check above is the likely reason",
+        )),
+    }
+    checks
+}
+
+fn check(name: &str, status: CheckStatus, detail: impl Into<String>, remedy: &str) -> Check {
+    Check { name: name.to_owned(), status, detail: detail.into(), remedy: remedy.to_owned() }
+}
+
+fn ok(name: &str, detail: impl Into<String>) -> Check {
+    check(name, CheckStatus::Ok, detail, "")
+}
+
+fn fail(name: &str, detail: impl Into<String>, remedy: &str) -> Check {
+    check(name, CheckStatus::Fail, detail, remedy)
+}
+
+fn warn(name: &str, detail: impl Into<String>, remedy: &str) -> Check {
+    check(name, CheckStatus::Warn, detail, remedy)
+}
+
+fn kernel() -> Check {
+    let (release, version) = support::kernel_release();
+    let (major, minor) = support::OLDEST_KERNEL;
+    match version {
+        Some(version) if version >= support::OLDEST_KERNEL => ok("kernel", release),
+        Some(_) => {
+            fail("kernel", release, &format!("use Linux {major}.{minor} or later"))
+        }
+        None => warn("kernel", format!("{release}: its version can't be told"), ""),
+    }
+}
+
+fn types() -> Check {
+    match btf::KernelTypes::load() {
+        Ok(_) => ok("BTF", "the kernel shows its types"),
+        Err(error) => {
+            fail("BTF", error.to_string(), "use a kernel built with CONFIG_DEBUG_INFO_BTF")
+        }
+    }
+}
+
+fn capabilities() -> Check {
+    match support::missing_capabilities() {
+        Some(missing) if missing.is_empty() => ok("capabilities", "all there"),
+        Some(missing) => {
+            let missing: Vec<String> =
+                missing.iter().map(|(name, what)| format!("{name} ({what})")).collect();
+            fail("capabilities", format!("missing: {}", missing.join(", ")), "run as root")
+        }
+        None => warn("capabilities", "/proc/self/status can't be read", "mount /proc"),
+    }
+}
+
+fn namespace() -> Check {
+    match support::in_initial_pid_namespace() {
+        Some(true) => ok("pid namespace", "the initial one"),
+        Some(false) => fail(
+            "pid namespace",
+            "not the initial one: the kernel counts other process ids than this process sees",
+            "run on the host, or in a container with the host's pid namespace (hostPID: true)",
+        ),
+        None => warn("pid namespace", "can't be told", ""),
+    }
+}
+
+fn lockdown() -> Check {
+    match support::lockdown().as_deref() {
+        Some("confidentiality") => fail(
+            "lockdown",
+            "confidentiality: programs may not read memory",
+            "boot with lockdown=integrity or without lockdown",
+        ),
+        Some(mode) => ok("lockdown", mode),
+        None => ok("lockdown", "none"),
+    }
+}
+
+fn warnings() -> Check {
+    if support::panics_on_warning() {
+        return warn(
+            "panic_on_warn",
+            "a kernel warning stops this machine, and probing has met such warnings",
+            "set kernel.panic_on_warn=0 while you trace",
+        );
+    }
+    ok("panic_on_warn", "off")
+}
+
+fn loaded(program: &Program) -> Check {
+    match program.verified_instructions() {
+        Ok(count) => ok("program", format!("loaded, {count} instructions verified")),
+        Err(error) => warn("program", error.to_string(), ""),
+    }
+}
+
+fn traps(program: &Program) -> Vec<Check> {
+    match calibrate::trap_costs(program) {
+        Ok(costs) => {
+            let mut checks = vec![self_test(&costs)];
+            checks.extend(costs.iter().map(cost));
+            checks
+        }
+        Err(error) => vec![fail(
+            "uprobe_multi",
+            error.to_string(),
+            "use Linux 6.6 or later with CONFIG_UPROBES and CONFIG_BPF_EVENTS",
+        )],
+    }
+}
+
+fn self_test(costs: &[TrapCost]) -> Check {
+    if costs.iter().all(|cost| cost.proven) {
+        return ok("uprobe_multi", "breakpoints on our own code appeared and went without a trace");
+    }
+    fail("uprobe_multi", "a breakpoint did not appear, or the text was not restored", "")
+}
+
+fn cost(cost: &TrapCost) -> Check {
+    let (name, what) = match cost.class {
+        TrapClass::Emulated => ("cost, emulated", "push, jump, call, nop"),
+        TrapClass::SingleStepped => ("cost, single-stepped", "any other instruction"),
+    };
+    ok(name, format!("{} ns per hit on {what}", cost.per_hit.as_nanos()))
+}

@@ -1,0 +1,130 @@
+//! The straight line: resolve, plan, attach; receive, decode, deliver.
+
+use super::error::EngineError;
+use super::event::{Armed, Ended, Event, ModuleLabel, Summary};
+use super::findings::Found;
+use super::probe::{Probe, Wake};
+use super::request::SnapshotRequest;
+use crate::binary::modules::{Code, Modules};
+use crate::model::plan::Plan;
+use crate::model::process::Process;
+use crate::model::resolved::Resolved;
+use crate::{decode, plan, resolve};
+use std::ops::ControlFlow;
+use std::os::fd::BorrowedFd;
+use std::time::Instant;
+
+/// Records taken before the clock and the stop signal are looked at again.
+const BATCH: usize = 64;
+
+/// Where a door takes what happens; `Break` ends the probe.
+pub type Deliver<'a> = dyn FnMut(Event) -> ControlFlow<()> + 'a;
+
+/// Takes snapshots of one place in one process. The breakpoints are out when this returns,
+/// whatever it returns; they go at once when `stop` becomes readable.
+///
+/// # Errors
+///
+/// An issue for what is wrong with the request, else what failed on our side.
+pub fn snapshot(
+    request: &SnapshotRequest,
+    stop: BorrowedFd<'_>,
+    deliver: &mut Deliver<'_>,
+) -> Result<Summary, EngineError> {
+    let deadline = Instant::now() + request.timeout;
+    let process = resolve::process::find(request.pid)?;
+    let modules = Modules::of(&process);
+    let code = Code::new(&modules);
+    let resolved = resolve::resolve(&request.location, &request.location_text, &code)?;
+    let plans: Vec<Plan> = resolved
+        .sites
+        .iter()
+        .map(|site| plan::compile(site, &resolved.types, request.limits))
+        .collect();
+    let mut probe = Probe::arm(request, &process, &modules, &resolved, &plans)?;
+    let armed = armed(request, &process, &code, &resolved);
+    let mut ended = match deliver(Event::Armed(Box::new(armed))) {
+        ControlFlow::Continue(()) => None,
+        ControlFlow::Break(()) => Some(Ended::Stopped),
+    };
+    while ended.is_none() {
+        ended = match probe.wait(stop, deadline)? {
+            Wake::Records => take(&mut probe, request, &code, &resolved, deliver, BATCH)?,
+            Wake::Ended(ended) => Some(ended),
+        };
+    }
+    let text_restored = probe.remove();
+    // Hits of the last moment are in the ring still.
+    take(&mut probe, request, &code, &resolved, deliver, usize::MAX)?;
+    let summary = probe.summary(ended.unwrap_or_default(), text_restored)?;
+    // The door has been told all; whether it wants more makes no difference now.
+    let _more = deliver(Event::Finished(summary.clone()));
+    Ok(summary)
+}
+
+/// Decodes and delivers records that wait, `most` of them. Gives the end if that was the last one
+/// wanted.
+fn take(
+    probe: &mut Probe,
+    request: &SnapshotRequest,
+    code: &Code<'_>,
+    resolved: &Resolved,
+    deliver: &mut Deliver<'_>,
+    most: usize,
+) -> Result<Option<Ended>, EngineError> {
+    for _ in 0..most {
+        let Some((index, record)) = probe.next_record() else { break };
+        let Some(site) = resolved.sites.get(index) else { continue };
+        let time = i128::from(record.time_boot_ns) + super::clock::wall_minus_boot_ns();
+        let types = &resolved.types;
+        let capture = decode::decode(&record, index, site, types, &request.limits, code, time);
+        let event =
+            Event::Capture { capture: Box::new(capture), outcomes: probe.outcomes()? };
+        if probe.deliver(event, deliver).is_break() {
+            return Ok(Some(Ended::Stopped));
+        }
+        if request.hits != 0 && probe.received() >= request.hits {
+            return Ok(Some(Ended::Complete));
+        }
+    }
+    Ok(None)
+}
+
+/// What a door is told before the first capture.
+fn armed(
+    request: &SnapshotRequest,
+    process: &Process,
+    code: &Code<'_>,
+    resolved: &Resolved,
+) -> Armed {
+    let modules = code.modules();
+    let label = |index| {
+        let module = modules.get(index).ok();
+        let path = modules.path(index).map(|path| path.display().to_string());
+        ModuleLabel {
+            path: path.unwrap_or_default(),
+            build_id: module.and_then(|module| module.build_id()),
+            debug_file: module
+                .and_then(|module| module.debug_elf())
+                .map(|elf| elf.path().display().to_string()),
+        }
+    };
+    Armed {
+        location_text: request.location_text.clone(),
+        process: process.clone(),
+        resolved: resolved.clone(),
+        modules: (0..modules.len()).map(label).collect(),
+    }
+}
+
+/// Functions of a process that match a pattern.
+///
+/// # Errors
+///
+/// An issue: no such process, no function that matches.
+pub fn find(pid: u32, pattern: &str) -> Result<Vec<Found>, EngineError> {
+    let process = resolve::process::find(pid)?;
+    let modules = Modules::of(&process);
+    let code = Code::new(&modules);
+    Ok(resolve::function::find(pattern, &code)?)
+}

@@ -1,0 +1,250 @@
+//! A placed probe: its breakpoints, its ring, and what it has counted.
+
+use super::error::EngineError;
+use super::event::{Ended, Event, Summary};
+use super::pipe::Deliver;
+use super::request::SnapshotRequest;
+use crate::attach::error::AttachError;
+use crate::attach::late;
+use crate::attach::link::{Counts, LinkId, Links, SiteToArm, TextAfter};
+use crate::attach::load::{LoadOptions, Program};
+use crate::attach::maps::Gate;
+use crate::binary::modules::Modules;
+use crate::model::issue::{Issue, IssueKind};
+use crate::model::plan::Plan;
+use crate::model::process::Process;
+use crate::model::record::Record;
+use crate::model::resolved::Resolved;
+use crate::{decode, resolve};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+use tracer_common::outcome::Outcome;
+use tracer_common::status::Status;
+
+/// How often the kernel program's own log is looked at while nothing else happens.
+const LOG_INTERVAL: Duration = Duration::from_millis(100);
+
+/// A placed probe. Dropping it takes the breakpoints out.
+pub(super) struct Probe {
+    links: Links,
+    link: LinkId,
+    program: Program,
+    process: OwnedFd,
+    pid: u32,
+    logs: bool,
+    received: u64,
+    malformed: u64,
+    delivers: bool,
+}
+
+/// Why a wait ended.
+pub(super) enum Wake {
+    Records,
+    Ended(Ended),
+}
+
+impl Probe {
+    /// Loads the kernel program and places the breakpoints.
+    pub(super) fn arm(
+        request: &SnapshotRequest,
+        process: &Process,
+        modules: &Modules,
+        resolved: &Resolved,
+        plans: &[Plan],
+    ) -> Result<Self, EngineError> {
+        let pid = process.id.pid;
+        let pidfd = watch(pid)?;
+        // The pidfd is of the process that was looked at only if that one is still there.
+        resolve::process::check(process.id)?;
+        let mut program = Program::load(&LoadOptions {
+            ring_bytes: request.ring_bytes,
+            scratch_slots: request.scratch_slots,
+            log_level: request.kernel_log.map_or(0, level),
+        })?;
+        let gate = Gate {
+            pid,
+            start_ticks: process.id.start_ticks,
+            hit_limit: request.hits,
+            interval_ns: 1_000_000_000_u64.checked_div(request.rate).unwrap_or(0),
+        };
+        let mut sites = Vec::new();
+        for (site, plan) in resolved.sites.iter().zip(plans) {
+            let file = modules.get(site.module)?.elf().file();
+            sites.push(SiteToArm {
+                file: file.fd(),
+                file_name: file.path().to_str().unwrap_or("a module"),
+                offset: site.file_offset,
+                pc: site.pc,
+                instruction: &site.instruction,
+                plan,
+            });
+        }
+        let mut links = Links::default();
+        let link = links.attach(&mut program, gate, &sites)?;
+        Ok(Self {
+            links,
+            link,
+            program,
+            process: pidfd,
+            pid,
+            logs: request.kernel_log.is_some(),
+            received: 0,
+            malformed: 0,
+            delivers: true,
+        })
+    }
+
+    /// Waits for a record, the stop signal, the deadline or the end of the process.
+    pub(super) fn wait(
+        &mut self,
+        stop: BorrowedFd<'_>,
+        deadline: Instant,
+    ) -> Result<Wake, EngineError> {
+        loop {
+            self.program.forward_log();
+            let left = deadline.saturating_duration_since(Instant::now());
+            let pause = if self.logs { left.min(LOG_INTERVAL) } else { left };
+            let pause = pause.try_into().ok();
+            let ring = self.program.ring_fd();
+            let mut fds = [ring, stop, self.process.as_fd()]
+                .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
+            match poll(&mut fds, pause.as_ref()) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(EngineError::Wait(error.into())),
+            }
+            let [ring, stop, process] = fds.map(|fd| !fd.revents().is_empty());
+            // The end before the records: they may never stop coming, and what is in the ring
+            // when the breakpoints are out is still taken.
+            if stop {
+                return Ok(Wake::Ended(Ended::Stopped));
+            }
+            if left.is_zero() {
+                return Ok(Wake::Ended(Ended::Timeout));
+            }
+            if ring {
+                return Ok(Wake::Records);
+            }
+            if process {
+                return Ok(Wake::Ended(Ended::ProcessGone));
+            }
+        }
+    }
+
+    /// The next record with the index of its site in the resolution; malformed ones are counted
+    /// and passed over.
+    pub(super) fn next_record(&mut self) -> Option<(usize, Record)> {
+        loop {
+            let bytes = self.program.next_record()?;
+            let sites = self.links.sites(self.link);
+            let parsed = decode::record::parse(&bytes);
+            match parsed {
+                Ok(mut record) if sites.contains(&record.site) => {
+                    self.received += 1;
+                    if record.items.iter().any(|item| item.status == Status::Fault) {
+                        self.explain(&mut record);
+                    }
+                    return Some(((record.site - sites.start) as usize, record));
+                }
+                Ok(record) => tracing::warn!(site = record.site, "a record of no site of ours"),
+                Err(error) => tracing::warn!(%error, "a malformed record"),
+            }
+            self.malformed += 1;
+        }
+    }
+
+    /// Why memory was missing, as far as the process can still be asked.
+    fn explain(&self, record: &mut Record) {
+        match resolve::process::find(self.pid) {
+            Ok(now) => late::explain_faults(record, &now),
+            Err(error) => tracing::debug!(%error, "faults stay unexplained"),
+        }
+    }
+
+    /// Records received.
+    pub(super) fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// Hands an event to the door, unless it had enough.
+    pub(super) fn deliver(
+        &mut self,
+        event: Event,
+        deliver: &mut Deliver<'_>,
+    ) -> ControlFlow<()> {
+        if self.delivers && deliver(event).is_break() {
+            self.delivers = false;
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn counts(&self) -> Result<Counts, AttachError> {
+        self.links.counts(&self.program, self.link)
+    }
+
+    /// How hits ended so far.
+    pub(super) fn outcomes(&self) -> Result<BTreeMap<Outcome, u64>, EngineError> {
+        Ok(by_outcome(&self.counts()?))
+    }
+
+    /// Takes the breakpoints out; whether the text is what it was, if there is one still.
+    pub(super) fn remove(&mut self) -> Option<bool> {
+        match self.links.detach(self.link) {
+            TextAfter::Restored => Some(true),
+            TextAfter::ProcessGone => None,
+            TextAfter::Changed(address) => {
+                tracing::error!(%address, "the text is not what it was before");
+                Some(false)
+            }
+        }
+    }
+
+    /// What is told at the end, after [`Self::remove`].
+    pub(super) fn summary(
+        &mut self,
+        ended: Ended,
+        text_restored: Option<bool>,
+    ) -> Result<Summary, EngineError> {
+        self.program.forward_log();
+        let counts = self.counts()?;
+        let kernel_misses = self.program.kernel_misses()?;
+        self.links.forget(&mut self.program, self.link);
+        Ok(Summary {
+            hits: counts.hits,
+            outcomes: by_outcome(&counts),
+            kernel_misses,
+            received: self.received,
+            malformed: self.malformed,
+            text_restored,
+            ended,
+        })
+    }
+}
+
+fn by_outcome(counts: &Counts) -> BTreeMap<Outcome, u64> {
+    Outcome::ALL.iter().map(|o| (*o, counts.outcomes[*o as usize])).collect()
+}
+
+/// The kernel program's number of a level, as aya-log counts them.
+fn level(level: tracing::Level) -> u8 {
+    match level {
+        tracing::Level::ERROR => 1,
+        tracing::Level::WARN => 2,
+        tracing::Level::INFO => 3,
+        tracing::Level::DEBUG => 4,
+        tracing::Level::TRACE => 5,
+    }
+}
+
+/// A file descriptor that becomes readable when the process ends.
+fn watch(pid: u32) -> Result<OwnedFd, Issue> {
+    let gone = |detail: String| Issue::new(IssueKind::ProcessGone, format!("process {pid}"), detail);
+    let raw = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    let raw = raw.ok_or_else(|| gone("not a process id".to_owned()))?;
+    pidfd_open(raw, PidfdFlags::empty()).map_err(|e| gone(e.to_string()))
+}
