@@ -76,6 +76,9 @@ fn memcached(programs: &Path) -> Result<usize> {
 /// Fetches and unpacks a source package with a configuration of our own, so that the machine's
 /// stays as it is. Gives the folder of the source.
 fn debian_source(home: &Path, name: &str) -> Result<PathBuf> {
+    if let Some(source) = unpacked(home) {
+        return Ok(source);
+    }
     let apt = home.join("apt");
     for folder in ["lists/partial", "cache/archives/partial"] {
         fs::create_dir_all(apt.join(folder))?;
@@ -104,11 +107,13 @@ fn debian_source(home: &Path, name: &str) -> Result<PathBuf> {
     };
     get(&["update"])?;
     get(&["source", name])?;
-    let unpacked = fs::read_dir(home)?
-        .filter_map(Result::ok)
-        .map(|entry| entry.path())
-        .find(|path| path.join("configure").is_file() && path.join("debian").is_dir());
-    unpacked.with_context(|| format!("no source of {name} in {}", home.display()))
+    unpacked(home).with_context(|| format!("no source of {name} in {}", home.display()))
+}
+
+/// The folder of a source package in `home`.
+fn unpacked(home: &Path) -> Option<PathBuf> {
+    let mut folders = fs::read_dir(home).ok()?.filter_map(Result::ok).map(|entry| entry.path());
+    folders.find(|path| path.join("configure").is_file() && path.join("debian").is_dir())
 }
 
 fn rust(programs: &Path) -> Result<usize> {
