@@ -1,1 +1,5 @@
-//! Helpers.
+//! What the tests share: programs to trace, and what a machine must have for live tests.
+
+pub mod privilege;
+pub mod project;
+pub mod targets;

@@ -1,1 +1,54 @@
-fn main() {}
+//! The project's own chores: `cargo xtask COMMAND`.
+
+mod demo;
+mod ebpf;
+mod project;
+mod setup;
+mod test;
+mod tidy;
+
+use anyhow::{Result, bail};
+use setup::Part;
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+The project's chores.
+
+Usage: cargo xtask COMMAND
+
+  setup            install what is missing to build and test everything
+  ebpf             build the kernel program to TARGET/bpf/tracer.bpf.o
+  demo [LOCATION]  build, start the bundled service, take a snapshot of it, print it
+  test             everything that must pass: formatting, lints, licences, tests, live tests
+  tidy [--pin]     the project's rules; --pin accepts a changed wire format
+";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match run(&words) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("\nerror: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(words: &[&str]) -> Result<ExitCode> {
+    match words {
+        ["setup"] => setup::setup(Part::ALL)?,
+        ["ebpf"] => {
+            setup::setup(&[Part::Kernel])?;
+            ebpf::build()?;
+        }
+        ["demo"] => return demo::demo(demo::LOCATION),
+        ["demo", location] => return demo::demo(location),
+        ["test"] => test::test()?,
+        ["tidy"] => tidy::tidy()?,
+        ["tidy", "--pin"] => tidy::pin()?,
+        [] | ["help" | "--help" | "-h"] => print!("{USAGE}"),
+        _ => bail!("unknown command: {}\n\n{USAGE}", words.join(" ")),
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,3 @@
+//! Tests that need no root, no kernel and no network.
+
+mod vm;

@@ -1,0 +1,446 @@
+//! The capture interpreter over a made-up process: what the kernel program does, without a kernel.
+
+use std::collections::BTreeMap;
+use tracer_common::code::{Code, Edge, Layout, Op, TEXT};
+use tracer_common::limits::{CHUNK_BYTES, RED_ZONE_BYTES, STEPS_MAX};
+use tracer_common::machine::{Machine, RecordBytes};
+use tracer_common::maps::{Scratch, Site};
+use tracer_common::status::{Status, flags};
+use tracer_common::vm;
+use tracer_common::wire::{ItemKind, RECORD_HEADER};
+use tracer_core::decode::record;
+use tracer_core::model::record::{Item, Record};
+
+const PAGE: u64 = CHUNK_BYTES as u64;
+/// The stack pointer of the process; its stack is one page.
+const RSP: u64 = 0x7fff_f000 - 0x400;
+
+/// A process: pages of memory, registers and a plan.
+#[derive(Default)]
+struct World {
+    pages: BTreeMap<u64, Vec<u8>>,
+    registers: [u64; 17],
+    ops: Vec<Op>,
+    layouts: Vec<Layout>,
+    edges: Vec<Edge>,
+    site: Site,
+}
+
+impl World {
+    fn new() -> Self {
+        let mut world = Self::default();
+        world.site = Site {
+            stack_bytes: 256,
+            bytes_max: 64 * 1024,
+            text_max: 16,
+            items_max: 100,
+            depth_max: 5,
+            nodes_max: 1000,
+            ..Site::default()
+        };
+        world.registers[7] = RSP;
+        world.map(RSP & !(PAGE - 1));
+        world
+    }
+
+    fn map(&mut self, page: u64) {
+        self.pages.insert(page, vec![0; PAGE as usize]);
+    }
+
+    fn write(&mut self, address: u64, bytes: &[u8]) {
+        for (at, byte) in (address..).zip(bytes) {
+            let page = self.pages.entry(at & !(PAGE - 1)).or_insert_with(|| vec![0; 4096]);
+            page[(at % PAGE) as usize] = *byte;
+        }
+    }
+
+    fn write_word(&mut self, address: u64, word: u64) {
+        self.write(address, &word.to_le_bytes());
+    }
+
+    fn byte(&self, address: u64) -> Option<u8> {
+        self.pages.get(&(address & !(PAGE - 1))).map(|page| page[(address % PAGE) as usize])
+    }
+
+    /// A layout of `size` bytes with these edges.
+    fn layout(&mut self, size: u32, edges: &[Edge]) -> u32 {
+        let first = self.edges.len() as u32;
+        self.edges.extend_from_slice(edges);
+        let count = edges.len() as u32;
+        self.layouts.push(Layout { size, edge_first: first, edge_count: count, reserved: 0 });
+        self.layouts.len() as u32 - 1
+    }
+
+    fn run(&mut self) -> Record {
+        let site = self.site;
+        let mut scratch = scratch();
+        vm::start(&mut scratch, &site, self.registers[7], 1);
+        let mut steps = 0;
+        while !vm::step(&mut scratch, &site, self) {
+            steps += 1;
+            if steps == STEPS_MAX {
+                scratch.state.flags |= u32::from(flags::LIMIT_STEPS);
+                break;
+            }
+        }
+        record_of(&mut scratch)
+    }
+}
+
+impl Machine for World {
+    fn register(&self, _record: &RecordBytes, number: u8) -> u64 {
+        self.registers.get(usize::from(number)).copied().unwrap_or(0)
+    }
+
+    fn read(&mut self, record: &mut RecordBytes, at: u32, length: u32, address: u64) -> bool {
+        assert!(length <= CHUNK_BYTES);
+        for offset in 0..u64::from(length) {
+            let Some(byte) = self.byte(address.wrapping_add(offset)) else { return false };
+            record[at as usize + offset as usize] = byte;
+        }
+        true
+    }
+
+    fn read_text(
+        &mut self,
+        record: &mut RecordBytes,
+        at: u32,
+        length: u32,
+        address: u64,
+    ) -> Option<u32> {
+        assert!(0 < length && length <= CHUNK_BYTES);
+        for offset in 0..length {
+            let byte = self.byte(address.wrapping_add(u64::from(offset)))?;
+            record[(at + offset) as usize] = byte;
+            if byte == 0 {
+                return Some(offset + 1);
+            }
+        }
+        record[(at + length - 1) as usize] = 0;
+        Some(length)
+    }
+
+    fn op(&self, index: u32) -> Option<Op> {
+        self.ops.get(index as usize).copied()
+    }
+
+    fn layout(&self, index: u32) -> Option<Layout> {
+        self.layouts.get(index as usize).copied()
+    }
+
+    fn edge(&self, index: u32) -> Option<Edge> {
+        self.edges.get(index as usize).copied()
+    }
+}
+
+fn scratch() -> Box<Scratch> {
+    // Filled with a pattern: what a hit does not write must not be sent.
+    let bytes = vec![0xa5_u8; size_of::<Scratch>()].into_boxed_slice();
+    let mut scratch = zeroed_scratch();
+    let length = scratch.record.len();
+    scratch.record.copy_from_slice(&bytes[..length]);
+    scratch
+}
+
+fn zeroed_scratch() -> Box<Scratch> {
+    Box::new(Scratch {
+        busy: 1,
+        reserved: 0,
+        state: Default::default(),
+        queue: [Default::default(); 1024],
+        visited: [Default::default(); 2048],
+        record: [0; _],
+    })
+}
+
+/// The record as the kernel program would send it, read by the real decoder.
+fn record_of(scratch: &mut Scratch) -> Record {
+    use tracer_common::wire::{MAGIC, RecordHeader, VERSION};
+    use zerocopy::{FromBytes, IntoBytes};
+    let size = scratch.state.at;
+    let bytes = &mut scratch.record[..size as usize];
+    let header = RecordHeader::mut_from_prefix(bytes).unwrap().0;
+    *header = RecordHeader {
+        magic: MAGIC,
+        version: VERSION,
+        flags: scratch.state.flags as u16,
+        size,
+        items: scratch.state.items,
+        ..RecordHeader::read_from_bytes(&[0; RECORD_HEADER as usize]).unwrap()
+    };
+    assert_eq!(header.as_bytes().len(), RECORD_HEADER as usize);
+    record::parse(bytes).unwrap()
+}
+
+fn edge(offset: u32, target: u32) -> Edge {
+    Edge { offset, target, length_offset: Edge::FIXED, count: 1 }
+}
+
+fn root(ops: &[Op]) -> Vec<Op> {
+    let mut all = vec![Op::on(Code::Root, ops.len() as u32, 0)];
+    all.extend_from_slice(ops);
+    all
+}
+
+fn register(number: u8) -> Op {
+    Op::new(Code::Register, number, 0)
+}
+
+fn objects(record: &Record) -> Vec<&Item> {
+    record.items.iter().filter(|item| item.kind != ItemKind::Stack).collect()
+}
+
+const END: Op = Op::new(Code::End, 0, 0);
+const OBJECT: u64 = 0x10_0000;
+
+#[test]
+fn the_stack_comes_first_with_the_red_zone() {
+    let mut world = World::new();
+    world.write_word(RSP, 0x1122);
+    world.ops = vec![END];
+    let record = world.run();
+    let stack = &record.items[0];
+    assert_eq!(record.items.len(), 1);
+    assert_eq!((stack.kind, stack.status), (ItemKind::Stack, Status::Read));
+    assert_eq!(stack.address.0, RSP - RED_ZONE_BYTES);
+    assert_eq!(stack.bytes.len() as u64, 256 + RED_ZONE_BYTES);
+    assert_eq!(stack.bytes[128..136], 0x1122_u64.to_le_bytes());
+}
+
+#[test]
+fn a_stack_that_ends_is_a_partial_read() {
+    let mut world = World::new();
+    world.site.stack_bytes = 16 * 1024;
+    world.ops = vec![END];
+    let record = world.run();
+    assert_eq!(record.items[0].status, Status::Fault);
+    assert_eq!(record.items[0].bytes.len() as u64, 0x400 + RED_ZONE_BYTES);
+}
+
+#[test]
+fn a_cycle_is_copied_once() {
+    let mut world = World::new();
+    let node = world.layout(16, &[edge(0, 0)]);
+    world.write_word(OBJECT, OBJECT + 64);
+    world.write_word(OBJECT + 64, OBJECT);
+    world.registers[5] = OBJECT;
+    world.ops = [root(&[register(5), Op::on(Code::Chase, node, 1)]), vec![END]].concat();
+    let record = world.run();
+    let addresses: Vec<u64> = objects(&record).iter().map(|item| item.address.0).collect();
+    assert_eq!(addresses, [OBJECT, OBJECT + 64]);
+    assert_eq!(record.flags, 0);
+}
+
+#[test]
+fn the_depth_limit_stops_a_list_and_is_noted() {
+    let mut world = World::new();
+    let node = world.layout(8, &[edge(0, 0)]);
+    for n in 0..50 {
+        world.write_word(OBJECT + n * 8, OBJECT + n * 8 + 8);
+    }
+    world.registers[5] = OBJECT;
+    world.ops = [root(&[register(5), Op::on(Code::Chase, node, 1)]), vec![END]].concat();
+    let record = world.run();
+    assert_eq!(objects(&record).len(), 5);
+    assert_eq!(objects(&record).last().unwrap().depth, 5);
+    assert_eq!(record.flags, flags::LIMIT_DEPTH);
+}
+
+#[test]
+fn the_byte_limit_cuts_an_object_and_ends_the_chase() {
+    let mut world = World::new();
+    world.site.bytes_max = 256;
+    let big = world.layout(4096, &[]);
+    for page in 0..3 {
+        world.map(OBJECT + page * PAGE);
+    }
+    world.registers[5] = OBJECT;
+    let chase = root(&[register(5), Op::on(Code::Chase, big, 2)]);
+    world.ops = [chase.clone(), chase, vec![END]].concat();
+    let record = world.run();
+    let cut = objects(&record)[0];
+    assert_eq!((cut.status, cut.want), (Status::LimitBytes, 8192));
+    assert!(!cut.bytes.is_empty() && cut.bytes.len() < 256);
+    assert_eq!(record.flags, flags::LIMIT_BYTES);
+}
+
+#[test]
+fn an_object_keeps_the_pages_before_the_missing_one() {
+    let mut world = World::new();
+    let big = world.layout(8192, &[]);
+    world.map(OBJECT);
+    world.registers[5] = OBJECT;
+    world.ops = [root(&[register(5), Op::on(Code::Chase, big, 1)]), vec![END]].concat();
+    let record = world.run();
+    let object = objects(&record)[0];
+    assert_eq!((object.status, object.bytes.len(), object.want), (Status::Fault, 4096, 8192));
+}
+
+/// A record with the one string at `address`.
+fn text_at(world: &mut World, address: u64) -> Item {
+    world.registers[5] = address;
+    world.ops = [root(&[register(5), Op::new(Code::ChaseText, 0, 0)]), vec![END]].concat();
+    let record = world.run();
+    let texts = objects(&record);
+    assert_eq!((texts.len(), texts[0].kind), (1, ItemKind::Text));
+    texts[0].clone()
+}
+
+#[test]
+fn strings_of_every_length_around_the_limit_are_exact() {
+    for length in 0..40_u64 {
+        // At every distance from the end of the only page.
+        for slack in 0..3 {
+            let mut world = World::new();
+            world.map(OBJECT);
+            let start = OBJECT + PAGE - 1 - length - slack;
+            let bytes: Vec<u8> = (0..length).map(|n| b'a' + (n % 26) as u8).collect();
+            world.write(start, &bytes);
+            let item = text_at(&mut world, start);
+            let shown = bytes.len().min(16);
+            assert_eq!(item.bytes, bytes[..shown], "length {length}, slack {slack}");
+            assert_eq!(item.want, length, "length {length}, slack {slack}");
+            let status = if length > 16 { Status::LimitText } else { Status::Read };
+            assert_eq!(item.status, status, "length {length}, slack {slack}");
+        }
+    }
+}
+
+#[test]
+fn a_string_on_a_missing_page_is_a_fault_and_not_empty() {
+    let item = text_at(&mut World::new(), OBJECT);
+    assert_eq!((item.status, item.bytes.len()), (Status::Fault, 0));
+}
+
+#[test]
+fn a_string_that_runs_into_a_missing_page_keeps_its_start() {
+    let mut world = World::new();
+    world.write(OBJECT + PAGE - 4, b"abcd");
+    let item = text_at(&mut world, OBJECT + PAGE - 4);
+    assert_eq!((item.status, item.bytes.as_slice()), (Status::Fault, b"abcd".as_slice()));
+}
+
+#[test]
+fn an_endless_string_has_a_lower_bound_for_its_length() {
+    let mut world = World::new();
+    for page in 0..40 {
+        world.write(OBJECT + page * PAGE, &[b'x'; PAGE as usize]);
+    }
+    let item = text_at(&mut world, OBJECT);
+    assert_eq!((item.status, item.bytes.len()), (Status::LimitTextAtLeast, 16));
+    assert!(item.want >= 64 * 1024);
+}
+
+#[test]
+fn the_elements_of_a_slice_are_limited() {
+    let mut world = World::new();
+    let number = world.layout(4, &[]);
+    world.map(OBJECT);
+    world.registers[5] = OBJECT;
+    world.registers[4] = 1 << 60;
+    let slice = [register(5), register(4), Op::on(Code::ChaseSlice, number, 0)];
+    world.ops = [root(&slice), vec![END]].concat();
+    let record = world.run();
+    assert_eq!(objects(&record)[0].bytes.len(), 400);
+}
+
+#[test]
+fn a_dereference_that_fails_skips_its_root_only() {
+    let mut world = World::new();
+    let number = world.layout(4, &[]);
+    world.map(OBJECT);
+    world.registers[5] = OBJECT;
+    let lost = [register(4), Op::new(Code::Deref, 8, 0), Op::on(Code::Copy, number, 1)];
+    let found = [register(5), Op::on(Code::Copy, number, 1)];
+    world.ops = [root(&lost), root(&found), vec![END]].concat();
+    let record = world.run();
+    let items = objects(&record);
+    assert_eq!((items[0].kind, items[0].status), (ItemKind::Deref, Status::Fault));
+    assert_eq!((items[1].kind, items[1].address.0), (ItemKind::Object, OBJECT));
+    assert_eq!(record.flags, flags::ROOT_FAULT);
+}
+
+#[test]
+fn what_a_dereference_reads_is_in_the_record() {
+    let mut world = World::new();
+    let number = world.layout(4, &[]);
+    world.write_word(OBJECT, OBJECT + 0x100);
+    world.registers[5] = OBJECT;
+    let ops = [register(5), Op::new(Code::Deref, 8, 0), Op::on(Code::Copy, number, 1)];
+    world.ops = [root(&ops), vec![END]].concat();
+    let record = world.run();
+    let items = objects(&record);
+    assert_eq!(items[0].bytes, (OBJECT + 0x100).to_le_bytes());
+    assert_eq!(items[1].address.0, OBJECT + 0x100);
+}
+
+/// A small generator, the same numbers on every run.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, most: u64) -> u64 {
+        self.next() % most
+    }
+}
+
+#[test]
+fn random_plans_over_random_memory_stay_within_every_limit() {
+    let mut random = Random(0x1234_5678_9abc_def1);
+    for _ in 0..300 {
+        let mut world = random_world(&mut random);
+        // `record::parse` has checked sizes, bounds and statuses.
+        let record = world.run();
+        let limit = world.site.bytes_max as usize;
+        let bytes: usize = objects(&record).iter().map(|item| item.bytes.len()).sum();
+        assert!(bytes <= limit, "{bytes} bytes of {limit}");
+        let deepest = objects(&record).iter().map(|item| item.depth).max().unwrap_or(0);
+        assert!(u32::from(deepest) <= world.site.depth_max);
+        let nodes = objects(&record).iter().filter(|item| item.depth > 0).count();
+        assert!(nodes <= world.site.nodes_max as usize);
+        assert!(!record.items[1..].iter().any(|item| item.kind == ItemKind::Stack));
+    }
+}
+
+fn random_world(random: &mut Random) -> World {
+    let mut world = World::new();
+    world.site.bytes_max = 64 + random.below(8192) as u32;
+    world.site.depth_max = random.below(8) as u32;
+    world.site.nodes_max = random.below(200) as u32;
+    for page in 0..4 {
+        world.map(OBJECT + page * PAGE);
+        for word in 0..PAGE / 8 {
+            let pointer = OBJECT - 64 + random.below(5 * PAGE);
+            world.write_word(OBJECT + page * PAGE + word * 8, pointer);
+        }
+    }
+    for register in &mut world.registers[..6] {
+        *register = OBJECT + random.below(4 * PAGE);
+    }
+    for _ in 0..6 {
+        let edges: Vec<Edge> = (0..random.below(5)).map(|_| random_edge(random)).collect();
+        world.layout(random.below(200) as u32, &edges);
+    }
+    world.ops = (0..40)
+        .map(|_| Op {
+            code: random.below(34) as u8,
+            arg: random.below(20) as u8,
+            reserved: 0,
+            layout: random.below(8) as u32,
+            imm: random.below(300),
+        })
+        .collect();
+    world
+}
+
+fn random_edge(random: &mut Random) -> Edge {
+    let target = if random.below(4) == 0 { TEXT } else { random.below(7) as u32 };
+    let length_offset = if random.below(3) == 0 { Edge::FIXED } else { random.below(64) as u32 };
+    Edge { offset: random.below(200) as u32, target, length_offset, count: random.below(3) as u32 }
+}

@@ -1,0 +1,264 @@
+//! Small programs to trace: compiled once for each compiler and set of flags, and driven line by
+//! line, so that no test sleeps. See `targets/c/protocol.h` for the other side.
+
+use crate::project::{root, target_dir};
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+/// How long a target may take for its work, probed and on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A compiled target.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The program.
+    pub program: PathBuf,
+    /// Its source.
+    pub source: PathBuf,
+}
+
+impl Target {
+    /// `targets/c/NAME.c` by `compiler` (`gcc`, `clang`) with `flags` (`-O2`); debug info and
+    /// threads are always on.
+    ///
+    /// # Errors
+    ///
+    /// There is no such source or compiler, or the compiler fails.
+    pub fn c(name: &str, compiler: &str, flags: &[&str]) -> Result<Self> {
+        let folder = root().join("tests/targets/c");
+        let source = folder.join(name).with_extension("c");
+        let home = target_dir().join("targets");
+        fs::create_dir_all(&home)?;
+        let hash = content_hash(&folder, &source, compiler, flags)?;
+        let program = home.join(format!("{name}-{hash:016x}"));
+        if !program.is_file() {
+            // Complete under its name at once, for tests run beside each other.
+            let building = home.join(format!("{name}-{hash:016x}.{}", std::process::id()));
+            let mut command = Command::new(compiler);
+            command.args(["-std=gnu11", "-g", "-pthread", "-o"]).arg(&building);
+            command.args(flags).arg(&source);
+            let output = command.output().with_context(|| format!("can't start {compiler}"))?;
+            if !output.status.success() {
+                bail!("{command:?}:\n{}", String::from_utf8_lossy(&output.stderr));
+            }
+            fs::rename(&building, &program)?;
+        }
+        Ok(Self { program, source })
+    }
+
+    /// The number of the one line of the source that contains `text`.
+    ///
+    /// # Errors
+    ///
+    /// No line does, or several do.
+    pub fn line(&self, text: &str) -> Result<u64> {
+        let source = fs::read_to_string(&self.source)?;
+        let mut lines = (1..).zip(source.lines()).filter(|(_, line)| line.contains(text));
+        match (lines.next(), lines.next()) {
+            (Some((number, _)), None) => Ok(number),
+            (None, _) => bail!("no line of {} contains {text:?}", self.source.display()),
+            (Some(_), Some(_)) => {
+                bail!("several lines of {} contain {text:?}", self.source.display())
+            }
+        }
+    }
+
+    /// Starts it and waits until it can be probed.
+    ///
+    /// # Errors
+    ///
+    /// It can't be started or does not say `ready`.
+    pub fn start(&self, arguments: &[&str]) -> Result<RunningTarget> {
+        RunningTarget::start(Command::new(&self.program).args(arguments))
+    }
+}
+
+/// What a compiled target depends on: the source, headers beside it, compiler and flags.
+fn content_hash(folder: &Path, source: &Path, compiler: &str, flags: &[&str]) -> Result<u64> {
+    let mut hasher = DefaultHasher::new();
+    let version = Command::new(compiler).arg("--version").output();
+    version
+        .with_context(|| format!("no {compiler}: run `cargo xtask setup`"))?
+        .stdout
+        .hash(&mut hasher);
+    flags.hash(&mut hasher);
+    let mut files = vec![source.to_path_buf()];
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "h") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    for file in files {
+        // The path too: debug info names it.
+        file.hash(&mut hasher);
+        fs::read(&file).with_context(|| format!("no {}", file.display()))?.hash(&mut hasher);
+    }
+    Ok(hasher.finish())
+}
+
+/// A target that runs; dropping it ends it.
+#[derive(Debug)]
+pub struct RunningTarget {
+    child: Child,
+    lines: Receiver<String>,
+    /// Its first line.
+    pub greeting: String,
+    /// Calls so far of the functions that tests probe, as it last said.
+    pub count: u64,
+}
+
+impl RunningTarget {
+    /// Starts a program that says `ready` when it can be probed.
+    ///
+    /// # Errors
+    ///
+    /// It can't be started or does not say so.
+    pub fn start(command: &mut Command) -> Result<Self> {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("can't start {command:?}"))?;
+        let output = child.stdout.take().context("no standard output")?;
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        let mut target = Self { child, lines, greeting: String::new(), count: 0 };
+        target.greeting = target.next_line()?;
+        if !target.greeting.starts_with("ready") {
+            bail!("{command:?} says {:?}, not `ready`", target.greeting);
+        }
+        Ok(target)
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Lets it work once and waits until it is done; gives [`Self::count`].
+    ///
+    /// # Errors
+    ///
+    /// It has ended or does not finish.
+    pub fn go(&mut self) -> Result<u64> {
+        self.start_work()?;
+        self.wait_done()
+    }
+
+    /// Lets it start its work.
+    ///
+    /// # Errors
+    ///
+    /// It has ended.
+    pub fn start_work(&mut self) -> Result<()> {
+        let input = self.child.stdin.as_mut().context("its standard input is closed")?;
+        input.write_all(b"go\n").context("the target has ended")
+    }
+
+    /// Waits until it has done its work; gives [`Self::count`].
+    ///
+    /// # Errors
+    ///
+    /// It has ended or does not finish.
+    pub fn wait_done(&mut self) -> Result<u64> {
+        let line = self.next_line()?;
+        let count = line.strip_prefix("done ").and_then(|count| count.parse().ok());
+        self.count = count.with_context(|| format!("the target says {line:?}, not `done`"))?;
+        Ok(self.count)
+    }
+
+    /// Lets it end by itself; fails if it did not end well. Gives its last line if it had more
+    /// to say.
+    ///
+    /// # Errors
+    ///
+    /// It was killed or gave an exit code other than 0.
+    pub fn finish(mut self) -> Result<Option<String>> {
+        drop(self.child.stdin.take());
+        let last = self.lines.iter().last();
+        let status = self.child.wait()?;
+        if !status.success() {
+            bail!("the target ended badly: {status}");
+        }
+        Ok(last)
+    }
+
+    fn next_line(&self) -> Result<String> {
+        self.lines.recv_timeout(PATIENCE).context("the target has ended or hangs")
+    }
+}
+
+impl Drop for RunningTarget {
+    fn drop(&mut self) {
+        // Both fail where it has ended already.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DRIVEN: &[(&str, u64)] =
+        &[("absent", 1), ("counter", 4000), ("hostile", 12), ("recursion", 2), ("values", 9)];
+
+    #[test]
+    fn targets_count_their_calls_whatever_the_compiler_does() {
+        for compiler in ["gcc", "clang"] {
+            for level in ["-O0", "-O2"] {
+                for (name, calls) in DRIVEN {
+                    let flags = [level, "-Wall", "-Wextra", "-Werror"];
+                    let target = Target::c(name, compiler, &flags).unwrap();
+                    let mut running = target.start(&[]).unwrap();
+                    assert_eq!(running.go().unwrap(), *calls, "{compiler} {level} {name}");
+                    assert_eq!(running.go().unwrap(), 2 * calls, "{compiler} {level} {name}");
+                    running.finish().unwrap();
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_target_is_compiled_once() {
+        let modified = |target: &Target| fs::metadata(&target.program).unwrap().modified().unwrap();
+        let first = Target::c("recursion", "gcc", &["-O1"]).unwrap();
+        let time = modified(&first);
+        let second = Target::c("recursion", "gcc", &["-O1"]).unwrap();
+        assert_eq!((second.program.clone(), modified(&second)), (first.program.clone(), time));
+        let other = Target::c("recursion", "gcc", &["-O1", "-DX"]).unwrap();
+        assert_ne!(other.program, first.program);
+    }
+
+    #[test]
+    fn the_service_stops_when_its_pipe_is_closed() {
+        let service = Target::c("orders", "gcc", &["-O2"]).unwrap().start(&["1000"]).unwrap();
+        assert!(service.greeting.contains("127.0.0.1"), "{}", service.greeting);
+        let farewell = service.finish().unwrap().unwrap();
+        assert!(farewell.starts_with("stopped: processed "), "{farewell}");
+    }
+
+    #[test]
+    fn a_line_is_found_by_what_it_says() {
+        let target = Target::c("orders", "gcc", &["-O2"]).unwrap();
+        let line = target.line("total += 4.5 * attempt").unwrap();
+        let before = target.line("if (order->express)").unwrap();
+        assert_eq!(line, before + 1);
+        assert!(target.line("no such text").is_err());
+        assert!(target.line(";").is_err());
+    }
+}

@@ -1,0 +1,138 @@
+//! Real programs that others wrote, built from source with debug info, for the tests to trace.
+//!
+//! Each lies ready in `TARGET/programs/NAME/FLAVOUR/`. A test that does not find its program says
+//! so and names `cargo xtask setup`.
+
+use super::packages::has_apt;
+use crate::project::{command, foreign, output, run, step, target_dir};
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// memcached by each compiler and optimisation: folder, compiler, flags.
+const MEMCACHED: &[(&str, &str, &str)] = &[
+    ("gcc-O2", "gcc", "-O2 -g"),
+    ("gcc-Og", "gcc", "-Og -g"),
+    ("gcc-O0", "gcc", "-O0 -g"),
+    ("clang-O2", "clang", "-O2 -g"),
+    ("clang-Og", "clang", "-Og -g"),
+    ("clang-O0", "clang", "-O0 -g"),
+];
+
+/// A Rust program from crates.io that waits on its standard input: name, version, binary.
+const RUST: (&str, &str, &str) = ("ripgrep", "14.1.1", "rg");
+
+/// Builds the programs that are missing; gives how many those were.
+///
+/// # Errors
+///
+/// A source can't be fetched or a build fails.
+pub(crate) fn build() -> Result<usize> {
+    let programs = target_dir().join("programs");
+    let mut changes = 0;
+    if has_apt() {
+        changes += memcached(&programs)?;
+    } else {
+        println!("missing: memcached for the tests: its source comes by apt-get");
+    }
+    changes += rust(&programs)?;
+    Ok(changes)
+}
+
+fn memcached(programs: &Path) -> Result<usize> {
+    let home = programs.join("memcached");
+    let missing: Vec<_> = MEMCACHED
+        .iter()
+        .filter(|(name, ..)| !home.join(name).join("memcached").is_file())
+        .collect();
+    if missing.is_empty() {
+        return Ok(0);
+    }
+    step("memcached from Debian's source, for the tests to trace");
+    let source = debian_source(&home, "memcached")?;
+    for (name, compiler, flags) in &missing {
+        println!("memcached: {compiler} {flags}");
+        let folder = home.join(name);
+        fs::create_dir_all(&folder)?;
+        // Warnings of other people's code are not ours to see.
+        let log = fs::File::create(folder.join("build.log"))?;
+        let quiet = |command: &mut Command| -> Result<()> {
+            run(command.current_dir(&folder).stdout(log.try_clone()?).stderr(log.try_clone()?))
+                .with_context(|| format!("see {}/build.log", folder.display()))
+        };
+        quiet(
+            command(source.join("configure"))
+                .arg("--disable-dependency-tracking")
+                .env("CC", compiler)
+                .env("CFLAGS", flags),
+        )?;
+        // Debug info names the source by the path given here; -Werror is for its authors.
+        quiet(command("make").args(["-j2", "memcached"]).arg(format!("CFLAGS={flags} -pthread")))?;
+    }
+    Ok(missing.len())
+}
+
+/// Fetches and unpacks a source package with a configuration of our own, so that the machine's
+/// stays as it is. Gives the folder of the source.
+fn debian_source(home: &Path, name: &str) -> Result<PathBuf> {
+    if let Some(source) = unpacked(home) {
+        return Ok(source);
+    }
+    let apt = home.join("apt");
+    for folder in ["lists/partial", "cache/archives/partial"] {
+        fs::create_dir_all(apt.join(folder))?;
+    }
+    let release = fs::read_to_string("/etc/os-release").context("no /etc/os-release")?;
+    let Some(suite) = release.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="))
+    else {
+        bail!("/etc/os-release has no VERSION_CODENAME");
+    };
+    let list = apt.join("sources.list");
+    fs::write(&list, format!("deb-src http://deb.debian.org/debian {suite} main\n"))?;
+    let get = |words: &[&str]| {
+        let mut command = command("apt-get");
+        command.current_dir(home).arg("-qq");
+        for (key, value) in [
+            ("Dir::Etc::sourcelist", list.as_path()),
+            ("Dir::Etc::sourceparts", Path::new("/dev/null")),
+            ("Dir::State::lists", &apt.join("lists")),
+            ("Dir::Cache", &apt.join("cache")),
+        ] {
+            command.arg("-o").arg(format!("{key}={}", value.display()));
+        }
+        // The sandbox user of apt may not enter our folder.
+        command.args(["-o", "APT::Sandbox::User=root"]).args(words);
+        run(&mut command)
+    };
+    get(&["update"])?;
+    get(&["source", name])?;
+    unpacked(home).with_context(|| format!("no source of {name} in {}", home.display()))
+}
+
+/// The folder of a source package in `home`.
+fn unpacked(home: &Path) -> Option<PathBuf> {
+    let mut folders = fs::read_dir(home).ok()?.filter_map(Result::ok).map(|entry| entry.path());
+    folders.find(|path| path.join("configure").is_file() && path.join("debian").is_dir())
+}
+
+fn rust(programs: &Path) -> Result<usize> {
+    let (name, version, binary) = RUST;
+    let home = programs.join(name);
+    let installed = home.join("bin").join(binary);
+    let runs = output(Command::new(&installed).arg("--version"));
+    if runs.is_some_and(|text| text.contains(version)) {
+        return Ok(0);
+    }
+    step("a Rust program from crates.io, in release with debug info");
+    let mut cargo = foreign("cargo");
+    cargo
+        .args(["install", name, "--version", version, "--locked", "--quiet", "--force"])
+        .arg("--root")
+        .arg(&home)
+        .env_remove("CARGO_TARGET_DIR")
+        .env("CARGO_PROFILE_RELEASE_DEBUG", "2")
+        .env("CARGO_PROFILE_RELEASE_STRIP", "none");
+    run(&mut cargo)?;
+    Ok(1)
+}

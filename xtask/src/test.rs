@@ -1,0 +1,60 @@
+//! `cargo xtask test`: all that must pass, cheapest first; stops at the first failure.
+
+use crate::project::{cargo, command, run, step, tracer_binary};
+use crate::setup::{Part, setup};
+use crate::{ebpf, tidy};
+use anyhow::Result;
+use std::time::Instant;
+
+/// Runs everything.
+///
+/// # Errors
+///
+/// The first thing that fails.
+pub(crate) fn test() -> Result<()> {
+    let start = Instant::now();
+    setup(Part::ALL)?;
+
+    step("formatting");
+    run(cargo().args(["fmt", "--all", "--check"]))?;
+    ebpf::check_format()?;
+
+    step("tidy");
+    tidy::tidy()?;
+
+    ebpf::build()?;
+
+    // The kernel program is linted by its build only: no toolchain that can build it has clippy.
+    step("clippy");
+    run(cargo()
+        .args(["clippy", "--quiet", "--workspace", "--all-targets", "--locked"])
+        .args(["--", "--deny", "warnings"]))?;
+
+    step("licences and origins of dependencies");
+    deny()?;
+
+    step("unit and golden tests");
+    run(cargo().args(["test", "--workspace", "--locked"]))?;
+
+    step("live tests");
+    run(cargo().args(["build", "--quiet", "--package", "tracer", "--locked"]))?;
+    run(cargo()
+        .args(["test", "--package", "tracer-tests", "--test", "live", "--locked"])
+        .args(["--", "--test-threads=1"])
+        .env("TRACER_BINARY", tracer_binary()))?;
+
+    println!("\nall passed in {} s", start.elapsed().as_secs());
+    Ok(())
+}
+
+/// Licences, bans and origins need only the crates that are here; known vulnerabilities need a
+/// database that is fetched by git, so they are checked where that is wanted.
+fn deny() -> Result<()> {
+    let mut checks = vec!["licenses", "bans", "sources"];
+    if std::env::var_os("TRACER_ADVISORIES").is_some_and(|value| value == "1") {
+        checks.push("advisories");
+    } else {
+        println!("known vulnerabilities are not checked; TRACER_ADVISORIES=1 does (needs git)");
+    }
+    run(command("cargo-deny").args(["--locked", "--log-level", "warn", "check"]).args(checks))
+}
