@@ -4,6 +4,7 @@ use crate::model::issue::Issue;
 
 /// An issue of the request, or an error of our environment.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum EngineError {
     /// The request can't be served.
     #[error(transparent)]

@@ -36,7 +36,13 @@ pub enum Event {
     /// The breakpoints are in place.
     Armed(Box<Armed>),
     /// A hit.
-    Capture(Box<Capture>),
+    Capture {
+        /// What was seen.
+        capture: Box<Capture>,
+        /// How all hits of the probe ended so far, over all its sites; counted when the record
+        /// was read, so later than the hit itself.
+        outcomes: BTreeMap<Outcome, u64>,
+    },
     /// The breakpoints are out.
     Finished(Summary),
 }

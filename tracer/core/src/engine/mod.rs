@@ -2,4 +2,5 @@
 
 pub mod error;
 pub mod event;
+pub mod findings;
 pub mod request;

@@ -25,4 +25,7 @@ pub struct SnapshotRequest {
     pub ring_bytes: u32,
     /// Scratch buffers in the pool; a power of two up to [`tracer_common::limits::SCRATCH_SLOTS`].
     pub scratch_slots: u32,
+    /// Forward the kernel program's own log from this level on; `None` leaves it out of the
+    /// program.
+    pub kernel_log: Option<tracing::Level>,
 }
