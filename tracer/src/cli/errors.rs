@@ -17,34 +17,32 @@ use tracer_core::model::issue::IssueKind;
 pub(crate) fn run(topic: Option<&str>) -> Result<u8, Failure> {
     let mut command = Cli::command();
     command.build();
-    let page = match topic {
-        None => return help(&mut command),
-        Some("errors") => errors(),
+    let mut output = Output::stdout();
+    let shown = match topic {
+        None => output.own_text(&command.render_help().ansi().to_string()),
+        Some("errors") => output.page(&errors()),
         Some(name) => match command.find_subcommand_mut(name) {
-            Some(command) => return help(command),
-            None => {
-                let message = format!("there is no help on '{name}': name a command, or `errors`");
-                let error = command.error(ErrorKind::InvalidSubcommand, message);
-                error.print().map_err(Failure::Output)?;
-                return Ok(USAGE);
-            }
+            Some(command) => output.own_text(&command.render_help().ansi().to_string()),
+            None => return Ok(no_such_topic(&mut command, name)),
         },
     };
-    let mut output = Output::stdout();
-    if output.page(&page).is_break() {
-        tracing::debug!("the reader of the help has gone");
+    if shown.is_break() {
+        tracing::debug!("the help could not be written to its end");
     }
     output.finish()?;
     Ok(SUCCESS)
 }
 
-fn help(command: &mut clap::Command) -> Result<u8, Failure> {
-    command.print_long_help().map_err(Failure::Output)?;
-    Ok(SUCCESS)
+fn no_such_topic(command: &mut clap::Command, name: &str) -> u8 {
+    let message = format!("there is no help on '{name}': name a command, or `errors`");
+    let error = command.error(ErrorKind::InvalidSubcommand, message);
+    // If stderr is gone there is nobody left to tell; the exit code remains.
+    error.print().unwrap_or_default();
+    USAGE
 }
 
 /// All exit codes, from the tables that errors are made from.
-fn errors() -> Page {
+pub(crate) fn errors() -> Page {
     let mut page = Page::new();
     page.line(&Line::new().with(
         Ink::Bold,

@@ -8,8 +8,11 @@ mod log;
 mod output;
 mod print;
 pub mod run;
+mod show;
 mod snapshot;
 mod stop;
+#[cfg(test)]
+mod tests;
 mod units;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -50,11 +53,17 @@ const DOCTOR_EXAMPLES: &str = "Examples:
   sudo tracer doctor --json    the same, one JSON object per check
 ";
 
-const AFTER: &str = "The program is never stopped, restarted or written to by hand: the kernel copies registers and \
-memory when the code runs, and the probe is gone when tracer ends.
+const AFTER: &str = "\
+The program keeps running. The kernel puts a breakpoint where you ask, copies registers and memory \
+each time it is hit, and takes it out when tracer ends: after the captures, the timeout or Ctrl-C.
 
 `tracer help errors` lists every error with its exit code and what to do.
 TRACER_LOG=debug writes a log to stderr (default: warn).";
+
+const SNAPSHOT_AFTER: &str = "\
+Exit codes: 0 captured, 2 wrong usage, 28 no hit before the timeout, 130 Ctrl-C; \
+`tracer help errors` lists all.
+With --json an error is one JSON object on stderr.";
 
 /// Shows what a running program really does: stack, arguments and locals of its next hit.
 #[derive(Parser, Debug)]
@@ -71,7 +80,7 @@ pub struct Cli {
 #[derive(Subcommand, Debug)]
 pub enum Command {
     /// Show stack, arguments and locals when a place in the program runs
-    #[command(before_help = SNAPSHOT_EXAMPLES, help_template = TEMPLATE)]
+    #[command(before_help = SNAPSHOT_EXAMPLES, after_help = SNAPSHOT_AFTER, help_template = TEMPLATE)]
     Snapshot(SnapshotArgs),
     /// List the functions of a process whose name matches
     #[command(before_help = FIND_EXAMPLES, help_template = TEMPLATE)]
@@ -98,7 +107,7 @@ pub struct SnapshotArgs {
     /// function, module!function, function+0x12, file:line or *0xADDRESS
     pub location: String,
 
-    /// Captures to take; 0 takes all that come until the timeout
+    /// Captures to take; 0 takes all until the timeout
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub hits: u64,
 
@@ -106,7 +115,7 @@ pub struct SnapshotArgs {
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::duration)]
     pub timeout: Duration,
 
-    /// Captures per second at most; 0 for no limit. What is over is counted, not captured
+    /// Captures per second at most, 0 for no limit; other hits are counted
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub rate: u64,
 
@@ -114,13 +123,14 @@ pub struct SnapshotArgs {
     #[arg(long)]
     pub json: bool,
 
+    /// Log of the kernel program, to stderr: off, error, warn, info, debug, trace
+    #[arg(long, value_name = "LEVEL", value_enum, default_value_t = KernelLog::Off)]
+    #[arg(hide_possible_values = true)]
+    pub kernel_log: KernelLog,
+
     /// Limits of one capture.
     #[command(flatten)]
     pub limits: LimitArgs,
-
-    /// Log of the kernel program, to stderr
-    #[arg(long, value_name = "LEVEL", value_enum, default_value_t = KernelLog::Off)]
-    pub kernel_log: KernelLog,
 
     /// Size of the ring buffer; a power of two
     #[arg(long, hide = true, value_parser = ring_bytes, default_value_t = RING_BYTES)]
@@ -135,25 +145,25 @@ pub struct SnapshotArgs {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Limits of one capture (what is cut says so)")]
 pub struct LimitArgs {
-    /// Pointers followed in a row
+    /// Pointers followed in a row (up to 64)
     #[arg(long, value_name = "N", value_parser = depth, default_value_t = Limits::DEFAULT.depth_max)]
     pub depth: u32,
 
-    /// Bytes of a string
+    /// Bytes of a string (up to 64KiB)
     #[arg(long, value_name = "SIZE", value_parser = max_string)]
     #[arg(default_value = "1KiB")]
     pub max_string: u32,
 
-    /// Elements of an array or slice
+    /// Elements of an array or slice (up to 10000)
     #[arg(long, value_name = "N", value_parser = max_items)]
     #[arg(default_value_t = Limits::DEFAULT.items_max)]
     pub max_items: u32,
 
-    /// Stack that is copied for the backtrace and callers
+    /// Stack that is copied for the backtrace and callers (up to 64KiB)
     #[arg(long, value_name = "SIZE", value_parser = stack, default_value = "16KiB")]
     pub stack: u32,
 
-    /// Bytes of objects and strings in all
+    /// Bytes of objects and strings in all (up to 160KiB)
     #[arg(long, value_name = "SIZE", value_parser = limit_bytes, default_value = "64KiB")]
     pub limit_bytes: u32,
 }

@@ -45,6 +45,11 @@ impl<W: Write> Output<W> {
         self.bytes(page.as_str().as_bytes())
     }
 
+    /// Writes text of our own that has its colours: help.
+    pub(crate) fn own_text(&mut self, text: &str) -> ControlFlow<()> {
+        self.bytes(text.as_bytes())
+    }
+
     /// Writes a line of JSON. `Break` once nobody can read it.
     pub(crate) fn json(&mut self, line: serde_json::Result<Vec<u8>>) -> ControlFlow<()> {
         match line {

@@ -25,6 +25,12 @@ pub(crate) enum Ink {
 }
 
 impl Ink {
+    /// What switches the terminal to it.
+    #[cfg(test)]
+    pub(crate) fn sequence(self) -> String {
+        self.style().render().to_string()
+    }
+
     const fn style(self) -> Style {
         match self {
             Self::Plain => Style::new(),

@@ -55,12 +55,8 @@ pub(crate) fn finished(summary: &Summary, written: u64) -> Page {
         note(&mut page, summary.outcomes.get(outcome).copied(), outcome.code(), outcome.text());
     }
     let captured = summary.outcomes.get(&Outcome::Captured).copied().unwrap_or(0);
-    note(
-        &mut page,
-        Some(captured.saturating_sub(written)),
-        "not shown",
-        "captured after what was asked for was complete, or malformed",
-    );
+    let not_shown = captured.saturating_sub(written).saturating_sub(summary.malformed);
+    note(&mut page, Some(not_shown), "captured, but not shown", "it came after the end");
     note(&mut page, Some(summary.malformed), "malformed", "records that could not be read");
     note(
         &mut page,

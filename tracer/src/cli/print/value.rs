@@ -55,24 +55,22 @@ impl Row {
         if let Some(name) = type_name.filter(|name| !name.is_empty()) {
             line = line.with(Ink::Dim, ": ").with(Ink::Dim, Escaped::name(name));
         }
-        line = line.text(" = ");
-        let left = width.saturating_sub(line.width());
+        line = line.text(" =");
+        let left = width.saturating_sub(line.width() + 1);
         if let Some(short) = short(value, left, level) {
-            return Self::leaf(line.and(short));
+            return Self::leaf(line.text(" ").and(short));
         }
         let (head, below) = expand(value, width.saturating_sub(3), level);
-        Self { line: line.and(head), below }
+        let line = if head.width() == 0 { line } else { line.text(" ").and(head) };
+        Self { line, below }
     }
 }
 
 /// The value on one line of at most `width` columns; `None` if it is wider. A value that has no
 /// parts is always on one line.
 fn short(value: &Value, width: usize, level: u32) -> Option<Line> {
-    if level > LEVELS_MAX {
-        let reason = Reason::new(ReasonCode::LimitDepth, "nested too deeply to print; see --json");
-        return Some(unavailable(&reason));
-    }
     let line = match value {
+        _ if level > LEVELS_MAX => return Some(too_deep()),
         Value::Record(fields) => members(Line::new(), fields, width, level)?,
         Value::Union(fields) => members(Line::new().text("union "), fields, width, level)?,
         Value::Variant { name, fields } => {
@@ -97,7 +95,10 @@ fn members(line: Line, fields: &[Field], width: usize, level: u32) -> Option<Lin
         if index > 0 {
             line.push(Ink::Plain, ", ");
         }
-        line = line.and(member_name(field)).text(" = ");
+        // What an anonymous member holds reads as if it were the record's own.
+        if field.name.is_some() {
+            line = line.and(member_name(field)).text(" = ");
+        }
         let left = width.checked_sub(line.width())?;
         line.append(short(&field.value.value, left, level + 1)?);
         // A long text without parts does not break itself; the record around it does.
@@ -139,6 +140,7 @@ fn elements(
 /// The value as a tree: what stands on the row itself, and the rows below.
 fn expand(value: &Value, width: usize, level: u32) -> (Line, Vec<Row>) {
     match value {
+        _ if level > LEVELS_MAX => (too_deep(), Vec::new()),
         Value::Record(fields) => (Line::new(), rows(fields, width, level)),
         Value::Union(fields) => (Line::new().text("union"), rows(fields, width, level)),
         Value::Variant { name, fields } => {
@@ -149,7 +151,8 @@ fn expand(value: &Value, width: usize, level: u32) -> (Line, Vec<Row>) {
         }
         Value::Pointer { address, target } => {
             let (head, below) = expand(&target.value, width, level + 1);
-            (pointer(*address).and(head), below)
+            let arrow = Line::new().with(Ink::Dim, Escaped::hex(*address)).text(" ->");
+            (if head.width() == 0 { arrow } else { arrow.text(" ").and(head) }, below)
         }
         whole => (scalar(whole), Vec::new()),
     }
@@ -306,6 +309,10 @@ fn why(reason: &Reason) -> Line {
         ReasonCode::LimitItems => line.with(Ink::Missing, reason.code.remedy()),
         _ => line.with(Ink::Missing, Escaped::name(&reason.to_string())),
     }
+}
+
+fn too_deep() -> Line {
+    unavailable(&Reason::new(ReasonCode::LimitDepth, "nested too deeply to print; see --json"))
 }
 
 /// `<unavailable: reason; what to do>`.
