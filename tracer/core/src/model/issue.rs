@@ -67,6 +67,8 @@ issues! {
         "copy the program to a local filesystem (ext4, xfs, btrfs, overlay, tmpfs)";
     BeingDebugged "being_debugged" 30 "a debugger is attached to the process"
         "detach the debugger first: two owners of breakpoints break the target";
+    NoCapture "no_capture" 31 "the code ran, but no hit could be captured"
+        "the counts say why: raise --rate if it limits, probe less at once if hits were lost";
 }
 
 /// Something that can't be served, with the facts of this case.

@@ -1,0 +1,14 @@
+//! The machine-readable form of what the engine gives: types, conversion, JSON.
+
+pub mod convert;
+pub mod json;
+pub mod types;
+pub mod value;
+
+/// The JSON Schema (2020-12) of every line that `tracer snapshot --json` writes.
+pub const SNAPSHOT_SCHEMA: &str = include_str!("snapshot.schema.json");
+
+#[cfg(test)]
+pub(crate) mod samples;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,263 @@
+//! Captures for tests, with every form that a value can have.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use tracer_common::outcome::Outcome;
+use tracer_common::status::flags;
+use tracer_core::engine::event::{Armed, Ended, ModuleLabel, Summary};
+use tracer_core::model::address::{Avma, FileOffset, Svma};
+use tracer_core::model::capture::{Capture, Frame, How, Provenance, StackEnd, Variable};
+use tracer_core::model::process::{Process, ProcessId};
+use tracer_core::model::reason::{Reason, ReasonCode};
+use tracer_core::model::resolved::{Resolved, Site, SourceLine, TrapClass, VariableKind};
+use tracer_core::model::types::TypeGraph;
+use tracer_core::model::value::{Field, Typed, Value};
+
+pub(crate) fn typed(type_name: &str, value: Value) -> Typed {
+    Typed { type_name: type_name.to_owned(), value }
+}
+
+pub(crate) fn field(name: &str, type_name: &str, value: Value) -> Field {
+    Field { name: Some(name.to_owned()), value: typed(type_name, value) }
+}
+
+pub(crate) fn text(bytes: &[u8]) -> Value {
+    Value::Text { address: None, bytes: bytes.to_vec(), total: None, at_least: false, cut: None }
+}
+
+pub(crate) fn numbers(range: std::ops::Range<i128>, total: u64) -> Value {
+    let shown = range.clone().count() as u64;
+    Value::Array {
+        items: range.map(|number| typed("int", Value::Signed(number))).collect(),
+        total: Some(total),
+        cut: (shown < total).then(|| ReasonCode::LimitItems.into()),
+    }
+}
+
+pub(crate) fn pointer(address: u64, type_name: &str, target: Value) -> Value {
+    Value::Pointer { address, target: Box::new(typed(type_name, target)) }
+}
+
+/// Name, type and value of variables: every kind of value, and what is special about some.
+pub(crate) fn every_value() -> Vec<(&'static str, &'static str, Value)> {
+    let mut values = numbers_of_all_kinds();
+    values.extend(values_with_parts());
+    values.extend(pointers_and_texts());
+    values
+}
+
+fn numbers_of_all_kinds() -> Vec<(&'static str, &'static str, Value)> {
+    vec![
+        ("small", "int", Value::Signed(-42)),
+        ("exact", "long", Value::Signed(-(1 << 53))),
+        ("beyond", "unsigned long", Value::Unsigned((1 << 53) + 1)),
+        ("widest", "__int128", Value::Signed(i128::MIN)),
+        ("widest_unsigned", "unsigned __int128", Value::Unsigned(u128::MAX)),
+        ("yes", "bool", Value::Bool(true)),
+        ("letter", "char", Value::Char { code: 65, character: Some('A') }),
+        ("escape", "char", Value::Char { code: 27, character: Some('\x1b') }),
+        ("no_letter", "char", Value::Char { code: -1, character: None }),
+        ("single", "float", Value::Float32(0.1)),
+        ("double", "double", Value::Float64(1.0)),
+        ("nan", "double", Value::Float64(f64::NAN)),
+        ("infinite", "float", Value::Float32(f32::NEG_INFINITY)),
+        ("wide", "long double", Value::FloatText("3.14159265358979323851".to_owned())),
+        ("color", "enum color", Value::Enumerator { name: Some("RED".to_owned()), number: 1 }),
+        ("no_color", "enum color", Value::Enumerator { name: None, number: 77 }),
+    ]
+}
+
+fn values_with_parts() -> Vec<(&'static str, &'static str, Value)> {
+    let point = || vec![field("x", "int", Value::Signed(1)), field("y", "int", Value::Signed(-2))];
+    let anonymous = Field {
+        name: None,
+        value: typed(
+            "union {...}",
+            Value::Union(vec![
+                field("as_int", "int", Value::Signed(1)),
+                field("as_float", "float", Value::Float32(1e-45)),
+            ]),
+        ),
+    };
+    vec![
+        ("point", "struct point", Value::Record(point())),
+        ("empty", "struct empty", Value::Record(Vec::new())),
+        ("tagged", "struct tagged", Value::Record(vec![anonymous])),
+        ("none", "Option<u8>", Value::Variant { name: "None".to_owned(), fields: Vec::new() }),
+        ("some", "Option<point>", Value::Variant { name: "Some".to_owned(), fields: point() }),
+        ("few", "int [3]", numbers(0..3, 3)),
+        ("many", "int [100]", numbers(0..12, 100)),
+        ("no_items", "int []", Value::Array { items: Vec::new(), total: None, cut: None }),
+        ("torn", "int [2]", torn_array()),
+        ("big", "struct big", big_record()),
+    ]
+}
+
+fn torn_array() -> Value {
+    let reason = Reason::new(ReasonCode::NotResident, "0x7f0000001000");
+    Value::Array {
+        items: vec![typed("int", Value::Signed(1)), typed("int", Value::Unavailable(reason))],
+        total: Some(2),
+        cut: None,
+    }
+}
+
+fn big_record() -> Value {
+    let place = |street: &str| {
+        Value::Record(vec![
+            field("street", "char [32]", text(street.as_bytes())),
+            field("number", "unsigned int", Value::Unsigned(12)),
+        ])
+    };
+    Value::Record(vec![
+        field("id", "unsigned long", Value::Unsigned(4242)),
+        field("home", "struct place", place("Long Street of Many Words")),
+        field(
+            "work",
+            "struct place *",
+            pointer(0x5581_0000_2000, "struct place", place("High St")),
+        ),
+        field("hits", "int [64]", numbers(1000..1040, 64)),
+        field(
+            "places",
+            "struct place [2]",
+            Value::Array {
+                items: vec![typed("struct place", place("A")), typed("struct place", place("B"))],
+                total: Some(2),
+                cut: None,
+            },
+        ),
+    ])
+}
+
+fn pointers_and_texts() -> Vec<(&'static str, &'static str, Value)> {
+    let depth = Value::Unavailable(ReasonCode::LimitDepth.into());
+    let long_text = |at_least| Value::Text {
+        address: Some(0x5581_0000_3000),
+        bytes: b"the start of a long".to_vec(),
+        total: Some(4000),
+        at_least,
+        cut: Some(ReasonCode::LimitBytes.into()),
+    };
+    vec![
+        ("count", "int *", pointer(0x5581_0000_1000, "int", Value::Signed(7))),
+        ("deep", "struct node *", pointer(0x5581_0000_1010, "struct node", depth)),
+        (
+            "again",
+            "struct node *",
+            Value::Reference { address: 0x5581_0000_1020, shown_at: "head->next".to_owned() },
+        ),
+        ("null", "void *", Value::Address(0)),
+        ("raw", "void *", Value::Address(0x7f00_0000_0010)),
+        (
+            "callback",
+            "int (*)(int)",
+            Value::Function { address: 0x5581_0000_1139, name: Some("on_hit".to_owned()) },
+        ),
+        ("unknown", "int (*)(int)", Value::Function { address: 0x10, name: None }),
+        ("name", "char *", text("Grüße, \"x\"\n".as_bytes())),
+        ("bytes", "char [4]", text(b"\xff\x00\x1b[")),
+        ("long_text", "char *", long_text(false)),
+        ("longer_text", "char *", long_text(true)),
+        ("nothing", "void", Value::Nothing),
+        ("gone", "int", Value::Unavailable(ReasonCode::OptimizedOut.into())),
+    ]
+}
+
+pub(crate) fn variable(name: &str, kind: VariableKind, value: Typed) -> Variable {
+    let provenance = match value.value {
+        Value::Unavailable(_) => Provenance::None,
+        _ => Provenance::Live,
+    };
+    Variable { name: name.to_owned(), kind, value, provenance }
+}
+
+/// A capture whose innermost frame has these variables.
+pub(crate) fn capture(variables: Vec<Variable>) -> Capture {
+    let frame = |function: &str, line, how| Frame {
+        pc: Avma(0x5581_0000_1234),
+        function: Some(function.to_owned()),
+        module: Some("billing".to_owned()),
+        line: Some(SourceLine { file: "/no/such/src/billing.c".to_owned(), line }),
+        inlined: false,
+        how,
+        variables: Vec::new(),
+    };
+    let inner = Frame { inlined: true, variables, ..frame("price_of", 42, How::Registers) };
+    let unnamed = Frame {
+        pc: Avma(0x7f00_0000_beef),
+        function: None,
+        module: None,
+        line: None,
+        ..frame("", 0, How::FramePointer("no unwind information".to_owned()))
+    };
+    Capture {
+        site: 0,
+        hit: 3,
+        time_boot_ns: 5_000_000_000,
+        time_unix_ns: 1_769_862_896_789_012_345,
+        start_boot_ns: 4_000_000_000,
+        pid: 4242,
+        tid: 4245,
+        cpu: 3,
+        comm: b"worker".to_vec(),
+        frames: vec![
+            inner,
+            frame("process_payment", 40, How::Registers),
+            frame("main", 99, How::Cfi),
+            unnamed,
+        ],
+        stack_end: StackEnd::StackCut,
+        flags: flags::LIMIT_BYTES | flags::LIMIT_DEPTH,
+        registers: vec![0; 17],
+    }
+}
+
+pub(crate) fn armed() -> Armed {
+    let site = Site {
+        module: 0,
+        requested: Avma(0x5581_0000_1230),
+        pc: Avma(0x5581_0000_1234),
+        svma: Svma(0x1234),
+        file_offset: FileOffset(0x1234),
+        instruction: vec![0x55],
+        disassembly: "push rbp".to_owned(),
+        trap: TrapClass::Emulated,
+        why: "push rbp is emulated by the kernel, endbr64 is not".to_owned(),
+        function: Some("price_of".to_owned()),
+        line: Some(SourceLine { file: "/no/such/src/billing.c".to_owned(), line: 42 }),
+        cfa: None,
+        variables: Vec::new(),
+    };
+    Armed {
+        location_text: "billing.c:42".to_owned(),
+        process: Process {
+            id: ProcessId { pid: 4242, start_ticks: 400 },
+            comm: b"billing".to_vec(),
+            exe: PathBuf::from("/usr/bin/billing"),
+            mappings: Vec::new(),
+        },
+        resolved: Resolved { sites: vec![site], types: TypeGraph::default() },
+        modules: vec![ModuleLabel {
+            path: "/usr/bin/billing".to_owned(),
+            build_id: Some("00ff12".to_owned()),
+            debug_file: None,
+        }],
+    }
+}
+
+pub(crate) fn outcomes() -> BTreeMap<Outcome, u64> {
+    BTreeMap::from([(Outcome::Captured, 3), (Outcome::RateLimit, 2)])
+}
+
+pub(crate) fn summary(ended: Ended) -> Summary {
+    Summary {
+        hits: 5,
+        outcomes: outcomes(),
+        kernel_misses: 0,
+        received: 3,
+        malformed: 0,
+        text_restored: true,
+        ended,
+    }
+}

@@ -1,0 +1,208 @@
+//! The JSON lines against their schema, and the encoding of each value.
+
+use super::samples::{self, armed, every_value, outcomes, typed, variable};
+use super::{SNAPSHOT_SCHEMA, convert, json};
+use crate::escape::tests::hostile_payloads;
+use serde_json::{Value as Json, json};
+use tracer_core::engine::event::Ended;
+use tracer_core::model::capture::{Provenance, StackEnd, Variable};
+use tracer_core::model::reason::ReasonCode;
+use tracer_core::model::resolved::VariableKind;
+use tracer_core::model::value::Value;
+
+fn read_back<T: serde::Serialize>(line: &T) -> Json {
+    serde_json::from_slice(&json::line(line).unwrap()).unwrap()
+}
+
+fn assert_valid(line: &Json) {
+    let schema: Json = serde_json::from_str(SNAPSHOT_SCHEMA).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let errors: Vec<String> =
+        validator.iter_errors(line).map(|e| format!("{}: {e}", e.instance_path())).collect();
+    assert!(errors.is_empty(), "{errors:#?}\n{line:#}");
+}
+
+fn is_valid(line: &Json) -> bool {
+    let schema: Json = serde_json::from_str(SNAPSHOT_SCHEMA).unwrap();
+    jsonschema::validator_for(&schema).unwrap().is_valid(line)
+}
+
+fn line_with(variables: Vec<Variable>) -> Json {
+    let capture = samples::capture(variables);
+    read_back(&convert::capture("p1", 1, &armed(), &capture, &outcomes()))
+}
+
+fn line_of(value: Value) -> Json {
+    line_with(vec![variable("v", VariableKind::Local, typed("T", value))])
+}
+
+fn variable_of(value: Value) -> Json {
+    line_of(value)["frames"][0]["variables"][0].clone()
+}
+
+#[test]
+fn the_schema_is_a_valid_schema() {
+    let schema: Json = serde_json::from_str(SNAPSHOT_SCHEMA).unwrap();
+    assert!(jsonschema::meta::is_valid(&schema));
+}
+
+#[test]
+fn a_capture_with_every_value_keeps_the_schema() {
+    for (name, type_name, value) in every_value() {
+        let line =
+            line_with(vec![variable(name, VariableKind::Parameter, typed(type_name, value))]);
+        assert_valid(&line);
+    }
+}
+
+#[test]
+fn ends_of_stacks_and_unknown_sites_keep_the_schema() {
+    for end in [StackEnd::Complete, StackEnd::StackCut, StackEnd::Lost("no rule".to_owned())] {
+        let mut capture = samples::capture(Vec::new());
+        capture.stack_end = end;
+        capture.site = usize::MAX;
+        capture.comm = b"\xff".to_vec();
+        let line = read_back(&convert::capture("p1", 1, &armed(), &capture, &outcomes()));
+        assert_valid(&line);
+        assert_eq!(line["site"]["pc"], Json::Null);
+        assert_eq!(line["target"]["comm"], json!({"bytes": "ff"}));
+    }
+}
+
+#[test]
+fn summaries_keep_the_schema() {
+    for ended in [Ended::Complete, Ended::Timeout, Ended::Stopped, Ended::ProcessGone] {
+        let line = read_back(&convert::summary("p1", 3, &samples::summary(ended)));
+        assert_valid(&line);
+        assert_eq!(line["summary"]["outcomes"]["captured"], 3);
+        assert_eq!(line["summary"]["outcomes"]["lost_ring_full"], 0, "zeros are told too");
+    }
+}
+
+#[test]
+fn the_schema_refuses_what_we_do_not_write() {
+    let good = line_of(Value::Signed(1));
+    assert!(is_valid(&good));
+    let mut both = good.clone();
+    both["frames"][0]["variables"][0]["unavailable"] = json!({"code": "unmapped", "text": ""});
+    assert!(!is_valid(&both), "value and unavailable");
+    let mut neither = good.clone();
+    neither["frames"][0]["variables"][0].as_object_mut().unwrap().remove("value");
+    assert!(!is_valid(&neither), "neither value nor unavailable");
+    let mut address = good.clone();
+    address["site"]["pc"] = json!(4096);
+    assert!(!is_valid(&address), "an address as a number");
+    let mut inexact = good.clone();
+    inexact["frames"][0]["variables"][0]["value"] = json!("text");
+    assert!(!is_valid(&inexact), "a bare string that is no number");
+    let mut more = good;
+    more["more"] = json!(1);
+    assert!(!is_valid(&more), "an unknown member");
+}
+
+#[test]
+fn the_facts_of_a_hit_are_where_they_belong() {
+    let line = line_of(Value::Signed(1));
+    assert_eq!(line["schema"], "tracer/snapshot/1");
+    assert_eq!(line["time_unix_ns"], "1769862896789012345");
+    assert_eq!(
+        line["target"],
+        json!({"pid": 4242, "tid": 4245, "cpu": 3, "comm": "worker", "exe": "/usr/bin/billing",
+               "start_time": "4000000000"})
+    );
+    assert_eq!(line["site"]["requested"], "billing.c:42");
+    assert_eq!(line["site"]["requested_pc"], "0x558100001230");
+    assert_eq!(line["site"]["pc"], "0x558100001234");
+    assert_eq!(line["site"]["build_id"], "00ff12");
+    assert_eq!(line["frames"][0]["inlined"], true);
+    assert_eq!(line["frames"][3]["how"], "frame_pointer");
+    assert_eq!(line["frames"][3]["how_detail"], "no unwind information");
+    assert_eq!(line["stack_end"]["code"], "stack_cut");
+    assert_eq!(line["limits_met"], json!(["limit_bytes", "limit_depth"]));
+    assert_eq!(line["outcomes"]["rate_limit"], 2);
+}
+
+#[test]
+fn numbers_stay_numbers_only_where_a_double_is_exact() {
+    let value = |value| variable_of(value)["value"].clone();
+    assert_eq!(value(Value::Signed(-7)), json!(-7));
+    assert_eq!(value(Value::Unsigned(1 << 53)), json!(9_007_199_254_740_992_u64));
+    assert_eq!(value(Value::Unsigned((1 << 53) + 1)), json!("9007199254740993"));
+    assert_eq!(value(Value::Signed(-(1 << 53) - 1)), json!("-9007199254740993"));
+    assert_eq!(value(Value::Unsigned(u128::MAX)), json!(u128::MAX.to_string()));
+    assert_eq!(value(Value::Float64(f64::NAN)), json!("NaN"));
+    assert_eq!(value(Value::Float32(f32::INFINITY)), json!("Infinity"));
+    assert_eq!(value(Value::Float64(f64::NEG_INFINITY)), json!("-Infinity"));
+    assert_eq!(value(Value::Float32(0.1)).to_string(), "0.1");
+}
+
+#[test]
+fn each_form_of_value_names_itself() {
+    let value = |value| variable_of(value)["value"].clone();
+    assert_eq!(value(Value::Nothing), Json::Null);
+    assert_eq!(value(Value::Address(0)), json!({"address": "0x0"}));
+    assert_eq!(value(samples::text(b"hi")), json!({"text": "hi"}));
+    assert_eq!(value(samples::text(b"\xffA")), json!({"bytes": "ff41"}));
+    assert_eq!(
+        value(Value::Enumerator { name: None, number: 7 }),
+        json!({"name": null, "number": 7})
+    );
+    assert_eq!(
+        value(samples::pointer(16, "int", Value::Signed(5))),
+        json!({"address": "0x10", "target": {"type": "int", "value": 5}})
+    );
+    assert_eq!(
+        value(Value::Record(vec![samples::field("x", "int", Value::Signed(1))])),
+        json!({"fields": [{"name": "x", "type": "int", "value": 1}]})
+    );
+    let array = value(samples::numbers(0..2, 9));
+    assert_eq!(array["element_type"], "int");
+    assert_eq!(array["items"], json!([0, 1]));
+    assert_eq!(array["total"], 9);
+    assert_eq!(array["cut"]["remedy"], "raise --max-items");
+}
+
+#[test]
+fn what_is_missing_says_why_and_marks_the_variable() {
+    let gone = variable_of(Value::Unavailable(ReasonCode::OptimizedOut.into()));
+    assert_eq!(gone["unavailable"]["code"], "optimized_out");
+    assert_eq!(gone["provenance"], "none");
+    assert_eq!(gone["truncated"], false);
+    let cut = Value::Unavailable(ReasonCode::LimitDepth.into());
+    let deep = variable_of(Value::Record(vec![samples::field(
+        "next",
+        "struct node *",
+        samples::pointer(8, "struct node", cut),
+    )]));
+    assert_eq!(deep["truncated"], true, "also when the cut is deeper");
+    assert_eq!(variable_of(samples::numbers(0..2, 2))["truncated"], false);
+    assert_eq!(variable_of(samples::numbers(0..2, 3))["truncated"], true);
+}
+
+#[test]
+fn a_value_nested_beyond_reason_is_cut_not_fatal() {
+    let mut value = Value::Signed(1);
+    for level in 0..2000 {
+        value = samples::pointer(level + 1, "void **", value);
+    }
+    let capture = samples::capture(vec![variable("v", VariableKind::Local, typed("T", value))]);
+    let line = convert::capture("p1", 1, &armed(), &capture, &outcomes());
+    let text = String::from_utf8(json::line(&line).unwrap()).unwrap();
+    assert!(text.contains("nested too deeply to write"));
+}
+
+#[test]
+fn hostile_names_and_texts_keep_the_schema_and_ascii() {
+    for payload in hostile_payloads(300) {
+        let name = String::from_utf8_lossy(&payload).into_owned();
+        let mut hostile =
+            variable(&name, VariableKind::Local, typed(&name, samples::text(&payload)));
+        hostile.provenance = Provenance::Constant;
+        let mut capture = samples::capture(vec![hostile]);
+        capture.comm = payload.clone();
+        capture.frames[0].function = Some(name.clone());
+        let line = json::line(&convert::capture("p1", 1, &armed(), &capture, &outcomes())).unwrap();
+        assert!(line[..line.len() - 1].iter().all(|byte| (0x20..0x7f).contains(byte)));
+        assert_valid(&serde_json::from_slice(&line).unwrap());
+    }
+}

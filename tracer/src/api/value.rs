@@ -1,0 +1,247 @@
+//! The JSON of a captured value.
+//!
+//! A number or a truth value is itself; an integer beyond ±2^53, NaN, an infinity and a number of
+//! a wider format are strings. So a bare string is always a number, and all else is an object
+//! with a member that names it: `{"text": …}`, `{"bytes": …}`, `{"fields": …}`, `{"items": …}`.
+
+use serde::{Serialize, Serializer};
+
+/// A value or why there is none.
+#[derive(Serialize, Debug)]
+#[serde(untagged)]
+pub enum Node {
+    /// There is one.
+    Value {
+        /// It.
+        value: Value,
+    },
+    /// There is none.
+    Unavailable {
+        /// Why.
+        unavailable: Unavailable,
+    },
+}
+
+impl From<Unavailable> for Node {
+    fn from(unavailable: Unavailable) -> Self {
+        Self::Unavailable { unavailable }
+    }
+}
+
+/// Why a value, or the rest of one, is missing.
+#[derive(Serialize, Debug)]
+pub struct Unavailable {
+    /// For programs.
+    pub code: &'static str,
+    /// For people, with the facts of this case.
+    pub text: String,
+    /// What to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<&'static str>,
+}
+
+/// A member.
+#[derive(Serialize, Debug)]
+pub struct Field {
+    /// `null` for an anonymous member.
+    pub name: Option<String>,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub type_name: String,
+    /// Its value.
+    #[serde(flatten)]
+    pub node: Node,
+}
+
+/// What a pointer points to.
+#[derive(Serialize, Debug)]
+pub struct Target {
+    /// Its type.
+    #[serde(rename = "type")]
+    pub type_name: String,
+    /// Its value.
+    #[serde(flatten)]
+    pub node: Node,
+}
+
+/// An element of an array: the bare value, or `{"unavailable": …}`.
+#[derive(Serialize, Debug)]
+#[serde(untagged)]
+pub enum Item {
+    /// There is one.
+    Value(Value),
+    /// There is none.
+    Unavailable {
+        /// Why.
+        unavailable: Unavailable,
+    },
+}
+
+/// A value.
+#[derive(Serialize, Debug)]
+#[serde(untagged)]
+pub enum Value {
+    /// A number.
+    Integer(Integer),
+    /// A truth value.
+    Bool(bool),
+    /// A number of single precision, with as few digits as name it.
+    Float32(#[serde(serialize_with = "float32")] f32),
+    /// A number of double precision.
+    Float64(#[serde(serialize_with = "float64")] f64),
+    /// A number of a wider format, in decimal.
+    FloatText(String),
+    /// A character of the source language.
+    Character {
+        /// As stored.
+        code: i64,
+        /// What it stands for.
+        #[serde(rename = "char")]
+        character: Option<char>,
+    },
+    /// A value of an enumeration.
+    Enumerator {
+        /// `null` where the number has no name.
+        name: Option<String>,
+        /// The number.
+        number: Integer,
+    },
+    /// A variant of a sum type; before [`Value::Record`], which it includes.
+    Variant {
+        /// Its name.
+        variant: String,
+        /// Its fields, in order.
+        fields: Vec<Field>,
+    },
+    /// A struct or class.
+    Record {
+        /// Its members, in order.
+        fields: Vec<Field>,
+    },
+    /// A union.
+    Union {
+        /// Each member's view of the same bytes.
+        union: Vec<Field>,
+    },
+    /// Elements.
+    Array {
+        /// Their type; `null` where none was captured.
+        element_type: Option<String>,
+        /// Those that were captured.
+        items: Vec<Item>,
+        /// How many there are; `null` where debug info does not say.
+        total: Option<u64>,
+        /// Why there are fewer items.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cut: Option<Unavailable>,
+    },
+    /// A pointer that was followed.
+    Pointer {
+        /// Where it points.
+        address: String,
+        /// What is there.
+        target: Box<Target>,
+    },
+    /// A pointer to something that is shown elsewhere in this capture.
+    Reference {
+        /// Where it points.
+        address: String,
+        /// Where that is shown.
+        shown_at: String,
+    },
+    /// A pointer that was not followed.
+    Address {
+        /// Where it points.
+        address: String,
+    },
+    /// A function.
+    Function {
+        /// Its address.
+        address: String,
+        /// Its name; `null` where none is known.
+        function: Option<String>,
+    },
+    /// Text.
+    Text {
+        /// Its bytes.
+        #[serde(flatten)]
+        content: TextContent,
+        /// Where it is, if not inside the value itself.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        address: Option<String>,
+        /// Its real length in bytes, where it was cut.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        total: Option<u64>,
+        /// `total` is a lower bound.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        at_least: bool,
+        /// Why it is cut.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cut: Option<Unavailable>,
+    },
+    /// `void`, unit: `null`.
+    Nothing(()),
+}
+
+/// The bytes of a text.
+#[derive(Serialize, Debug)]
+#[serde(rename_all = "lowercase")]
+pub enum TextContent {
+    /// They are UTF-8.
+    Text(String),
+    /// They are not: lower-case hexadecimal.
+    Bytes(String),
+}
+
+/// An integer: a JSON number as far as a double holds it exactly, else a decimal string.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Integer {
+    /// It may be negative.
+    Signed(i128),
+    /// It may not.
+    Unsigned(u128),
+}
+
+/// The largest integer up to which a double holds every one.
+const EXACT_MAX: i64 = 1 << 53;
+
+impl Serialize for Integer {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (small, text): (Option<i64>, &dyn std::fmt::Display) = match self {
+            Self::Signed(number) => (i64::try_from(*number).ok(), number),
+            Self::Unsigned(number) => (i64::try_from(*number).ok(), number),
+        };
+        match small {
+            Some(number) if (-EXACT_MAX..=EXACT_MAX).contains(&number) => {
+                serializer.serialize_i64(number)
+            }
+            _ => serializer.collect_str(text),
+        }
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for this signature")]
+fn float32<S: Serializer>(number: &f32, serializer: S) -> Result<S::Ok, S::Error> {
+    match not_finite(f64::from(*number)) {
+        Some(name) => serializer.serialize_str(name),
+        None => serializer.serialize_f32(*number),
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for this signature")]
+fn float64<S: Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    match not_finite(*number) {
+        Some(name) => serializer.serialize_str(name),
+        None => serializer.serialize_f64(*number),
+    }
+}
+
+fn not_finite(number: f64) -> Option<&'static str> {
+    if number.is_nan() {
+        Some("NaN")
+    } else if number.is_infinite() {
+        Some(if number > 0.0 { "Infinity" } else { "-Infinity" })
+    } else {
+        None
+    }
+}

@@ -1,0 +1,244 @@
+//! The command line as it is typed: definitions and nothing else.
+
+mod doctor;
+mod errors;
+mod failure;
+mod find;
+mod log;
+mod output;
+mod print;
+pub mod run;
+mod show;
+mod snapshot;
+mod stop;
+#[cfg(test)]
+mod tests;
+mod units;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::time::Duration;
+use tracer_common::limits::{RING_BYTES, SCRATCH_SLOTS};
+use tracer_core::model::limits::Limits;
+
+/// About, then examples, then the rest: at three in the morning nobody reads downwards.
+const TEMPLATE: &str = "{about-with-newline}
+{before-help}{usage-heading} {usage}
+
+{all-args}{after-help}";
+
+const EXAMPLES: &str = "Examples:
+  sudo tracer snapshot -p 4242 process_payment     the next call: stack, arguments, locals
+  sudo tracer snapshot -p 4242 billing.c:42        the next time this line runs
+  sudo tracer find -p 4242 payment                 functions whose name contains a word
+  sudo tracer doctor                               does this machine have what it takes?
+";
+
+const SNAPSHOT_EXAMPLES: &str = "Examples:
+  sudo tracer snapshot -p 4242 process_payment              the next call of a function
+  sudo tracer snapshot -p 4242 billing.c:42 --hits 5        the next five times a line runs
+  sudo tracer snapshot -p 4242 'libssl.so.3!SSL_read'       a function of one library
+  sudo tracer snapshot -p 4242 process_payment+0x1c         an instruction of a function
+  sudo tracer snapshot -p 4242 '*0x55d0c0a01234'            an address in the process
+  sudo tracer snapshot -p 4242 handle --hits 0 --timeout 2m --json > hits.ndjson
+  sudo tracer snapshot -p \"$(pgrep -n memcached)\" process_command --depth 8 --max-string 4k
+";
+
+const FIND_EXAMPLES: &str = "Examples:
+  sudo tracer find -p 4242 payment            functions whose name contains the word
+  sudo tracer find -p 4242 'libc.so.6!mall'   only in one library
+";
+
+const DOCTOR_EXAMPLES: &str = "Examples:
+  sudo tracer doctor           what is there, what is missing, what to do
+  sudo tracer doctor --json    the same, one JSON object per check
+";
+
+const AFTER: &str = "\
+The program keeps running. The kernel puts a breakpoint where you ask, copies registers and memory \
+each time it is hit, and takes it out when tracer ends: after the captures, the timeout or Ctrl-C.
+
+`tracer help errors` lists every error with its exit code and what to do.
+TRACER_LOG=debug writes a log to stderr (default: warn).";
+
+const SNAPSHOT_AFTER: &str = "\
+Exit codes: 0 captured, 2 wrong usage, 28 no hit before the timeout, 130 Ctrl-C; \
+`tracer help errors` lists all.
+With --json an error is one JSON object on stderr.";
+
+/// Shows what a running program really does: stack, arguments and locals of its next hit.
+#[derive(Parser, Debug)]
+#[command(name = "tracer", version, before_help = EXAMPLES, after_help = AFTER)]
+#[command(help_template = TEMPLATE, disable_help_subcommand = true, max_term_width = 100)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Show stack, arguments and locals when a place in the program runs
+    #[command(before_help = SNAPSHOT_EXAMPLES, after_help = SNAPSHOT_AFTER, help_template = TEMPLATE)]
+    Snapshot(SnapshotArgs),
+    /// List the functions of a process whose name matches
+    #[command(before_help = FIND_EXAMPLES, help_template = TEMPLATE)]
+    Find(FindArgs),
+    /// Check what this machine has and lacks
+    #[command(before_help = DOCTOR_EXAMPLES, help_template = TEMPLATE)]
+    Doctor(DoctorArgs),
+    /// Explain a command, or all errors: `tracer help errors`
+    #[command(help_template = TEMPLATE)]
+    Help {
+        /// A command, or `errors`
+        #[arg(value_name = "TOPIC")]
+        topic: Option<String>,
+    },
+}
+
+/// Arguments of `tracer snapshot`.
+#[derive(Args, Debug)]
+pub struct SnapshotArgs {
+    /// The process
+    #[arg(short, long, value_parser = clap::value_parser!(u32).range(1..=PID_MAX))]
+    pub pid: u32,
+
+    /// function, module!function, function+0x12, file:line or *0xADDRESS
+    pub location: String,
+
+    /// Captures to take; 0 takes all until the timeout
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub hits: u64,
+
+    /// How long to wait: 500ms, 10s, 2m (at most 24h)
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::duration)]
+    pub timeout: Duration,
+
+    /// Captures per second at most, 0 for no limit; other hits are counted
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub rate: u64,
+
+    /// One JSON object per line instead of text
+    #[arg(long)]
+    pub json: bool,
+
+    /// Log of the kernel program, to stderr: off, error, warn, info, debug, trace
+    #[arg(long, value_name = "LEVEL", value_enum, default_value_t = KernelLog::Off)]
+    #[arg(hide_possible_values = true)]
+    pub kernel_log: KernelLog,
+
+    /// Limits of one capture.
+    #[command(flatten)]
+    pub limits: LimitArgs,
+
+    /// Size of the ring buffer; a power of two
+    #[arg(long, hide = true, value_parser = ring_bytes, default_value_t = RING_BYTES)]
+    pub ring_bytes: u32,
+
+    /// Scratch buffers of the kernel program; a power of two
+    #[arg(long, hide = true, value_parser = scratch_slots, default_value_t = SCRATCH_SLOTS)]
+    pub scratch_slots: u32,
+}
+
+/// How much one capture may copy. What is cut says so, and names the option that raises it.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Limits of one capture (what is cut says so)")]
+pub struct LimitArgs {
+    /// Pointers followed in a row (up to 64)
+    #[arg(long, value_name = "N", value_parser = depth, default_value_t = Limits::DEFAULT.depth_max)]
+    pub depth: u32,
+
+    /// Bytes of a string (up to 64KiB)
+    #[arg(long, value_name = "SIZE", value_parser = max_string)]
+    #[arg(default_value = "1KiB")]
+    pub max_string: u32,
+
+    /// Elements of an array or slice (up to 10000)
+    #[arg(long, value_name = "N", value_parser = max_items)]
+    #[arg(default_value_t = Limits::DEFAULT.items_max)]
+    pub max_items: u32,
+
+    /// Stack that is copied for the backtrace and callers (up to 64KiB)
+    #[arg(long, value_name = "SIZE", value_parser = stack, default_value = "16KiB")]
+    pub stack: u32,
+
+    /// Bytes of objects and strings in all (up to 160KiB)
+    #[arg(long, value_name = "SIZE", value_parser = limit_bytes, default_value = "64KiB")]
+    pub limit_bytes: u32,
+}
+
+/// Arguments of `tracer find`.
+#[derive(Args, Debug)]
+pub struct FindArgs {
+    /// The process
+    #[arg(short, long, value_parser = clap::value_parser!(u32).range(1..=PID_MAX))]
+    pub pid: u32,
+
+    /// A part of the function's name; `module!part` looks in one module
+    pub pattern: String,
+
+    /// One JSON object per line instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `tracer doctor`.
+#[derive(Args, Debug)]
+pub struct DoctorArgs {
+    /// One JSON object per line instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// From which level on the kernel program logs.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum KernelLog {
+    /// Nothing; the program is loaded without its log.
+    Off,
+    /// Errors.
+    Error,
+    /// Warnings too.
+    Warn,
+    /// What happens.
+    Info,
+    /// Each step.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+/// The kernel's own bound of process ids (PID_MAX_LIMIT on 64-bit machines).
+const PID_MAX: i64 = 4 * 1024 * 1024;
+
+fn depth(text: &str) -> Result<u32, String> {
+    units::count(text, 0..=Limits::CEILING.depth_max)
+}
+
+fn max_string(text: &str) -> Result<u32, String> {
+    units::size(text, 1..=Limits::CEILING.text_bytes_max)
+}
+
+fn max_items(text: &str) -> Result<u32, String> {
+    units::count(text, 1..=Limits::CEILING.items_max)
+}
+
+fn stack(text: &str) -> Result<u32, String> {
+    units::size(text, 0..=Limits::CEILING.stack_bytes)
+}
+
+fn limit_bytes(text: &str) -> Result<u32, String> {
+    units::size(text, 0..=Limits::CEILING.bytes_max)
+}
+
+fn ring_bytes(text: &str) -> Result<u32, String> {
+    power_of_two(units::size(text, 4096..=1 << 30)?)
+}
+
+fn scratch_slots(text: &str) -> Result<u32, String> {
+    power_of_two(units::count(text, 1..=SCRATCH_SLOTS)?)
+}
+
+fn power_of_two(number: u32) -> Result<u32, String> {
+    if number.is_power_of_two() { Ok(number) } else { Err("must be a power of two".to_owned()) }
+}

@@ -1,0 +1,90 @@
+//! What is said before the first capture and after the last one.
+
+use super::line::{Ink, Line, Page};
+use crate::escape::Escaped;
+use std::time::Duration;
+use tracer_common::outcome::Outcome;
+use tracer_core::engine::event::{Armed, Ended, Summary};
+use tracer_core::engine::request::SnapshotRequest;
+
+/// The breakpoints are in place: where, and how long it waits.
+pub(crate) fn armed(armed: &Armed, request: &SnapshotRequest) -> Page {
+    let mut page = Page::new();
+    let sites = armed.resolved.sites.len();
+    let mut line = Line::new()
+        .with(Ink::Dim, "probing ")
+        .with(Ink::Bold, Escaped::name(&armed.location_text))
+        .with(Ink::Dim, " in ")
+        .text(Escaped::name_bytes(&armed.process.comm))
+        .text("[")
+        .text(armed.process.id.pid)
+        .text("]");
+    if sites > 1 {
+        line = line.with(Ink::Dim, " at ").text(sites).with(Ink::Dim, " sites");
+    }
+    line = line.with(Ink::Dim, "; waiting up to ").text(duration(request.timeout));
+    line = match request.hits {
+        0 => line.with(Ink::Dim, " for hits"),
+        1 => line.with(Ink::Dim, " for a hit"),
+        hits => line.with(Ink::Dim, " for ").text(hits).with(Ink::Dim, " hits"),
+    };
+    page.line(&line.with(Ink::Dim, " (Ctrl-C ends it)"));
+    page
+}
+
+/// How all hits ended. `written` counts the captures that were shown.
+pub(crate) fn finished(summary: &Summary, written: u64) -> Page {
+    let mut page = Page::new();
+    let mut line = Line::new()
+        .with(Ink::Bold, written)
+        .with(Ink::Bold, if written == 1 { " capture" } else { " captures" })
+        .text(" of ")
+        .text(summary.hits)
+        .text(if summary.hits == 1 { " hit; " } else { " hits; " })
+        .text(match summary.ended {
+            Ended::Complete => "all that were asked for",
+            Ended::Timeout => "the timeout passed",
+            Ended::Stopped => "stopped",
+            Ended::ProcessGone => "the process ended",
+        });
+    if summary.text_restored {
+        line = line.with(Ink::Dim, "; the probe is out, the code is as before");
+    }
+    page.line(&line);
+    for outcome in Outcome::ALL.iter().filter(|outcome| **outcome != Outcome::Captured) {
+        note(&mut page, summary.outcomes.get(outcome).copied(), outcome.code(), outcome.text());
+    }
+    let captured = summary.outcomes.get(&Outcome::Captured).copied().unwrap_or(0);
+    let not_shown = captured.saturating_sub(written).saturating_sub(summary.malformed);
+    note(&mut page, Some(not_shown), "captured, but not shown", "it came after the end");
+    note(&mut page, Some(summary.malformed), "malformed", "records that could not be read");
+    note(
+        &mut page,
+        Some(summary.kernel_misses),
+        "kernel misses",
+        "hits that the kernel did not hand to the program; not among the hits above",
+    );
+    if !summary.text_restored && summary.ended != Ended::ProcessGone {
+        let warning = "  the code of the target could not be verified to be as before";
+        page.line(&Line::new().with(Ink::Error, warning));
+    }
+    page
+}
+
+/// `  12 rate_limit: the probe's capture rate was exceeded`, unless there were none.
+fn note(page: &mut Page, count: Option<u64>, name: &'static str, text: &'static str) {
+    if let Some(count) = count.filter(|count| *count != 0) {
+        let line = Line::new().text("  ").with(Ink::Missing, count).text(" ");
+        page.line(&line.with(Ink::Missing, name).with(Ink::Dim, ": ").with(Ink::Dim, text));
+    }
+}
+
+/// `500ms`, `30s`, `2m`.
+pub(crate) fn duration(time: Duration) -> Escaped {
+    let ms = time.as_millis();
+    Escaped::name(&match ms {
+        _ if ms.is_multiple_of(60_000) => format!("{}m", ms / 60_000),
+        _ if ms.is_multiple_of(1000) => format!("{}s", ms / 1000),
+        _ => format!("{ms}ms"),
+    })
+}

@@ -1,0 +1,391 @@
+//! What people see, character by character, without colours.
+
+use super::line::{Ink, Line, Page};
+use super::source::Sources;
+use super::value::{Row, WIDTH};
+use super::{capture, error, lists, summary};
+use crate::api::samples::{self, armed, every_value, typed, variable};
+use crate::api::types::Error;
+use crate::escape::Escaped;
+use crate::escape::tests::{hostile_payloads, is_harmless};
+use std::path::PathBuf;
+use std::time::Duration;
+use tracer_common::outcome::Outcome;
+use tracer_core::engine::event::Ended;
+use tracer_core::engine::findings::{Check, CheckStatus, Found};
+use tracer_core::engine::request::SnapshotRequest;
+use tracer_core::model::address::{Avma, Svma};
+use tracer_core::model::capture::{Capture, How, Provenance, StackEnd};
+use tracer_core::model::limits::Limits;
+use tracer_core::model::reason::{Reason, ReasonCode};
+use tracer_core::model::resolved::{LocationSpec, SourceLine, VariableKind};
+use tracer_core::model::value::Value;
+
+fn rendered(name: &str, type_name: &str, value: Value) -> String {
+    let mut page = Page::new();
+    let label = Line::new().with(Ink::Name, Escaped::name(name));
+    Row::labelled(label, &typed(type_name, value), WIDTH).write(&Line::new(), &mut page);
+    page.plain()
+}
+
+/// Every kind of value as it is printed, in the order of the samples.
+const EVERY_VALUE: &str = r#"small: int = -42
+exact: long = -9007199254740992
+beyond: unsigned long = 9007199254740993
+widest: __int128 = -170141183460469231731687303715884105728
+widest_unsigned: unsigned __int128 = 340282366920938463463374607431768211455
+yes: bool = true
+letter: char = 'A' (65)
+escape: char = '\x1b' (27)
+no_letter: char = -1
+single: float = 0.1
+double: double = 1.0
+nan: double = NaN
+infinite: float = -inf
+wide: long double = 3.14159265358979323851
+color: enum color = RED (1)
+no_color: enum color = 77 (no enumerator)
+point: struct point = {x = 1, y = -2}
+empty: struct empty = {}
+tagged: struct tagged = {union {as_int = 1, as_float = 1e-45}}
+none: Option<u8> = None
+some: Option<point> = Some {x = 1, y = -2}
+few: int [3] = [0, 1, 2]
+many: int [100] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, … 88 more; raise --max-items]
+no_items: int [] = [… length unknown]
+torn: int [2] =
+├─ [0] 1
+└─ [1] = <unavailable: not resident: the page is mapped but was not in memory at the hit (0x7f0000001000)>
+big: struct big =
+├─ id: unsigned long = 4242
+├─ home: struct place = {street = "Long Street of Many Words", number = 12}
+├─ work: struct place * = 0x558100002000 -> {street = "High St", number = 12}
+├─ hits: int [64] =
+│  ├─ [0] 1000, 1001, 1002, 1003, 1004, 1005, 1006, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014
+│  ├─ [15] 1015, 1016, 1017, 1018, 1019, 1020, 1021, 1022, 1023, 1024, 1025, 1026, 1027, 1028, 1029
+│  ├─ [30] 1030, 1031, 1032, 1033, 1034, 1035, 1036, 1037, 1038, 1039
+│  └─ … 24 more; raise --max-items
+└─ places: struct place [2] = [{street = "A", number = 12}, {street = "B", number = 12}]
+count: int * = 0x558100001000 -> 7
+deep: struct node * = 0x558100001010 -> <unavailable: the depth limit was met; raise --depth>
+again: struct node * = 0x558100001020 -> shown at head->next
+null: void * = null
+raw: void * = 0x7f0000000010
+callback: int (*)(int) = 0x558100001139 <on_hit>
+unknown: int (*)(int) = 0x10 <unknown function>
+name: char * = "Grüße, \"x\"\n"
+bytes: char [4] = "\xff\x00\x1b["
+long_text: char * = "the start of a long"… of 4000 bytes; the byte limit was met; raise --limit-bytes
+longer_text: char * = "the start of a long"… of at least 4000 bytes; the byte limit was met; raise --limit-bytes
+nothing: void = void
+gone: int = <unavailable: the compiler kept no location for it here; try another line of the same function>
+"#;
+
+#[test]
+fn every_kind_of_value_reads_as_expected() {
+    let all: String =
+        every_value().into_iter().map(|(name, ty, value)| rendered(name, ty, value)).collect();
+    assert_eq!(all, EVERY_VALUE);
+}
+
+#[test]
+fn a_wide_structure_behind_a_pointer_is_a_tree_under_its_address() {
+    let wide = |n: i128| {
+        let name = "a_rather_long_member_name_for_a_number";
+        Value::Record(vec![
+            samples::field(name, "int", Value::Signed(n)),
+            samples::field(name, "int", Value::Signed(n)),
+        ])
+    };
+    let next = samples::field("next", "struct w *", samples::pointer(32, "struct w", wide(2)));
+    let Value::Record(mut fields) = wide(1) else { panic!() };
+    fields.push(next);
+    let text = rendered("w", "struct w *", samples::pointer(16, "struct w", Value::Record(fields)));
+    assert_eq!(
+        text,
+        "\
+w: struct w * = 0x10 ->
+├─ a_rather_long_member_name_for_a_number: int = 1
+├─ a_rather_long_member_name_for_a_number: int = 1
+└─ next: struct w * = 0x20 ->
+   ├─ a_rather_long_member_name_for_a_number: int = 2
+   └─ a_rather_long_member_name_for_a_number: int = 2
+"
+    );
+}
+
+#[test]
+fn lines_with_parts_keep_within_the_width() {
+    for (name, type_name, value) in every_value() {
+        let has_parts = matches!(value, Value::Record(_) | Value::Array { .. });
+        let text = rendered(name, type_name, value);
+        let longest = text
+            .lines()
+            .filter(|line| !line.contains("<unavailable"))
+            .map(|line| line.chars().count())
+            .max();
+        assert!(!has_parts || longest.unwrap_or(0) <= WIDTH, "{text}");
+    }
+}
+
+#[test]
+fn a_value_nested_beyond_reason_is_cut_not_fatal() {
+    let mut value = Value::Signed(1);
+    for level in 0..2000 {
+        value = samples::pointer(level + 1, "void **", value);
+    }
+    assert!(rendered("v", "void **", value).contains("nested too deeply to print"));
+}
+
+fn sample() -> Capture {
+    let local = |name, value| variable(name, VariableKind::Local, typed("int", value));
+    let mut constant = local("limit", Value::Signed(10));
+    constant.provenance = Provenance::Constant;
+    let item = typed(
+        "struct item *",
+        samples::pointer(
+            0x5581_0000_4000,
+            "struct item",
+            Value::Record(vec![
+                samples::field("name", "char *", samples::text(b"tea")),
+                samples::field("price", "int", Value::Signed(250)),
+            ]),
+        ),
+    );
+    samples::capture(vec![
+        local("total", Value::Signed(500)),
+        variable("item", VariableKind::Parameter, item),
+        constant,
+    ])
+}
+
+#[test]
+fn a_capture_reads_from_when_and_where_to_the_stack() {
+    let page = capture::capture(&armed(), &sample(), &mut Sources::default());
+    assert_eq!(
+        page.plain(),
+        r#"2026-01-31T12:34:56.789Z  hit 3  billing[4242], thread 4245 "worker", cpu 3
+billing.c:42  pc 0x558100001234 in /usr/bin/billing
+  instead of 0x558100001230: push rbp is emulated by the kernel, endbr64 is not
+#0  price_of at /no/such/src/billing.c:42 in billing  (inlined)
+    arguments
+      item: struct item * = 0x558100004000 -> {name = "tea", price = 250}
+    locals
+      total: int = 500
+      limit: int = 10  (constant)
+#1  process_payment at /no/such/src/billing.c:40 in billing
+#2  main at /no/such/src/billing.c:99 in billing
+#3  0x7f000000beef <unknown function>  (by frame pointer: no unwind information)
+    … the stack goes on, but the copied part of it ends here; raise --stack
+limit: the byte limit was met; raise --limit-bytes
+
+"#
+    );
+}
+
+#[test]
+fn a_site_that_was_not_moved_and_a_whole_stack_need_no_words() {
+    let mut armed = armed();
+    armed.resolved.sites[0].requested = armed.resolved.sites[0].pc;
+    let mut hit = sample();
+    hit.stack_end = StackEnd::Complete;
+    hit.flags = 0;
+    let text = capture::capture(&armed, &hit, &mut Sources::default()).plain();
+    for word in ["instead of", "…", "limit: the"] {
+        assert!(!text.contains(word), "{word} in {text}");
+    }
+}
+
+#[test]
+fn the_source_line_is_shown_where_its_file_is_readable() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "int a;\n\tint b;\n").unwrap();
+    let mut armed = armed();
+    armed.modules[0].path = file.path().display().to_string();
+    let path = file.path().display().to_string();
+    armed.resolved.sites[0].line = Some(SourceLine { file: path, line: 2 });
+    let text = capture::capture(&armed, &sample(), &mut Sources::default()).plain();
+    assert!(text.contains("\n  2 | int b;\n"), "{text}");
+}
+
+#[test]
+fn the_end_tells_how_each_hit_ended() {
+    let mut counts = samples::summary(Ended::Timeout);
+    counts.malformed = 1;
+    counts.kernel_misses = 7;
+    counts.text_restored = false;
+    assert_eq!(
+        summary::finished(&counts, 1).plain(),
+        "\
+1 capture of 5 hits; the timeout passed
+  2 rate_limit: the probe's capture rate was exceeded
+  1 captured, but not shown: it came after the end
+  1 malformed: records that could not be read
+  7 kernel misses: hits that the kernel did not hand to the program; not among the hits above
+  the code of the target could not be verified to be as before
+"
+    );
+    assert_eq!(
+        summary::finished(&samples::summary(Ended::Complete), 3).plain(),
+        "\
+3 captures of 5 hits; all that were asked for; the probe is out, the code is as before
+  2 rate_limit: the probe's capture rate was exceeded
+"
+    );
+}
+
+fn request(text: &str) -> SnapshotRequest {
+    SnapshotRequest {
+        pid: 4242,
+        location: LocationSpec::Address(Avma(0)),
+        location_text: text.to_owned(),
+        hits: 1,
+        rate: 0,
+        timeout: Duration::from_secs(30),
+        limits: Limits::DEFAULT,
+        ring_bytes: 4096,
+        scratch_slots: 1,
+        kernel_log: None,
+    }
+}
+
+#[test]
+fn while_it_waits_it_says_for_what() {
+    assert_eq!(
+        summary::armed(&armed(), &request("billing.c:42")).plain(),
+        "probing billing.c:42 in billing[4242]; waiting up to 30s for a hit (Ctrl-C ends it)\n"
+    );
+}
+
+fn sample_error(text: &str) -> Error {
+    Error {
+        code: "ambiguous",
+        exit_code: 19,
+        subject: text.to_owned(),
+        text: "the location means several things".to_owned(),
+        detail: format!("2 functions{text}"),
+        remedy: format!("write one of the candidates{text}"),
+        candidates: vec![format!("a!get{text}"), "b!get".to_owned()],
+    }
+}
+
+#[test]
+fn an_error_says_what_is_wrong_what_could_be_meant_and_what_to_do() {
+    assert_eq!(
+        error::error(&Error { detail: "2 functions".to_owned(), ..sample_error("get") }).plain(),
+        "\
+error: get: the location means several things (2 functions)
+  a!getget
+  b!get
+help: write one of the candidatesget
+"
+    );
+}
+
+#[test]
+fn lists_line_up() {
+    let mut check = Check {
+        name: "uprobe_multi".to_owned(),
+        status: CheckStatus::Ok,
+        detail: "works".to_owned(),
+        remedy: String::new(),
+    };
+    assert_eq!(lists::check(&check).plain(), "ok    uprobe_multi          works\n");
+    check.status = CheckStatus::Fail;
+    check.remedy = "use Linux 6.6".to_owned();
+    assert_eq!(
+        lists::check(&check).plain(),
+        "FAIL  uprobe_multi          works\n      help: use Linux 6.6\n"
+    );
+    assert_eq!(lists::found(&found("f")).plain(), "0x1000  f  f:1  in f\n");
+}
+
+fn found(text: &str) -> Found {
+    Found {
+        function: text.to_owned(),
+        module: text.to_owned(),
+        svma: Svma(0),
+        address: Avma(0x1000),
+        line: Some(SourceLine { file: text.to_owned(), line: 1 }),
+    }
+}
+
+/// The page without the colours that it can have by itself; any other escape sequence stays.
+fn without_own_colours(page: &Page) -> String {
+    const INKS: [Ink; 7] =
+        [Ink::Dim, Ink::Bold, Ink::Name, Ink::Value, Ink::Missing, Ink::Error, Ink::Advice];
+    let mut sequences: Vec<String> = INKS.iter().map(|ink| ink.sequence()).collect();
+    // One sequence can be the end of another.
+    sequences.sort_by_key(|sequence| std::cmp::Reverse(sequence.len()));
+    let text = page.as_str().replace("\x1b[0m", "");
+    sequences.iter().fold(text, |text, sequence| text.replace(sequence, ""))
+}
+
+/// A capture in which everything that a target can choose is `payload`.
+fn hostile(payload: &[u8]) -> (tracer_core::engine::event::Armed, Capture) {
+    let text = String::from_utf8_lossy(payload).into_owned();
+    let mut armed = armed();
+    armed.location_text = text.clone();
+    armed.process.comm = payload.to_vec();
+    armed.process.exe = PathBuf::from(&text);
+    armed.modules[0].path = text.clone();
+    armed.resolved.sites[0].why = text.clone();
+    let reason = || Reason::new(ReasonCode::Unmapped, text.clone());
+    let fields = vec![
+        samples::field(&text, &text, samples::text(payload)),
+        samples::field(&text, &text, Value::Variant { name: text.clone(), fields: Vec::new() }),
+        samples::field(&text, &text, Value::Unavailable(reason())),
+        samples::field(&text, &text, Value::FloatText(text.clone())),
+        samples::field(&text, &text, Value::Enumerator { name: Some(text.clone()), number: 1 }),
+        samples::field(&text, &text, Value::Function { address: 1, name: Some(text.clone()) }),
+        samples::field(&text, &text, Value::Reference { address: 1, shown_at: text.clone() }),
+    ];
+    let record = typed(&text, Value::Record(fields));
+    let mut capture = samples::capture(vec![variable(&text, VariableKind::Local, record)]);
+    capture.comm = payload.to_vec();
+    capture.stack_end = StackEnd::Lost(text.clone());
+    capture.frames[0].function = Some(text.clone());
+    capture.frames[0].module = Some(text.clone());
+    capture.frames[0].line = Some(SourceLine { file: text.clone(), line: 1 });
+    capture.frames[0].how = How::FramePointer(text);
+    (armed, capture)
+}
+
+#[test]
+fn nothing_that_a_target_chooses_reaches_the_terminal_raw() {
+    for payload in hostile_payloads(1000) {
+        let text = String::from_utf8_lossy(&payload).into_owned();
+        let (armed, hit) = hostile(&payload);
+        let check = Check {
+            name: text.clone(),
+            status: CheckStatus::Warn,
+            detail: text.clone(),
+            remedy: text.clone(),
+        };
+        for page in [
+            capture::capture(&armed, &hit, &mut Sources::default()),
+            summary::armed(&armed, &request(&text)),
+            error::error(&sample_error(&text)),
+            lists::found(&found(&text)),
+            lists::check(&check),
+        ] {
+            let text = without_own_colours(&page);
+            assert!(text.split('\n').all(is_harmless), "{payload:?} gave {text:?}");
+        }
+        let lines = capture::capture(&armed, &hit, &mut Sources::default()).plain().lines().count();
+        let tame = hostile(b"x");
+        let expected = capture::capture(&tame.0, &tame.1, &mut Sources::default());
+        // The record is a tree of its members or one line; no payload adds a line of its own.
+        assert!(lines <= expected.plain().lines().count() + 7, "{payload:?}");
+    }
+}
+
+#[test]
+fn all_outcomes_but_captures_are_told() {
+    let mut counts = samples::summary(Ended::Complete);
+    counts.outcomes = Outcome::ALL.iter().map(|outcome| (*outcome, 1)).collect();
+    let text = summary::finished(&counts, 1).plain();
+    for outcome in Outcome::ALL.iter().filter(|outcome| **outcome != Outcome::Captured) {
+        assert!(text.contains(&format!("  1 {}: {}", outcome.code(), outcome.text())), "{text}");
+    }
+}

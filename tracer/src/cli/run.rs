@@ -1,0 +1,38 @@
+//! From the arguments of the process to its exit code.
+
+use super::output::Format;
+use super::{Cli, Command, doctor, errors, find, log, snapshot};
+use clap::Parser as _;
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// Runs the command that `arguments` name. Every way out comes through here, after all that was
+/// placed has been taken out: nothing below ends the process.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(usage) => {
+            // Help and version come this way too, with code 0 and on stdout.
+            usage.print().unwrap_or_default();
+            return ExitCode::from(
+                u8::try_from(usage.exit_code()).unwrap_or(super::failure::USAGE),
+            );
+        }
+    };
+    let (format, done) = match &cli.command {
+        Command::Snapshot(args) => {
+            log::start(args.kernel_log.level());
+            (Format::of(args.json), snapshot::run(args))
+        }
+        Command::Find(args) => {
+            log::start(None);
+            (Format::of(args.json), find::run(args))
+        }
+        Command::Doctor(args) => {
+            log::start(None);
+            (Format::of(args.json), doctor::run(args))
+        }
+        Command::Help { topic } => (Format::Text, errors::run(topic.as_deref())),
+    };
+    ExitCode::from(done.unwrap_or_else(|failure| failure.tell(format)))
+}

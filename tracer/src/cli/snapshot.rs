@@ -1,0 +1,97 @@
+//! `tracer snapshot`: arguments → request → engine → output.
+
+use super::SnapshotArgs;
+use super::failure::{Failure, SIGNAL_BASE, SUCCESS};
+use super::output::{Format, Output};
+use super::print;
+use super::show::Show;
+use super::stop::StopSignal;
+use std::ops::ControlFlow;
+use tracer_core::engine::error::EngineError;
+use tracer_core::engine::event::{Ended, Event, Summary};
+use tracer_core::engine::request::SnapshotRequest;
+use tracer_core::model::issue::{Issue, IssueKind};
+use tracer_core::model::limits::Limits;
+use tracer_core::model::resolved::LocationSpec;
+
+/// Takes the snapshots that `args` ask for; gives the exit code.
+///
+/// # Errors
+/// What kept it from that. Nothing is armed any more when this returns.
+pub(crate) fn run(args: &SnapshotArgs) -> Result<u8, Failure> {
+    let request = request(args, parse_location(&args.location)?);
+    let stop = StopSignal::install().map_err(Failure::Signals)?;
+    let stopped = || stop.is_set();
+    let mut show = Show::new(Format::of(args.json), &request, &stopped, Output::stdout());
+    let ended = take(&request, &stop, &mut |event| show.event(&event));
+    let (written, output) = show.finish();
+    let summary = ended?;
+    output?;
+    exit_code(&request, &summary, written, stop.signal())
+}
+
+/// The engine's only call: resolves, arms, hands `show` what comes, and takes the probe out as
+/// soon as `show` breaks or `stop` is readable.
+fn take(
+    request: &SnapshotRequest,
+    stop: &StopSignal,
+    _show: &mut dyn FnMut(Event) -> ControlFlow<()>,
+) -> Result<Summary, EngineError> {
+    tracing::debug!(?request, stop = ?stop.fd(), "no engine takes this request");
+    let detail = "this build has no engine";
+    Err(Issue::new(IssueKind::KernelTooOld, &request.location_text, detail).into())
+}
+
+/// Reads a location.
+fn parse_location(text: &str) -> Result<LocationSpec, Issue> {
+    Ok(LocationSpec::Function { module: None, name: text.to_owned(), offset: None })
+}
+
+/// What is meant by what was typed.
+pub(crate) fn request(args: &SnapshotArgs, location: LocationSpec) -> SnapshotRequest {
+    SnapshotRequest {
+        pid: args.pid,
+        location,
+        location_text: args.location.clone(),
+        hits: args.hits,
+        rate: args.rate,
+        timeout: args.timeout,
+        limits: Limits {
+            stack_bytes: args.limits.stack,
+            bytes_max: args.limits.limit_bytes,
+            text_bytes_max: args.limits.max_string,
+            items_max: args.limits.max_items,
+            depth_max: args.limits.depth,
+            nodes_max: Limits::DEFAULT.nodes_max,
+        },
+        ring_bytes: args.ring_bytes,
+        scratch_slots: args.scratch_slots,
+        kernel_log: args.kernel_log.level(),
+    }
+}
+
+/// What the process exits with after the engine has ended well.
+pub(crate) fn exit_code(
+    request: &SnapshotRequest,
+    summary: &Summary,
+    written: u64,
+    signal: Option<u8>,
+) -> Result<u8, Failure> {
+    let issue = |kind, detail: String| Err(Issue::new(kind, &request.location_text, detail).into());
+    let waited = || print::summary::duration(request.timeout);
+    match summary.ended {
+        Ended::Complete => Ok(SUCCESS),
+        // Without a signal it was the reader of our output, which has seen enough.
+        Ended::Stopped => Ok(signal.map_or(SUCCESS, |number| SIGNAL_BASE.saturating_add(number))),
+        Ended::ProcessGone => {
+            issue(IssueKind::ProcessGone, format!("captures taken before that: {written}"))
+        }
+        Ended::Timeout if written > 0 => Ok(SUCCESS),
+        Ended::Timeout if summary.hits == 0 && summary.kernel_misses == 0 => {
+            issue(IssueKind::NoHit, format!("waited {}", waited().as_str()))
+        }
+        Ended::Timeout => {
+            issue(IssueKind::NoCapture, format!("{} hits in {}", summary.hits, waited().as_str()))
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! Arguments as typed → as meant; events → output and exit codes.
+
+use super::output::{Format, Output};
+use super::show::Show;
+use super::snapshot::{exit_code, request};
+use super::{Cli, Command, SnapshotArgs};
+use crate::api::samples;
+use clap::{CommandFactory as _, Parser as _};
+use std::collections::HashSet;
+use std::io::{self, Write};
+use std::time::Duration;
+use tracer_common::limits::{RING_BYTES, SCRATCH_SLOTS};
+use tracer_core::engine::event::{Ended, Event, Summary};
+use tracer_core::engine::request::SnapshotRequest;
+use tracer_core::model::issue::IssueKind;
+use tracer_core::model::limits::Limits;
+use tracer_core::model::resolved::LocationSpec;
+
+fn snapshot(arguments: &[&str]) -> Result<SnapshotArgs, clap::Error> {
+    let all = ["tracer", "snapshot", "-p", "4242", "f"].iter().chain(arguments);
+    match Cli::try_parse_from(all)?.command {
+        Command::Snapshot(args) => Ok(args),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn requested(arguments: &[&str]) -> SnapshotRequest {
+    let function = LocationSpec::Function { module: None, name: "f".to_owned(), offset: None };
+    request(&snapshot(arguments).unwrap(), function)
+}
+
+#[test]
+fn the_definitions_are_consistent() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn nothing_asked_for_gives_the_documented_defaults() {
+    let request = requested(&[]);
+    assert_eq!(request.pid, 4242);
+    assert_eq!(request.location_text, "f");
+    assert_eq!(request.hits, 1);
+    assert_eq!(request.rate, 0);
+    assert_eq!(request.timeout, Duration::from_secs(30));
+    assert_eq!(request.limits, Limits::DEFAULT);
+    assert_eq!(request.ring_bytes, RING_BYTES);
+    assert_eq!(request.scratch_slots, SCRATCH_SLOTS);
+    assert_eq!(request.kernel_log, None);
+}
+
+#[test]
+fn what_is_typed_is_what_is_requested() {
+    let request = requested(&[
+        "--hits=5",
+        "--rate=10",
+        "--timeout=500ms",
+        "--depth=8",
+        "--max-string=4k",
+        "--max-items=7",
+        "--stack=64KiB",
+        "--limit-bytes=100",
+        "--ring-bytes=64k",
+        "--kernel-log=debug",
+    ]);
+    assert_eq!((request.hits, request.rate), (5, 10));
+    assert_eq!(request.timeout, Duration::from_millis(500));
+    assert_eq!(
+        request.limits,
+        Limits {
+            stack_bytes: 65536,
+            bytes_max: 100,
+            text_bytes_max: 4096,
+            items_max: 7,
+            depth_max: 8,
+            nodes_max: Limits::DEFAULT.nodes_max
+        }
+    );
+    assert_eq!(request.ring_bytes, 65536);
+    assert_eq!(request.kernel_log, Some(tracing::Level::DEBUG));
+}
+
+#[test]
+fn what_is_out_of_range_is_wrong_usage_that_names_the_range() {
+    for (argument, range) in [
+        ("--depth=65", "0 to 64"),
+        ("--max-string=0", "1 to 64KiB"),
+        ("--max-string=65k", "1 to 64KiB"),
+        ("--max-items=10001", "1 to 10000"),
+        ("--stack=1M", "0 to 64KiB"),
+        ("--limit-bytes=161k", "0 to 160KiB"),
+        ("--timeout=0s", "1ms to 24h"),
+        ("--ring-bytes=5000", "power of two"),
+        ("--pid=0", "1..=4194304"),
+        ("--pid=-1", "-1"),
+    ] {
+        let mut arguments = vec!["tracer", "snapshot", "f", argument];
+        if !argument.starts_with("--pid") {
+            arguments.push("-p1");
+        }
+        let error = Cli::try_parse_from(arguments).unwrap_err();
+        assert_eq!(error.exit_code(), 2, "{argument}");
+        assert!(error.to_string().contains(range), "{argument}: {error}");
+    }
+}
+
+#[test]
+fn the_help_names_the_limits_as_they_are() {
+    let mut command = Cli::command();
+    let help = command.find_subcommand_mut("snapshot").unwrap().render_help().to_string();
+    let (default, ceiling) = (Limits::DEFAULT, Limits::CEILING);
+    for (option, ceiling, default) in [
+        ("--depth", ceiling.depth_max.to_string(), default.depth_max.to_string()),
+        ("--max-items", ceiling.items_max.to_string(), default.items_max.to_string()),
+        ("--max-string", size(ceiling.text_bytes_max), size(default.text_bytes_max)),
+        ("--stack", size(ceiling.stack_bytes), size(default.stack_bytes)),
+        ("--limit-bytes", size(ceiling.bytes_max), size(default.bytes_max)),
+    ] {
+        let text = help.rsplit(option).next().unwrap().split("  --").next().unwrap();
+        assert!(text.contains(&format!("(up to {ceiling})")), "{option}: {text}");
+        assert!(text.contains(&format!("[default: {default}]")), "{option}: {text}");
+    }
+}
+
+fn size(bytes: u32) -> String {
+    super::units::bytes_text(bytes)
+}
+
+#[test]
+fn every_issue_has_its_own_code_and_exit_code() {
+    let codes: HashSet<_> = IssueKind::ALL.iter().map(|kind| kind.code()).collect();
+    let exits: HashSet<_> = IssueKind::ALL.iter().map(|kind| kind.exit_code()).collect();
+    assert_eq!(codes.len(), IssueKind::ALL.len());
+    assert_eq!(exits.len(), IssueKind::ALL.len());
+    assert!(exits.iter().all(|code| (3..126).contains(code)), "126 up belong to the shell");
+}
+
+#[test]
+fn help_errors_lists_every_issue_with_its_remedy() {
+    let page = super::errors::errors().plain();
+    for kind in IssueKind::ALL {
+        let head = page.lines().find(|line| line.split_whitespace().nth(1) == Some(kind.code()));
+        let head = head.unwrap_or_else(|| panic!("{kind:?} is missing"));
+        assert!(head.trim_start().starts_with(&kind.exit_code().to_string()));
+        assert!(head.ends_with(kind.text()));
+        assert!(page.contains(kind.remedy()));
+    }
+    for code in ["  0 ", "  1 ", "  2 ", "130 ", "143 ", "129 "] {
+        assert!(page.lines().any(|line| line.contains(code)), "{code}");
+    }
+}
+
+fn ended(ended: Ended, hits: u64) -> Summary {
+    Summary { hits, ended, ..Summary::default() }
+}
+
+fn exit(summary: &Summary, written: u64, signal: Option<u8>) -> u8 {
+    exit_code(&requested(&[]), summary, written, signal)
+        .unwrap_or_else(|failure| failure.report().exit_code)
+}
+
+#[test]
+fn exit_codes_tell_how_it_ended() {
+    assert_eq!(exit(&ended(Ended::Complete, 1), 1, None), 0);
+    assert_eq!(exit(&ended(Ended::Timeout, 1), 1, None), 0, "some captures are a result");
+    assert_eq!(exit(&ended(Ended::Timeout, 0), 0, None), 28);
+    assert_eq!(exit(&ended(Ended::Timeout, 9), 0, None), 31, "hits that were all lost");
+    assert_eq!(exit(&ended(Ended::ProcessGone, 0), 0, None), 11);
+    assert_eq!(exit(&ended(Ended::Stopped, 1), 1, Some(2)), 130);
+    assert_eq!(exit(&ended(Ended::Stopped, 0), 0, Some(15)), 143);
+    assert_eq!(exit(&ended(Ended::Stopped, 1), 1, None), 0, "the reader has seen enough");
+    assert_eq!(exit(&ended(Ended::Complete, 1), 1, Some(2)), 0, "complete before the signal");
+}
+
+fn events() -> Vec<Event> {
+    let capture = || Event::Capture {
+        capture: Box::new(samples::capture(Vec::new())),
+        outcomes: samples::outcomes(),
+    };
+    vec![
+        Event::Armed(Box::new(samples::armed())),
+        capture(),
+        capture(),
+        Event::Finished(samples::summary(Ended::Complete)),
+    ]
+}
+
+#[test]
+fn json_output_is_captures_in_order_then_a_summary() {
+    let mut bytes = Vec::new();
+    let request = requested(&[]);
+    let mut show = Show::new(Format::Json, &request, &|| false, Output::new(&mut bytes));
+    for event in events() {
+        assert!(show.event(&event).is_continue());
+    }
+    let (written, output) = show.finish();
+    assert_eq!(written, 2);
+    assert!(output.is_ok());
+    let lines: Vec<serde_json::Value> = String::from_utf8(bytes)
+        .unwrap()
+        .lines()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .collect();
+    assert_eq!(lines.len(), 3);
+    assert_eq!((&lines[0]["seq"], &lines[1]["seq"]), (&1.into(), &2.into()));
+    assert_eq!(lines[2]["summary"]["written"], 2);
+    assert!(lines.iter().all(|line| line["probe"] == lines[0]["probe"]));
+}
+
+#[test]
+fn a_stop_that_was_asked_for_ends_the_captures() {
+    let request = requested(&[]);
+    let mut show = Show::new(Format::Json, &request, &|| true, Output::new(io::sink()));
+    assert!(show.event(&events()[0]).is_break());
+}
+
+#[test]
+fn a_closed_pipe_ends_the_captures_and_counts_none() {
+    struct Closed;
+    impl Write for Closed {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    for format in [Format::Json, Format::Text] {
+        let request = requested(&[]);
+        let mut show = Show::new(format, &request, &|| false, Output::new(Closed));
+        let events = events();
+        assert!(show.event(&events[0]).is_continue());
+        assert!(show.event(&events[1]).is_break());
+        let (written, output) = show.finish();
+        assert_eq!(written, 0);
+        assert!(output.is_ok(), "the reader has seen enough");
+    }
+}
