@@ -1,4 +1,4 @@
-//! What tests of this stage are made of: random numbers, records, a process's code.
+//! What tests of this stage are made of: records, a process's code.
 
 use crate::binary::cfi::UnwindRow;
 use crate::binary::code_map::{CodeFrame, CodeMap};
@@ -8,26 +8,6 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use tracer_common::status::Status;
 use tracer_common::wire::{ItemKind, REGISTERS, RSP};
-
-/// Numbers that look random and are the same in every run (xorshift64*).
-pub(super) struct Random(u64);
-
-impl Random {
-    pub(super) fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    pub(super) fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    pub(super) fn below(&mut self, end: u64) -> u64 {
-        (self.next() >> 11) % end.max(1)
-    }
-}
 
 pub(super) fn item(kind: ItemKind, address: u64, bytes: &[u8]) -> Item {
     Item {

@@ -143,7 +143,7 @@ fn parse_item(index: u32, bytes: &[u8]) -> Result<(Item, &[u8]), RecordError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decode::fake::Random;
+    use crate::random::Random;
     use tracer_common::wire::{ITEM_HEADER, RECORD_HEADER, REGISTERS};
     use zerocopy::IntoBytes;
 

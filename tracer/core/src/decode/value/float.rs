@@ -215,7 +215,7 @@ impl Big {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decode::fake::Random;
+    use crate::random::Random;
 
     const DOUBLE: Format = Format::ieee(11, 52);
 
