@@ -23,3 +23,6 @@ pub(super) struct PhysicalFrame {
     /// How it was found.
     pub(super) how: How,
 }
+
+#[cfg(test)]
+mod tests;
