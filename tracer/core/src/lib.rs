@@ -17,3 +17,6 @@ pub mod attach;
 pub mod decode;
 
 pub mod engine;
+
+#[cfg(test)]
+mod random;

@@ -1,6 +1,14 @@
 //! Call frame information, one row at a time, in a form that needs no DWARF to be applied.
+//!
+//! [`Cfi`] finds the row; `translate` turns gimli's form of it into ours, which `decode` applies.
+
+mod lookup;
+mod translate;
+
+pub use lookup::{Cfi, CfiSections, Section};
 
 use crate::model::location::Expression;
+use crate::model::reason::Reason;
 
 /// How to find the caller's registers from a frame at one pc.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -41,8 +49,40 @@ pub enum RegisterRule {
     IsCfa(i64),
     /// In another register.
     Register(u8),
-    /// In memory at the address computed (the CFA is pushed first).
+    /// In memory at the address computed; the computation includes that of the CFA.
     AtExpression(Expression),
-    /// It is what is computed.
+    /// It is what is computed; the computation includes that of the CFA.
     IsExpression(Expression),
 }
+
+/// Why there is no row for an address.
+#[derive(Clone, PartialEq, Debug, thiserror::Error)]
+pub enum CfiError {
+    /// Neither section has an entry for it.
+    #[error("no entry covers the address")]
+    NotCovered,
+    /// The section can't be read.
+    #[error("malformed: {0}")]
+    Malformed(#[from] gimli::Error),
+    /// An entry is longer than that of any real function.
+    #[error("an entry of {bytes} bytes")]
+    TooLong {
+        /// Its length.
+        bytes: usize,
+    },
+    /// A register that is not in a record is needed.
+    #[error("register {number} is needed, which a hit does not tell")]
+    Register {
+        /// DWARF number.
+        number: u16,
+    },
+    /// A computation that can't be repeated over a record.
+    #[error("{0}")]
+    Expression(Reason),
+    /// The return address has a rule that only an ABI's supplement defines.
+    #[error("the rule of the return address is not understood")]
+    ReturnAddress,
+}
+
+#[cfg(test)]
+mod tests;

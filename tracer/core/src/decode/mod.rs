@@ -1,1 +1,118 @@
-//! (to come)
+//! A record → a capture: the memory image, the stack, and the values of variables in it.
+//!
+//! Pure: bytes and debug info in, values out. What can't be shown carries the reason.
+
+mod evaluate;
+mod image;
+pub mod record;
+mod registers;
+mod source;
+mod stack;
+mod unwind;
+mod value;
+
+#[cfg(test)]
+mod fake;
+
+use self::image::Image;
+use self::registers::Registers;
+use self::source::Source;
+use self::value::{Root, World};
+use crate::binary::code_map::CodeMap;
+use crate::model::capture::{Capture, Frame, Provenance, Variable};
+use crate::model::limits::Limits;
+use crate::model::reason::ReasonCode;
+use crate::model::record::Record;
+use crate::model::resolved::{ScopedVariable, Site};
+use crate::model::types::TypeGraph;
+use crate::model::value::{Typed, Value};
+
+/// Works a capture out of a record of `site`, which is number `site_index` of its resolution and
+/// has its types in `types`. `limits` are those of the plan, `code` is the code of the process,
+/// `time_unix_ns` is the record's boot time as nanoseconds since the epoch.
+pub fn decode(
+    record: &Record,
+    site_index: usize,
+    site: &Site,
+    types: &TypeGraph,
+    limits: &Limits,
+    code: &dyn CodeMap,
+    time_unix_ns: i128,
+) -> Capture {
+    let image = Image::new(record);
+    let registers = Registers::known(&record.registers);
+    let world = World { image: &image, types, code, limits };
+    let variables = variables(&world, &registers, site);
+    let (physical, end) = unwind::walk(registers, &image, code);
+    let mut stack = stack::name(&physical, end, code);
+    assign(stack.frames.get_mut(..stack.at_hit).unwrap_or(&mut []), variables);
+    Capture {
+        site: site_index,
+        hit: record.hit,
+        time_boot_ns: record.time_boot_ns,
+        time_unix_ns,
+        start_boot_ns: record.start_boot_ns,
+        pid: record.pid,
+        tid: record.tid,
+        cpu: record.cpu,
+        comm: record.comm.clone(),
+        frames: stack.frames,
+        stack_end: stack.end,
+        flags: record.flags,
+        registers: record.registers.to_vec(),
+    }
+}
+
+/// The site's variables with the number of the frame that each belongs to.
+fn variables(world: &World<'_>, registers: &Registers, site: &Site) -> Vec<(u32, Variable)> {
+    // Where variables are is known for the site's pc only.
+    let is_here = registers.pc() == Some(site.pc.0);
+    let locate = |variable: &ScopedVariable| match &variable.location {
+        _ if !is_here => Source::Missing(ReasonCode::CodeMoved.into()),
+        Ok(location) => evaluate::locate(location, registers, world.image),
+        Err(reason) => Source::Missing(reason.clone()),
+    };
+    let roots: Vec<Root<'_>> = site
+        .variables
+        .iter()
+        .map(|variable| Root {
+            name: &variable.name,
+            type_id: variable.type_id,
+            source: locate(variable),
+        })
+        .collect();
+    let values = value::values(world, &roots);
+    site.variables
+        .iter()
+        .zip(values)
+        .map(|(variable, value)| {
+            let provenance = provenance(variable, &value);
+            let ScopedVariable { name, kind, inline_depth, .. } = variable;
+            (*inline_depth, Variable { name: name.clone(), kind: *kind, value, provenance })
+        })
+        .collect()
+}
+
+fn provenance(variable: &ScopedVariable, value: &Typed) -> Provenance {
+    match &variable.location {
+        _ if matches!(value.value, Value::Unavailable(_)) => Provenance::None,
+        Ok(location) if evaluate::is_constant(location) => Provenance::Constant,
+        Ok(_) => Provenance::Live,
+        Err(_) => Provenance::None,
+    }
+}
+
+/// Gives variables to the frames at the hit's pc. Where debug info for lines knows fewer inlined
+/// calls than that for variables, the outermost of these frames takes the rest.
+fn assign(at_hit: &mut [Frame], variables: Vec<(u32, Variable)>) {
+    let outermost = at_hit.len().saturating_sub(1);
+    for (depth, variable) in variables {
+        let index = usize::try_from(depth).map_or(outermost, |depth| depth.min(outermost));
+        if let Some(frame) = at_hit.get_mut(index) {
+            frame.variables.push(variable);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -44,11 +44,14 @@ reasons! {
     LimitDepth "limit_depth" "the depth limit was met" "raise --depth";
     LimitBytes "limit_bytes" "the byte limit was met" "raise --limit-bytes";
     LimitNodes "limit_nodes" "the limit of objects was met" "lower --depth or --max-items";
+    LimitText "limit_text" "the limit of string bytes was met" "raise --max-string";
     LimitItems "limit_items" "the limit of elements was met" "raise --max-items";
     LimitSteps "limit_steps" "the kernel program's step limit was met"
         "lower --depth or --max-items";
     StackCut "stack_cut" "it lies beyond the copied part of the stack" "raise --stack";
     BadDiscriminant "bad_discriminant" "no variant has this discriminant" "";
+    CodeMoved "code_moved" "the hit was not at the probed address: the process replaced its program"
+        "place the probe again";
     NotCaptured "not_captured" "it was not copied at the hit" "";
 }
 

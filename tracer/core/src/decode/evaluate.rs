@@ -1,0 +1,195 @@
+//! Evaluates what debug info says about a value's place, over the registers and the image.
+
+use super::image::Image;
+use super::registers::Registers;
+use super::source::{Piece, Source};
+use crate::model::location::Location;
+use crate::model::reason::{Reason, ReasonCode};
+use tracer_common::code::{Code, Op, binary};
+use tracer_common::wire::{RBP, RSP};
+
+/// Values on the expression stack. More than the kernel program has, because call frame
+/// information is evaluated here alone.
+const STACK_DEPTH: usize = 64;
+
+/// Computes an expression: the value on the top when it ends.
+///
+/// # Errors
+///
+/// Memory that it reads and that was not copied, a register that is not known, or an operation
+/// that is not an expression's.
+pub(super) fn evaluate(
+    expression: &[Op],
+    registers: &Registers,
+    image: &Image<'_>,
+) -> Result<u64, Reason> {
+    let mut stack = Stack::default();
+    for op in expression {
+        step(*op, &mut stack, registers, image)?;
+    }
+    stack.pop()
+}
+
+fn step(op: Op, stack: &mut Stack, registers: &Registers, image: &Image<'_>) -> Result<(), Reason> {
+    match op.code().ok_or_else(|| malformed("an unknown operation"))? {
+        Code::Const => stack.push(op.imm),
+        Code::Register => {
+            let value = registers.get(usize::from(op.arg)).ok_or_else(|| unknown(op.arg))?;
+            stack.push(value.wrapping_add(op.imm))
+        }
+        Code::Deref => {
+            let address = stack.pop()?;
+            stack.push(dereference(image, address, op.arg)?)
+        }
+        Code::Pick => {
+            let value = stack.pick(usize::from(op.arg))?;
+            stack.push(value)
+        }
+        Code::Drop => stack.pop().map(drop),
+        Code::Swap => {
+            let (top, below) = (stack.pop()?, stack.pop()?);
+            stack.push(top)?;
+            stack.push(below)
+        }
+        Code::AddConst => {
+            let value = stack.pop()?;
+            stack.push(value.wrapping_add(op.imm))
+        }
+        Code::Neg => {
+            let value = stack.pop()?;
+            stack.push(value.wrapping_neg())
+        }
+        Code::Not => {
+            let value = stack.pop()?;
+            stack.push(!value)
+        }
+        code => {
+            let (b, a) = (stack.pop()?, stack.pop()?);
+            let value = binary(code as u8, a, b)
+                .ok_or_else(|| malformed("an operation that computes no value"))?;
+            stack.push(value)
+        }
+    }
+}
+
+/// The expression stack; every access is checked.
+#[derive(Default)]
+struct Stack(Vec<u64>);
+
+impl Stack {
+    fn push(&mut self, value: u64) -> Result<(), Reason> {
+        if self.0.len() >= STACK_DEPTH {
+            return Err(malformed("more values than the stack holds"));
+        }
+        self.0.push(value);
+        Ok(())
+    }
+
+    fn pop(&mut self) -> Result<u64, Reason> {
+        self.0.pop().ok_or_else(|| malformed("an operand is missing"))
+    }
+
+    fn pick(&self, below: usize) -> Result<u64, Reason> {
+        let index = self.0.len().checked_sub(1).and_then(|top| top.checked_sub(below));
+        index
+            .and_then(|index| self.0.get(index).copied())
+            .ok_or_else(|| malformed("an operand is missing"))
+    }
+}
+
+fn malformed(detail: &str) -> Reason {
+    Reason::new(ReasonCode::UnsupportedLocation, detail)
+}
+
+fn unknown(register: u8) -> Reason {
+    let detail = format!("register {register} is not known in this frame");
+    Reason::new(ReasonCode::UnsupportedLocation, detail)
+}
+
+/// The `size` bytes at `address`, zero-extended.
+fn dereference(image: &Image<'_>, address: u64, size: u8) -> Result<u64, Reason> {
+    if !(1..=8).contains(&size) {
+        return Err(malformed("a read that is not of 1 to 8 bytes"));
+    }
+    let bytes =
+        image.read_stack(address, usize::from(size)).map_err(|reason| match reason.code {
+            // These say what to do about it, which is worth more than where it happened.
+            ReasonCode::StackCut
+            | ReasonCode::LimitBytes
+            | ReasonCode::LimitNodes
+            | ReasonCode::LimitSteps => reason,
+            code => Reason::new(
+                ReasonCode::ExpressionFault,
+                format!("at {address:#x}: {}", code.text()),
+            ),
+        })?;
+    Ok(word(bytes))
+}
+
+/// Up to 8 little-endian bytes as a number.
+fn word(bytes: &[u8]) -> u64 {
+    bytes.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte))
+}
+
+/// Where the bytes of a value are, by its location.
+pub(super) fn locate(location: &Location, registers: &Registers, image: &Image<'_>) -> Source {
+    match location {
+        Location::Pieces(pieces) => {
+            let mut start = 0u64;
+            let place = |piece: &crate::model::location::Piece| {
+                let size = u64::from(piece.size);
+                let source = match &piece.location {
+                    None => Source::Missing(ReasonCode::OptimizedOut.into()),
+                    Some(Location::Pieces(_)) => Source::Missing(malformed("pieces of pieces")),
+                    Some(location) => locate_whole(location, registers, image),
+                };
+                let placed = Piece { start, size, source };
+                start = start.saturating_add(size);
+                placed
+            };
+            Source::Pieces(pieces.iter().map(place).collect())
+        }
+        whole => locate_whole(whole, registers, image),
+    }
+}
+
+/// A location that is not made of pieces.
+fn locate_whole(location: &Location, registers: &Registers, image: &Image<'_>) -> Source {
+    let place = match location {
+        Location::Register(number) => registers
+            .get(usize::from(*number))
+            .map(|value| Source::Bytes(value.to_le_bytes().to_vec()))
+            .ok_or_else(|| unknown(*number)),
+        Location::Memory(expression) => evaluate(expression, registers, image)
+            .map(|address| Source::Memory { address, stack: of_the_stack(expression) }),
+        Location::Value(expression) => evaluate(expression, registers, image)
+            .map(|value| Source::Bytes(value.to_le_bytes().to_vec())),
+        Location::Bytes(bytes) => Ok(Source::Bytes(bytes.clone())),
+        Location::Pieces(_) => Err(malformed("pieces of pieces")),
+    };
+    place.unwrap_or_else(Source::Missing)
+}
+
+/// An address computed from the stack or frame pointer, without a read between, is of the stack.
+fn of_the_stack(expression: &[Op]) -> bool {
+    let uses =
+        |op: &Op| op.code() == Some(Code::Register) && [RSP, RBP].contains(&usize::from(op.arg));
+    expression.iter().any(uses) && !expression.iter().any(|op| op.code() == Some(Code::Deref))
+}
+
+/// Whether the compiler knew the value when it wrote the debug info.
+pub(super) fn is_constant(location: &Location) -> bool {
+    let computes = |op: &Op| matches!(op.code(), Some(Code::Register | Code::Deref) | None);
+    match location {
+        Location::Bytes(_) => true,
+        Location::Value(expression) => !expression.iter().any(computes),
+        Location::Register(_) | Location::Memory(_) => false,
+        Location::Pieces(pieces) => {
+            pieces.iter().all(|piece| piece.location.as_ref().is_some_and(is_constant_whole))
+        }
+    }
+}
+
+fn is_constant_whole(location: &Location) -> bool {
+    !matches!(location, Location::Pieces(_)) && is_constant(location)
+}

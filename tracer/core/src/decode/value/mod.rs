@@ -1,0 +1,208 @@
+//! Types over the image → the values of variables, as trees.
+//!
+//! Variables are decoded in place first, then what they point to, in the order of the number of
+//! pointers followed, as the kernel copies it. So an object that is reached in several ways is
+//! shown once, at the shortest of them; the other ways refer to it. That ends cycles too.
+
+mod aggregate;
+mod float;
+mod path;
+mod pointer;
+mod scalar;
+mod text;
+
+use self::path::Path;
+use self::pointer::Pending;
+use super::image::Image;
+use super::source::Source;
+use crate::binary::code_map::CodeMap;
+use crate::model::limits::Limits;
+use crate::model::reason::{Reason, ReasonCode};
+use crate::model::types::{Scalar, Shape, Type, TypeGraph, TypeId};
+use crate::model::value::{Typed, Value};
+use std::collections::HashMap;
+
+/// Values in one capture; a type that a hostile file describes may have more.
+const VALUES_MAX: usize = 100_000;
+/// Values inside one another, pointers included. Bounds the recursion of all who walk the tree.
+const HEIGHT_MAX: u32 = 256;
+/// So many bytes of names and text count as one more value.
+const BYTES_PER_VALUE: usize = 64;
+
+/// A variable to be shown.
+pub(super) struct Root<'a> {
+    /// Its name.
+    pub(super) name: &'a str,
+    /// Its type.
+    pub(super) type_id: TypeId,
+    /// Where its bytes are.
+    pub(super) source: Source,
+}
+
+/// All that the values of one capture are worked out from.
+pub(super) struct World<'a> {
+    /// The memory.
+    pub(super) image: &'a Image<'a>,
+    /// The types.
+    pub(super) types: &'a TypeGraph,
+    /// The names of functions.
+    pub(super) code: &'a dyn CodeMap,
+    /// How much was to be captured.
+    pub(super) limits: &'a Limits,
+}
+
+/// The values of variables, in their order. What the variables hold themselves is worked out
+/// before anything that they point to.
+pub(super) fn values(world: &World<'_>, roots: &[Root<'_>]) -> Vec<Typed> {
+    let mut decoder =
+        Decoder { world, values_left: VALUES_MAX, shown: HashMap::new(), pending: Vec::new() };
+    let mut values: Vec<Typed> = roots
+        .iter()
+        .map(|root| {
+            if let Source::Missing(reason) = &root.source {
+                let type_name = world.types.get(root.type_id).name.clone();
+                return Typed { type_name, value: Value::Unavailable(reason.clone()) };
+            }
+            let place = Place { source: &root.source, offset: 0, depth: 0, height: 0 };
+            decoder.typed(root.type_id, place, &mut Path::variable(root.name))
+        })
+        .collect();
+    decoder.follow_all(&mut values);
+    values
+}
+
+struct Decoder<'a> {
+    world: &'a World<'a>,
+    /// What is left of [`VALUES_MAX`].
+    values_left: usize,
+    /// Where objects are shown.
+    shown: HashMap<Object, String>,
+    /// The pointers of the tree that is being decoded, in the order in which they stand in it.
+    pending: Vec<Pending>,
+}
+
+/// What makes an object the same one: two of different types can share an address.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Object {
+    address: u64,
+    type_id: TypeId,
+    /// Elements, for the target of a slice.
+    count: Option<u64>,
+}
+
+/// Where a value is, and how far inside the tree.
+#[derive(Clone, Copy)]
+struct Place<'s> {
+    source: &'s Source,
+    offset: u64,
+    /// Pointers followed to come here.
+    depth: u32,
+    /// Values around this one.
+    height: u32,
+}
+
+impl<'s> Place<'s> {
+    /// A part of this value, `offset` bytes into it; `None` beyond all memory.
+    fn part(self, offset: u64) -> Option<Self> {
+        let offset = self.offset.checked_add(offset)?;
+        Some(Self { offset, height: self.height + 1, ..self })
+    }
+}
+
+impl Decoder<'_> {
+    /// The value of a type at a place.
+    fn typed(&mut self, type_id: TypeId, place: Place<'_>, path: &mut Path) -> Typed {
+        let ty = self.world.types.get(type_id);
+        let value = if !self.spend(ty.name.len() + path.text().len()) {
+            Value::Unavailable(values_spent())
+        } else if place.height > HEIGHT_MAX {
+            let detail = format!("more than {HEIGHT_MAX} values inside one another");
+            Value::Unavailable(Reason::new(ReasonCode::LimitNodes, detail))
+        } else {
+            self.value(type_id, ty, place, path)
+        };
+        Typed { type_name: ty.name.clone(), value }
+    }
+
+    fn value(&mut self, type_id: TypeId, ty: &Type, place: Place<'_>, path: &mut Path) -> Value {
+        let is_aggregate = matches!(
+            ty.shape,
+            Shape::Record(_) | Shape::Union(_) | Shape::Variant { .. } | Shape::Array { .. }
+        );
+        if is_aggregate && let Some(size @ 1..) = ty.size {
+            if !place.source.any(self.world.image, place.offset, size) {
+                return Value::Unavailable(place.source.missing(self.world.image, place.offset));
+            }
+            self.show(type_id, place, path);
+        }
+        match &ty.shape {
+            Shape::Scalar(scalar) => self.scalar(*scalar, &ty.name, place),
+            Shape::Enumeration { scalar, names } => match self.bits(place, scalar.size.into()) {
+                Ok(bits) => scalar::enumerator(*scalar, names, bits, u32::from(scalar.size) * 8),
+                Err(reason) => Value::Unavailable(reason),
+            },
+            Shape::Record(members) => Value::Record(self.fields(members, place, path)),
+            Shape::Union(members) => Value::Union(self.fields(members, place, path)),
+            Shape::Variant { discriminant, variants, common } => {
+                self.variant(discriminant.as_ref(), variants, common, place, path)
+            }
+            Shape::Array { element, count } => self.array(*element, *count, place, path),
+            Shape::Pointer(target) => self.pointer(*target, place, path),
+            Shape::TextPointer => self.text_pointer(place),
+            Shape::Slice { element, pointer_offset, length_offset, text } => {
+                match self.slice_parts(place, *pointer_offset, *length_offset) {
+                    Err(reason) => Value::Unavailable(reason),
+                    Ok((address, length)) if *text => self.text_slice(address, length, place.depth),
+                    Ok((address, length)) => self.slice(*element, address, length, place, path),
+                }
+            }
+            Shape::Function => match place.source.address(place.offset) {
+                Some(address) => self.function(address),
+                None => scalar::unsupported("a function that is not in memory"),
+            },
+            Shape::Nothing => Value::Nothing,
+            Shape::Opaque(why) => {
+                Value::Unavailable(Reason::new(ReasonCode::IncompleteType, why.clone()))
+            }
+        }
+    }
+
+    fn scalar(&mut self, scalar: Scalar, type_name: &str, place: Place<'_>) -> Value {
+        match self.bits(place, scalar.size.into()) {
+            Ok(bits) => scalar::value(scalar, type_name, bits, u32::from(scalar.size) * 8),
+            Err(reason) => Value::Unavailable(reason),
+        }
+    }
+
+    /// The bytes of a scalar as a number.
+    fn bits(&self, place: Place<'_>, size: u64) -> Result<u128, Reason> {
+        if !(1..=scalar::SCALAR_BYTES_MAX).contains(&size) {
+            let detail = format!("a scalar of {size} bytes");
+            return Err(Reason::new(ReasonCode::UnsupportedType, detail));
+        }
+        let bytes = place.source.read(self.world.image, place.offset, size as usize)?;
+        Ok(scalar::number(&bytes))
+    }
+
+    /// Notes that the object at `place` is shown there. The first place stays.
+    fn show(&mut self, type_id: TypeId, place: Place<'_>, path: &Path) {
+        if let Some(address) = place.source.address(place.offset) {
+            let object = Object { address, type_id, count: None };
+            self.shown.entry(object).or_insert_with(|| path.text().to_owned());
+        }
+    }
+
+    /// Takes a value and `bytes` of names or text off what a capture may show.
+    fn spend(&mut self, bytes: usize) -> bool {
+        let left = self.values_left.checked_sub(1 + bytes / BYTES_PER_VALUE);
+        self.values_left = left.unwrap_or(0);
+        left.is_some()
+    }
+}
+
+fn values_spent() -> Reason {
+    Reason::new(ReasonCode::LimitNodes, format!("{VALUES_MAX} values are shown"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,182 @@
+//! Pointers: what is behind them, once, at the place with the fewest pointers in front of it.
+
+use super::path::{Path, Target};
+use super::{Decoder, Object, Place};
+use crate::decode::source::Source;
+use crate::model::address::Avma;
+use crate::model::reason::{Reason, ReasonCode};
+use crate::model::types::{Shape, TypeId};
+use crate::model::value::{Typed, Value};
+
+/// What becomes of one [`Value::Pointer`] of a fresh tree. Each has exactly one, in tree order.
+pub(super) enum Pending {
+    /// Its target is in the tree already.
+    Known,
+    /// It is to be followed.
+    Follow(Follow),
+}
+
+/// A pointer to be followed.
+pub(super) struct Follow {
+    object: Object,
+    /// Pointers followed to come to the pointer.
+    depth: u32,
+    height: u32,
+    /// The pointer's place.
+    path: Path,
+}
+
+impl Decoder<'_> {
+    /// A pointer to a `target`.
+    pub(super) fn pointer(&mut self, target: TypeId, place: Place<'_>, path: &Path) -> Value {
+        let address = match self.bits(place, 8) {
+            Ok(address) => address as u64,
+            Err(reason) => return Value::Unavailable(reason),
+        };
+        match self.world.types.get(target).shape {
+            _ if address == 0 => Value::Address(0),
+            Shape::Nothing => Value::Address(address),
+            Shape::Function => self.function(address),
+            _ => self.followed(Object { address, type_id: target, count: None }, place, path),
+        }
+    }
+
+    /// The elements behind a slice, as the target of a pointer.
+    pub(super) fn slice(
+        &mut self,
+        element: TypeId,
+        address: u64,
+        length: u64,
+        place: Place<'_>,
+        path: &Path,
+    ) -> Value {
+        self.followed(Object { address, type_id: element, count: Some(length) }, place, path)
+    }
+
+    /// The address and the length in a slice.
+    pub(super) fn slice_parts(
+        &self,
+        place: Place<'_>,
+        pointer_offset: u64,
+        length_offset: u64,
+    ) -> Result<(u64, u64), Reason> {
+        let word = |offset| match place.part(offset) {
+            Some(part) => self.bits(part, 8).map(|bits| bits as u64),
+            None => Err(ReasonCode::Unmapped.into()),
+        };
+        Ok((word(pointer_offset)?, word(length_offset)?))
+    }
+
+    pub(super) fn function(&self, address: u64) -> Value {
+        Value::Function { address, name: self.world.code.symbol_at(Avma(address)) }
+    }
+
+    /// A pointer whose target is worked out later.
+    fn followed(&mut self, object: Object, place: Place<'_>, path: &Path) -> Value {
+        let (depth, height) = (place.depth, place.height);
+        self.pending.push(Pending::Follow(Follow { object, depth, height, path: path.clone() }));
+        let type_name = self.target_name(object);
+        // Stands here only until the pointer is followed.
+        let value = Value::Unavailable(ReasonCode::NotCaptured.into());
+        Value::Pointer { address: object.address, target: Box::new(Typed { type_name, value }) }
+    }
+
+    /// A pointer whose target is known.
+    pub(super) fn known_pointer(&mut self, address: u64, target: Typed) -> Value {
+        self.pending.push(Pending::Known);
+        Value::Pointer { address, target: Box::new(target) }
+    }
+
+    fn target_name(&self, object: Object) -> String {
+        let name = &self.world.types.get(object.type_id).name;
+        if object.count.is_some() { format!("[{name}]") } else { name.clone() }
+    }
+
+    /// Follows the pointers of fresh trees, and those of what they point to, breadth first.
+    pub(super) fn follow_all(&mut self, trees: &mut [Typed]) {
+        let mut level = Vec::new();
+        let mut pending = std::mem::take(&mut self.pending).into_iter();
+        for tree in trees {
+            holes(tree, &mut pending, &mut level);
+        }
+        while !level.is_empty() {
+            let mut next = Vec::new();
+            for (hole, follow) in level {
+                hole.value = self.follow(follow);
+                let mut pending = std::mem::take(&mut self.pending).into_iter();
+                if let Value::Pointer { target, .. } = &mut hole.value {
+                    holes(target, &mut pending, &mut next);
+                }
+            }
+            level = next;
+        }
+    }
+
+    /// The value of a pointer.
+    fn follow(&mut self, follow: Follow) -> Value {
+        let Follow { object, depth, height, path } = follow;
+        let Object { address, type_id, count } = object;
+        if let Some(shown_at) = self.shown.get(&object) {
+            return Value::Reference { address, shown_at: shown_at.clone() };
+        }
+        let ty = self.world.types.get(type_id);
+        let is_known = matches!(ty.shape, Shape::Opaque(_)) || count == Some(0);
+        let target = if depth >= self.world.limits.depth_max && !is_known {
+            let value = Value::Unavailable(ReasonCode::LimitDepth.into());
+            Typed { type_name: self.target_name(object), value }
+        } else {
+            let source = Source::Memory { address, stack: false };
+            let place = Place { source: &source, offset: 0, depth: depth + 1, height: height + 1 };
+            self.target(object, place, path)
+        };
+        Value::Pointer { address, target: Box::new(target) }
+    }
+
+    fn target(&mut self, object: Object, place: Place<'_>, path: Path) -> Typed {
+        let Some(length) = object.count else {
+            let kind = match self.world.types.get(object.type_id).shape {
+                Shape::Record(_) | Shape::Union(_) | Shape::Variant { .. } => Target::Members,
+                Shape::Array { .. } => Target::Array,
+                _ => Target::Other,
+            };
+            return self.typed(object.type_id, place, &mut path.target(kind));
+        };
+        let size = self.world.types.get(object.type_id).size.unwrap_or(0);
+        let value = if !self.spend(path.text().len()) {
+            Value::Unavailable(super::values_spent())
+        } else if size > 0 && length > 0 && !place.source.any(self.world.image, 0, size) {
+            Value::Unavailable(place.source.missing(self.world.image, 0))
+        } else {
+            self.shown.entry(object).or_insert_with(|| path.text().to_owned());
+            self.elements(object.type_id, length, place, &mut path.target(Target::Elements))
+        };
+        Typed { type_name: self.target_name(object), value }
+    }
+}
+
+/// Pairs the pointers of a fresh tree with what is to become of them.
+fn holes<'t>(
+    tree: &'t mut Typed,
+    pending: &mut std::vec::IntoIter<Pending>,
+    out: &mut Vec<(&'t mut Typed, Follow)>,
+) {
+    if let Value::Pointer { .. } = tree.value {
+        if let Some(Pending::Follow(follow)) = pending.next() {
+            out.push((tree, follow));
+        }
+        return;
+    }
+    match &mut tree.value {
+        Value::Record(fields) | Value::Union(fields) | Value::Variant { fields, .. } => {
+            for field in fields {
+                holes(&mut field.value, pending, out);
+            }
+        }
+        Value::Array { items, .. } => {
+            for item in items {
+                holes(item, pending, out);
+            }
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,112 @@
+//! Text: C strings, `char[N]`, `&str`.
+
+use super::{Decoder, Place, values_spent};
+use crate::decode::source::Source;
+use crate::model::reason::{Reason, ReasonCode};
+use crate::model::record::Item;
+use crate::model::types::{Encoding, Scalar};
+use crate::model::value::{Typed, Value};
+use tracer_common::status::Status;
+
+/// Whether an array of this type is text. `unsigned char` and `int8_t` are bytes in most programs,
+/// and cutting bytes at the first zero would hide them; plain `char` is text whatever its sign.
+pub(super) fn is_character(scalar: Scalar, type_name: &str) -> bool {
+    let bare = type_name.trim_start_matches("const ").trim_start_matches("volatile ");
+    scalar.size == 1
+        && match scalar.encoding {
+            Encoding::SignedChar => !bare.contains("signed char") && !bare.contains("int8"),
+            Encoding::UnsignedChar => bare == "char",
+            _ => false,
+        }
+}
+
+impl Decoder<'_> {
+    /// `char[total]`: the bytes up to the first NUL, which need not be there.
+    pub(super) fn text_array(&mut self, total: u64, place: Place<'_>) -> Value {
+        let most = u64::from(self.world.limits.text_bytes_max).min(total);
+        let (bytes, missing) = place.source.prefix(self.world.image, place.offset, most as usize);
+        let end = bytes.iter().position(|&byte| byte == 0);
+        let limit = || (most < total).then(|| ReasonCode::LimitText.into());
+        let cut = if end.is_some() { None } else { missing.or_else(limit) };
+        let bytes = bytes.get(..end.unwrap_or(bytes.len())).unwrap_or(&[]).to_vec();
+        if !self.spend(bytes.len()) {
+            return Value::Unavailable(values_spent());
+        }
+        Value::Text { address: None, bytes, total: Some(total), at_least: false, cut }
+    }
+
+    /// `char *`: the text that the kernel copied for it.
+    pub(super) fn text_pointer(&mut self, place: Place<'_>) -> Value {
+        let address = match self.bits(place, 8) {
+            Ok(0) => return Value::Address(0),
+            Ok(address) => address as u64,
+            Err(reason) => return Value::Unavailable(reason),
+        };
+        match self.world.image.text(address) {
+            Some(item) => self.text_item(address, item),
+            None if place.depth >= self.world.limits.depth_max => {
+                self.missing_text(address, ReasonCode::LimitDepth.into())
+            }
+            None => self.missing_text(address, self.world.image.missing(address)),
+        }
+    }
+
+    fn text_item(&mut self, address: u64, item: &Item) -> Value {
+        let copied = item.bytes.len() as u64;
+        let (total, at_least, cut) = match item.status {
+            Status::Read => (copied, false, None),
+            Status::LimitText => (item.want, false, Some(ReasonCode::LimitText.into())),
+            Status::LimitTextAtLeast => {
+                (item.want.max(copied), true, Some(ReasonCode::LimitText.into()))
+            }
+            Status::LimitBytes => (copied, true, Some(ReasonCode::LimitBytes.into())),
+            Status::Fault => {
+                (copied, true, Some(self.world.image.missing(address.saturating_add(copied))))
+            }
+        };
+        self.text(address, &item.bytes, total, at_least, cut)
+    }
+
+    /// `&str`: the bytes of a slice, as far as they were copied.
+    pub(super) fn text_slice(&mut self, address: u64, length: u64, depth: u32) -> Value {
+        let limits = self.world.limits;
+        let source = Source::Memory { address, stack: false };
+        let most = u64::from(limits.text_bytes_max).min(length);
+        let (bytes, missing) = source.prefix(self.world.image, 0, most as usize);
+        // The kernel counts the bytes of a slice as elements.
+        let is_counted = bytes.len() as u64 == u64::from(limits.items_max);
+        let cut = missing.map(|reason| match reason.code {
+            ReasonCode::NotCaptured if depth >= limits.depth_max => ReasonCode::LimitDepth.into(),
+            ReasonCode::NotCaptured if is_counted => ReasonCode::LimitItems.into(),
+            _ => reason,
+        });
+        let cut = cut.or_else(|| (most < length).then(|| ReasonCode::LimitText.into()));
+        self.text(address, &bytes, length, false, cut)
+    }
+
+    /// Text behind a pointer. If none of it is there it is no empty text: it is missing.
+    fn text(
+        &mut self,
+        address: u64,
+        bytes: &[u8],
+        total: u64,
+        at_least: bool,
+        cut: Option<Reason>,
+    ) -> Value {
+        let cut = if self.spend(bytes.len()) { cut } else { Some(values_spent()) };
+        match cut {
+            Some(reason) if bytes.is_empty() || self.values_left == 0 => {
+                self.missing_text(address, reason)
+            }
+            cut => {
+                let total = cut.is_some().then_some(total);
+                Value::Text { address: Some(address), bytes: bytes.to_vec(), total, at_least, cut }
+            }
+        }
+    }
+
+    fn missing_text(&mut self, address: u64, reason: Reason) -> Value {
+        let target = Typed { type_name: "char".to_owned(), value: Value::Unavailable(reason) };
+        self.known_pointer(address, target)
+    }
+}
