@@ -4,3 +4,6 @@ pub mod dies;
 pub mod lang;
 pub mod types;
 pub mod variables;
+
+#[cfg(test)]
+mod fixture;

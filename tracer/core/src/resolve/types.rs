@@ -280,7 +280,11 @@ impl<'a> TypeBuilder<'a> {
                         None => return Ok(None),
                     }
                 }
-                _ => return Ok(Some(die)),
+                // The stub of a type in a type unit (DWARF 5, 5.7.1).
+                _ => match self.dies.reference(&die, gimli::DW_AT_signature)? {
+                    Some(definition) => die = definition,
+                    None => return Ok(Some(die)),
+                },
             }
         }
         Err(DieError::TooDeep)

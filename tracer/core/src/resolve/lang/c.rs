@@ -151,7 +151,9 @@ impl<'a> Writer<'_, 'a> {
             gimli::DW_TAG_enumeration_type => "enum",
             _ => "",
         };
-        match (die.name(), word) {
+        // A type that is in a type unit may have its name only there.
+        let name = die.name().or_else(|| self.target(die, gimli::DW_AT_signature)?.name());
+        match (name, word) {
             (Some(name), "") => name,
             (Some(name), word) if self.language == Language::C => format!("{word} {name}"),
             (Some(name), _) => name,

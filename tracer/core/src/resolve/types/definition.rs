@@ -31,9 +31,6 @@ impl Definitions {
         if !dies::flag(&die.entry, gimli::DW_AT_declaration) {
             return die;
         }
-        if let Ok(Some(definition)) = dies.reference(&die, gimli::DW_AT_signature) {
-            return definition;
-        }
         self.in_unit(dies, &die, language).unwrap_or(die)
     }
 
