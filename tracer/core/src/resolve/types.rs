@@ -7,7 +7,7 @@ mod members;
 mod scalar;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use self::definition::Definitions;
 use super::dies::{self, Attribute, Die, DieError, DieId, Dies, SourceUnit};
