@@ -1,8 +1,23 @@
 //! DWARF expressions, translated to the few forms that the kernel program can run too.
+//!
+//! In: the bytes of an expression, and what it may refer to at one pc. Out: a [`Location`] without
+//! branches, calls or loops, of a bounded length. What can't be expressed so is refused with the
+//! name of the operation, never approximated.
 
-use super::dwarf::Reader;
-use crate::model::location::{Expression, Location};
+mod stack;
+
+#[cfg(test)]
+mod tests;
+
+use self::stack::{Kind, Stack};
+use super::dwarf::{Dwarf, Reader, Unit};
+use crate::model::location::{Expression, Location, Piece};
 use crate::model::reason::{Reason, ReasonCode};
+use gimli::Reader as _;
+use tracer_common::code::{Code, Op};
+
+/// Operations of a DWARF expression, and of its translation.
+const OPERATIONS_MAX: usize = 64;
 
 /// What an expression may refer to.
 #[derive(Clone, Copy, Debug, Default)]
@@ -15,17 +30,349 @@ pub struct Context<'a> {
     pub bias: u64,
     /// The stack starts with this on it: CFI expressions start with the CFA.
     pub initial: Option<&'a Expression>,
+    /// The unit that the expression is in, for base types and indexed addresses. CFI has none.
+    pub unit: Option<(&'a Dwarf<'a>, &'a Unit<'a>)>,
 }
 
 /// Translates a DWARF location description (DWARF 5, 2.6).
 ///
+/// An expression that leaves an address becomes [`Location::Memory`]; so does a CFI expression,
+/// whatever its result means.
+///
 /// # Errors
 ///
-/// The reason why the value can't be had from registers and memory at a hit.
+/// The reason why the value can't be had from registers and memory at a hit:
+/// [`ReasonCode::OptimizedOut`] for an empty description, else what it needs.
 pub fn translate(
-    _expression: gimli::Expression<Reader<'_>>,
-    _encoding: gimli::Encoding,
-    _context: Context<'_>,
+    expression: gimli::Expression<Reader<'_>>,
+    encoding: gimli::Encoding,
+    context: Context<'_>,
 ) -> Result<Location, Reason> {
-    Err(ReasonCode::UnsupportedLocation.into())
+    // Most CFI expressions do not use the address that is pushed for them.
+    let plain = Translation::new(encoding, context).run(expression.0);
+    match context.initial {
+        Some(initial) if plain.is_err() => {
+            let mut translation = Translation::new(encoding, context);
+            translation.stack.inline(initial)?;
+            translation.run(expression.0)
+        }
+        _ => plain,
+    }
+}
+
+/// Takes the next operation off `bytes`.
+///
+/// # Errors
+///
+/// When it is malformed or unknown.
+pub fn next_operation<'a>(
+    bytes: &mut Reader<'a>,
+    encoding: gimli::Encoding,
+) -> gimli::Result<gimli::Operation<Reader<'a>>> {
+    let mut rest = *bytes;
+    if rest.read_u8() == Ok(gimli::DW_OP_piece.0) && rest.read_uleb128()?.checked_mul(8).is_none() {
+        // The parser multiplies without a check.
+        return Err(gimli::Error::InvalidPiece);
+    }
+    gimli::Operation::parse(bytes, encoding)
+}
+
+/// Where the value of the description that is being read is, when not in memory.
+enum Place {
+    Register(u8),
+    OnStack,
+    Bytes(Vec<u8>),
+}
+
+struct Translation<'a> {
+    encoding: gimli::Encoding,
+    context: Context<'a>,
+    stack: Stack,
+    place: Option<Place>,
+    pieces: Vec<Piece>,
+}
+
+impl<'a> Translation<'a> {
+    fn new(encoding: gimli::Encoding, context: Context<'a>) -> Self {
+        Self { encoding, context, stack: Stack::default(), place: None, pieces: Vec::new() }
+    }
+
+    fn run(mut self, mut bytes: Reader<'_>) -> Result<Location, Reason> {
+        if self.encoding.address_size != 8 {
+            return Err(unsupported("addresses are not 8 bytes wide"));
+        }
+        let mut count = 0;
+        while !bytes.is_empty() {
+            count += 1;
+            if count > OPERATIONS_MAX {
+                return Err(unsupported("more than 64 operations"));
+            }
+            self.step(&mut bytes)?;
+        }
+        if self.pieces.is_empty() {
+            return self.take()?.ok_or_else(|| ReasonCode::OptimizedOut.into());
+        }
+        if self.place.is_some() || !self.stack.is_empty() {
+            return Err(unsupported("operations behind the last DW_OP_piece"));
+        }
+        if self.pieces.iter().all(|piece| piece.location.is_none()) {
+            return Err(ReasonCode::OptimizedOut.into());
+        }
+        Ok(Location::Pieces(self.pieces))
+    }
+
+    fn step(&mut self, bytes: &mut Reader<'_>) -> Result<(), Reason> {
+        let opcode = gimli::DwOp(bytes.slice().first().copied().unwrap_or_default());
+        let operation = next_operation(bytes, self.encoding).map_err(malformed)?;
+        if let gimli::Operation::Piece { size_in_bits, bit_offset } = operation {
+            let bit_offset = bit_offset.unwrap_or(0);
+            if !size_in_bits.is_multiple_of(8) || !bit_offset.is_multiple_of(8) {
+                return Err(unsupported("DW_OP_bit_piece that is not of whole bytes"));
+            }
+            return self.piece(size_in_bits / 8, bit_offset / 8);
+        }
+        if self.place.is_some() {
+            return match operation {
+                gimli::Operation::Nop => Ok(()),
+                _ => Err(unsupported("operations behind a complete location")),
+            };
+        }
+        self.operation(operation, opcode)
+    }
+
+    /// Everything but pieces.
+    fn operation(
+        &mut self,
+        operation: gimli::Operation<Reader<'_>>,
+        opcode: gimli::DwOp,
+    ) -> Result<(), Reason> {
+        use gimli::Operation as O;
+        match operation {
+            O::Nop => Ok(()),
+            O::Register { register } => {
+                if !self.stack.is_empty() {
+                    return Err(unsupported("a register behind other operations"));
+                }
+                self.place = Some(Place::Register(register_number(register)?));
+                Ok(())
+            }
+            O::ImplicitValue { data } => {
+                self.place = Some(Place::Bytes(data.slice().to_vec()));
+                Ok(())
+            }
+            O::StackValue => {
+                self.place = Some(Place::OnStack);
+                Ok(())
+            }
+            O::EntryValue { .. } | O::ParameterRef { .. } => Err(ReasonCode::EntryValue.into()),
+            O::TLS => Err(ReasonCode::ThreadLocal.into()),
+            O::UnsignedConstant { value } => self.stack.constant(value),
+            O::SignedConstant { value } => self.stack.constant(value as u64),
+            O::Address { address } => self.stack.constant(address.wrapping_add(self.context.bias)),
+            O::AddressIndex { index } => {
+                let address = self.indexed(index)?;
+                self.stack.constant(address.wrapping_add(self.context.bias))
+            }
+            O::ConstantIndex { index } => {
+                let value = self.indexed(index)?;
+                self.stack.constant(value)
+            }
+            O::RegisterOffset { register, offset, base_type } => {
+                let number = register_number(register)?;
+                let kind = self.kind(base_type, opcode)?;
+                self.stack.push(Op::new(Code::Register, number, offset as u64), Kind::Generic)?;
+                self.stack.convert(kind)
+            }
+            O::FrameOffset { offset } => {
+                let base = self.context.frame_base;
+                self.stack.inline(base.ok_or_else(|| unsupported("no DW_AT_frame_base"))?)?;
+                self.stack.add_constant(offset as u64)
+            }
+            O::CallFrameCFA => {
+                let cfa = self.context.cfa;
+                self.stack.inline(cfa.ok_or_else(|| unsupported("no call frame information"))?)
+            }
+            O::Deref { base_type, size, space: false } => {
+                let kind = self.kind(base_type, opcode)?;
+                self.stack.dereference(size, kind)
+            }
+            O::TypedLiteral { base_type, value } => {
+                let kind = self.kind(base_type, opcode)?;
+                self.literal(kind, value, opcode)
+            }
+            O::Convert { base_type } => {
+                let kind = self.kind(base_type, opcode)?;
+                self.stack.convert(kind)
+            }
+            O::Reinterpret { base_type } => {
+                let kind = self.kind(base_type, opcode)?;
+                self.stack.reinterpret(kind)
+            }
+            other => self.arithmetic(other, opcode),
+        }
+    }
+
+    /// DWARF 5, 2.5.1.3 to 2.5.1.5, as far as the kernel program knows them.
+    fn arithmetic(
+        &mut self,
+        operation: gimli::Operation<Reader<'_>>,
+        opcode: gimli::DwOp,
+    ) -> Result<(), Reason> {
+        use gimli::Operation as O;
+        match operation {
+            O::Drop => self.stack.drop_top(),
+            O::Pick { index } => self.stack.pick(index),
+            O::Swap => self.stack.swap(),
+            O::PlusConstant { value } => self.stack.add_constant(value),
+            O::Plus => self.stack.binary(Code::Add),
+            O::Minus => self.stack.binary(Code::Sub),
+            O::Mul => self.stack.binary(Code::Mul),
+            O::And => self.stack.binary(Code::And),
+            O::Or => self.stack.binary(Code::Or),
+            O::Xor => self.stack.binary(Code::Xor),
+            O::Shl => self.stack.binary(Code::Shl),
+            O::Shr => self.stack.binary(Code::Shr),
+            O::Shra => self.stack.binary(Code::Shra),
+            O::Eq => self.stack.binary(Code::Eq),
+            O::Ne => self.stack.binary(Code::Ne),
+            O::Lt => self.stack.binary(Code::Lt),
+            O::Le => self.stack.binary(Code::Le),
+            O::Gt => self.stack.binary(Code::Gt),
+            O::Ge => self.stack.binary(Code::Ge),
+            O::Neg => self.stack.unary(Code::Neg),
+            O::Not => self.stack.unary(Code::Not),
+            O::Abs => self.stack.absolute(),
+            _ => Err(unsupported(operation_name(opcode))),
+        }
+    }
+
+    /// Ends the description of `size` bytes that start `offset` bytes into it.
+    fn piece(&mut self, size: u64, offset: u64) -> Result<(), Reason> {
+        let size = u32::try_from(size).map_err(|_| unsupported("a piece above 4 GiB"))?;
+        let location = match self.take()? {
+            Some(location) => Some(part(location, size, offset)?),
+            None => None,
+        };
+        self.pieces.push(Piece { size, location });
+        Ok(())
+    }
+
+    /// The location that was described since the last piece.
+    fn take(&mut self) -> Result<Option<Location>, Reason> {
+        let stack = std::mem::take(&mut self.stack);
+        Ok(match self.place.take() {
+            Some(Place::Register(number)) => Some(Location::Register(number)),
+            Some(Place::Bytes(bytes)) => Some(Location::Bytes(bytes)),
+            Some(Place::OnStack) => Some(Location::Value(stack.value()?)),
+            None if stack.is_empty() => None,
+            None => Some(Location::Memory(stack.address()?)),
+        })
+    }
+
+    fn literal(
+        &mut self,
+        kind: Kind,
+        value: Reader<'_>,
+        opcode: gimli::DwOp,
+    ) -> Result<(), Reason> {
+        let mut wide = [0; 8];
+        let bytes = value.slice();
+        let size = usize::from(kind.size());
+        match (wide.get_mut(..size), bytes.len() == size) {
+            (Some(low), true) => low.copy_from_slice(bytes),
+            _ => return Err(unsupported(operation_name(opcode))),
+        }
+        self.stack.typed_constant(u64::from_le_bytes(wide), kind)
+    }
+
+    fn indexed(&self, index: gimli::DebugAddrIndex) -> Result<u64, Reason> {
+        let (dwarf, unit) = self.context.unit.ok_or_else(|| unsupported("no .debug_addr"))?;
+        dwarf.address(unit, index).map_err(malformed)
+    }
+
+    /// How the stack holds values of the base type at `offset`; 0 is the generic type.
+    fn kind(&self, offset: gimli::UnitOffset, opcode: gimli::DwOp) -> Result<Kind, Reason> {
+        if offset.0 == 0 {
+            return Ok(Kind::Generic);
+        }
+        let (_, unit) = self.context.unit.ok_or_else(|| unsupported(operation_name(opcode)))?;
+        let entry = unit.entry(offset).map_err(malformed)?;
+        let size = entry.attr(gimli::DW_AT_byte_size).and_then(|size| size.u8_value());
+        let encoding = match entry.attr_value(gimli::DW_AT_encoding) {
+            Some(gimli::AttributeValue::Encoding(encoding)) => Some(encoding),
+            _ => None,
+        };
+        let kind = match (encoding, size) {
+            (
+                Some(gimli::DW_ATE_signed | gimli::DW_ATE_signed_char),
+                Some(size @ (1 | 2 | 4 | 8)),
+            ) => Some(Kind::Signed(size)),
+            (
+                Some(gimli::DW_ATE_unsigned | gimli::DW_ATE_unsigned_char),
+                Some(size @ (1 | 2 | 4 | 8)),
+            ) => Some(Kind::Unsigned(size)),
+            (Some(gimli::DW_ATE_address), Some(8)) => Some(Kind::Generic),
+            _ => None,
+        };
+        kind.filter(|_| entry.tag() == gimli::DW_TAG_base_type).ok_or_else(|| {
+            unsupported(format!("{} of a type that is no integer", operation_name(opcode)))
+        })
+    }
+}
+
+/// The `size` bytes of a location that start at byte `offset` of it.
+fn part(location: Location, size: u32, offset: u64) -> Result<Location, Reason> {
+    let end = offset.checked_add(u64::from(size)).ok_or_else(|| unsupported("a piece too far"))?;
+    let shift = |mut expression: Expression| {
+        if offset > 0 {
+            expression.push(Op::new(Code::Const, 0, offset * 8));
+            expression.push(Op::new(Code::Shr, 0, 0));
+        }
+        expression
+    };
+    match location {
+        Location::Memory(mut expression) => {
+            if offset > 0 {
+                expression.push(Op::new(Code::AddConst, 0, offset));
+            }
+            Ok(Location::Memory(expression))
+        }
+        Location::Register(_) | Location::Value(_) if end > 8 => {
+            Err(unsupported("a piece wider than its register or value"))
+        }
+        Location::Register(number) if offset == 0 => Ok(Location::Register(number)),
+        Location::Register(number) => {
+            Ok(Location::Value(shift(vec![Op::new(Code::Register, number, 0)])))
+        }
+        Location::Value(expression) => Ok(Location::Value(shift(expression))),
+        Location::Bytes(bytes) => {
+            let range = usize::try_from(offset).ok().zip(usize::try_from(end).ok());
+            let bytes = range.and_then(|(start, end)| bytes.get(start..end));
+            let bytes = bytes.ok_or_else(|| unsupported("a piece longer than its value"))?;
+            Ok(Location::Bytes(bytes.to_vec()))
+        }
+        Location::Pieces(_) => Err(unsupported("a piece of pieces")),
+    }
+}
+
+/// The number of a general register or the pc; psABI x86-64, figure 3.36.
+fn register_number(register: gimli::Register) -> Result<u8, Reason> {
+    match register.0 {
+        number @ 0..=16 => Ok(number as u8),
+        // xmm0 to xmm15, st0 to st7, mm0 to mm7; mxcsr, fcw, fsw; xmm16 to xmm31; k0 to k7.
+        17..=48 | 64..=82 | 118..=125 => Err(ReasonCode::VectorRegister.into()),
+        number => Err(unsupported(format!("DWARF register {number}"))),
+    }
+}
+
+fn operation_name(opcode: gimli::DwOp) -> String {
+    opcode.static_string().map_or_else(|| format!("operation {:#x}", opcode.0), str::to_owned)
+}
+
+fn unsupported(detail: impl Into<String>) -> Reason {
+    Reason::new(ReasonCode::UnsupportedLocation, detail)
+}
+
+fn malformed(error: gimli::Error) -> Reason {
+    unsupported(format!("malformed expression: {error}"))
 }

@@ -1,1 +1,9 @@
-//! (to come)
+//! What a location means in a process: its sites, and the variables that are live there.
+
+pub mod dies;
+pub mod lang;
+pub mod types;
+pub mod variables;
+
+#[cfg(test)]
+mod fixture;

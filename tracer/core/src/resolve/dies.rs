@@ -1,0 +1,361 @@
+//! Debugging information entries by reference: across units, into type units and into the
+//! supplementary file.
+//!
+//! References come from the file, so every walk along them is bounded and every entry they lead
+//! to may be of any kind.
+
+use super::lang::Language;
+use crate::binary::dwarf::{Dwarf, Reader, Unit};
+use gimli::{AttributeValue, SectionId, UnitOffset};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+/// References followed in a row.
+pub const WALK_MAX: usize = 64;
+/// Bytes of a name; the rest is cut.
+const NAME_BYTES_MAX: usize = 2048;
+
+/// A DIE without where it is.
+pub type Entry<'a> = gimli::DebuggingInformationEntry<Reader<'a>>;
+/// The value of an attribute.
+pub type Attribute<'a> = AttributeValue<Reader<'a>>;
+
+/// Why an entry can't be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum DieError {
+    /// The file is malformed.
+    #[error("malformed DWARF: {0}")]
+    Malformed(#[from] gimli::Error),
+    /// A reference leads out of all units.
+    #[error("no unit holds offset {0:#x}")]
+    NoUnit(usize),
+    /// No type unit has this signature.
+    #[error("no type unit has signature {0:#x}")]
+    NoSignature(u64),
+    /// The entry is in a supplementary file that was not loaded.
+    #[error("it is in a supplementary (dwz) file that was not found")]
+    NoSupplementary,
+    /// The attribute is not a reference.
+    #[error("not a reference")]
+    NotAReference,
+    /// References go round in a circle or on for too long.
+    #[error("more than 64 references in a row")]
+    TooDeep,
+}
+
+/// Which file's sections an entry is in.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum File {
+    /// The file itself.
+    Main,
+    /// The supplementary (dwz) file.
+    Supplementary,
+}
+
+/// What identifies an entry.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct DieId {
+    file: File,
+    types: bool,
+    offset: usize,
+}
+
+/// A unit with the file that it is in.
+#[derive(Debug)]
+pub struct SourceUnit<'a> {
+    /// The sections.
+    pub dwarf: &'a Dwarf<'a>,
+    /// The unit.
+    pub unit: Unit<'a>,
+    /// Its language; dwz's partial units have none.
+    pub language: Option<Language>,
+    /// DW_AT_producer; empty where there is none.
+    pub producer: Reader<'a>,
+    file: File,
+}
+
+/// A DIE with the unit that it is in.
+#[derive(Clone, Debug)]
+pub struct Die<'a> {
+    /// Its unit.
+    pub unit: Rc<SourceUnit<'a>>,
+    /// Its attributes.
+    pub entry: Entry<'a>,
+}
+
+impl<'a> Die<'a> {
+    /// What identifies it.
+    pub fn id(&self) -> DieId {
+        let header = &self.unit.unit.header;
+        DieId {
+            file: self.unit.file,
+            types: header.section() == SectionId::DebugTypes,
+            offset: self.entry.offset().to_unit_section_offset(header).0,
+        }
+    }
+
+    /// Its tag.
+    pub fn tag(&self) -> gimli::DwTag {
+        self.entry.tag()
+    }
+
+    /// DW_AT_name, cut where it is very long; bytes that are not UTF-8 are replaced.
+    pub fn name(&self) -> Option<String> {
+        name(&self.unit, &self.entry)
+    }
+
+    /// The attribute as a number that is not negative.
+    pub fn number(&self, attribute: gimli::DwAt) -> Option<u64> {
+        number(&self.entry, attribute)
+    }
+}
+
+/// DW_AT_name of an entry of `unit`.
+pub fn name<'a>(unit: &SourceUnit<'a>, entry: &Entry<'a>) -> Option<String> {
+    let value = entry.attr_value(gimli::DW_AT_name)?;
+    let bytes = unit.dwarf.attr_string(&unit.unit, value).ok()?;
+    let bytes = bytes.slice();
+    if bytes.is_empty() {
+        return None;
+    }
+    match bytes.get(..NAME_BYTES_MAX) {
+        Some(start) if bytes.len() > NAME_BYTES_MAX => {
+            Some(String::from_utf8_lossy(start).into_owned() + "…")
+        }
+        _ => Some(String::from_utf8_lossy(bytes).into_owned()),
+    }
+}
+
+/// An attribute as a number that is not negative.
+pub fn number(entry: &Entry<'_>, attribute: gimli::DwAt) -> Option<u64> {
+    entry.attr(attribute)?.udata_value()
+}
+
+/// A flag attribute.
+pub fn flag(entry: &Entry<'_>, attribute: gimli::DwAt) -> bool {
+    entry.attr_value(attribute) == Some(AttributeValue::Flag(true))
+}
+
+/// The DIEs of a file and its supplementary file; units are read when they are first needed.
+pub struct Dies<'a> {
+    main: Units<'a>,
+    supplementary: Option<Units<'a>>,
+}
+
+struct Units<'a> {
+    file: File,
+    dwarf: &'a Dwarf<'a>,
+    /// Headers by section (.debug_info, .debug_types), in order of their offset.
+    headers: RefCell<Option<Rc<Headers<'a>>>>,
+    loaded: RefCell<HashMap<(bool, usize), Rc<SourceUnit<'a>>>>,
+}
+
+#[derive(Default)]
+struct Headers<'a> {
+    info: Vec<(usize, gimli::UnitHeader<Reader<'a>>)>,
+    types: Vec<(usize, gimli::UnitHeader<Reader<'a>>)>,
+    /// Signature of a type unit: which section, the unit's offset, the type's offset in it.
+    signatures: HashMap<u64, (bool, usize, UnitOffset)>,
+}
+
+impl<'a> Dies<'a> {
+    /// The DIEs of `dwarf`.
+    pub fn new(dwarf: &'a Dwarf<'a>) -> Self {
+        Self {
+            main: Units::new(File::Main, dwarf),
+            supplementary: dwarf.sup().map(|dwarf| Units::new(File::Supplementary, dwarf)),
+        }
+    }
+
+    /// The unit of the file itself that starts where `unit` does.
+    ///
+    /// # Errors
+    ///
+    /// When the file has no such unit, or it is malformed.
+    pub fn unit(&self, unit: &Unit<'_>) -> Result<Rc<SourceUnit<'a>>, DieError> {
+        let types = unit.header.section() == SectionId::DebugTypes;
+        self.main.holding(types, unit.header.offset().0)
+    }
+
+    /// The entry at an offset of a unit.
+    ///
+    /// # Errors
+    ///
+    /// When it is malformed.
+    pub fn at(&self, unit: &Rc<SourceUnit<'a>>, offset: UnitOffset) -> Result<Die<'a>, DieError> {
+        let entry = unit.unit.entry(offset)?;
+        Ok(Die { unit: Rc::clone(unit), entry })
+    }
+
+    /// The entry that a value of an attribute in `unit` refers to.
+    ///
+    /// # Errors
+    ///
+    /// When it is no reference or leads nowhere.
+    pub fn follow(
+        &self,
+        unit: &Rc<SourceUnit<'a>>,
+        value: Attribute<'a>,
+    ) -> Result<Die<'a>, DieError> {
+        let units = match unit.file {
+            File::Main => Some(&self.main),
+            File::Supplementary => self.supplementary.as_ref(),
+        };
+        let units = units.ok_or(DieError::NoSupplementary)?;
+        match value {
+            AttributeValue::UnitRef(offset) => self.at(unit, offset),
+            AttributeValue::DebugInfoRef(offset) => units.entry(offset.0),
+            AttributeValue::DebugInfoRefSup(offset) => {
+                self.supplementary.as_ref().ok_or(DieError::NoSupplementary)?.entry(offset.0)
+            }
+            AttributeValue::DebugTypesRef(signature) => units.signature(signature.0),
+            _ => Err(DieError::NotAReference),
+        }
+    }
+
+    /// The entry that an attribute refers to; `None` where there is no such attribute.
+    ///
+    /// # Errors
+    ///
+    /// When it leads nowhere.
+    pub fn reference(
+        &self,
+        die: &Die<'a>,
+        attribute: gimli::DwAt,
+    ) -> Result<Option<Die<'a>>, DieError> {
+        let Some(value) = die.entry.attr_value(attribute) else { return Ok(None) };
+        self.follow(&die.unit, value).map(Some)
+    }
+
+    /// The entry itself, then those that it completes: DW_AT_abstract_origin and
+    /// DW_AT_specification, in the order in which their attributes count (DWARF 5, 2.13.2, 3.3.8).
+    ///
+    /// # Errors
+    ///
+    /// When a reference leads nowhere or the chain does not end.
+    pub fn origins(&self, die: &Die<'a>) -> Result<Vec<Die<'a>>, DieError> {
+        let mut chain = vec![die.clone()];
+        while let Some(last) = chain.last() {
+            let next = match self.reference(last, gimli::DW_AT_abstract_origin)? {
+                Some(origin) => Some(origin),
+                None => self.reference(last, gimli::DW_AT_specification)?,
+            };
+            let Some(next) = next else { break };
+            if chain.len() >= WALK_MAX {
+                return Err(DieError::TooDeep);
+            }
+            chain.push(next);
+        }
+        Ok(chain)
+    }
+
+    /// The children of an entry, without theirs.
+    ///
+    /// # Errors
+    ///
+    /// When they are malformed.
+    pub fn children(&self, die: &Die<'a>) -> Result<Vec<Entry<'a>>, DieError> {
+        let mut children = Vec::new();
+        if !die.entry.has_children() {
+            return Ok(children);
+        }
+        let mut cursor = die.unit.unit.entries_at_offset(die.entry.offset())?;
+        if !cursor.next_entry()? || !cursor.next_entry()? {
+            return Ok(children);
+        }
+        while let Some(child) = cursor.current() {
+            children.push(child.clone());
+            cursor.next_sibling()?;
+        }
+        Ok(children)
+    }
+}
+
+impl<'a> Units<'a> {
+    fn new(file: File, dwarf: &'a Dwarf<'a>) -> Self {
+        Self { file, dwarf, headers: RefCell::default(), loaded: RefCell::default() }
+    }
+
+    fn headers(&self) -> Rc<Headers<'a>> {
+        if let Some(headers) = self.headers.borrow().as_ref() {
+            return Rc::clone(headers);
+        }
+        let mut headers = Headers::default();
+        let mut units = self.dwarf.units();
+        // A malformed header hides the units behind it; those before it still serve.
+        while let Ok(Some(header)) = units.next() {
+            headers.sign(&header, false);
+            headers.info.push((header.offset().0, header));
+        }
+        let mut units = self.dwarf.type_units();
+        while let Ok(Some(header)) = units.next() {
+            headers.sign(&header, true);
+            headers.types.push((header.offset().0, header));
+        }
+        let headers = Rc::new(headers);
+        *self.headers.borrow_mut() = Some(Rc::clone(&headers));
+        headers
+    }
+
+    fn entry(&self, offset: usize) -> Result<Die<'a>, DieError> {
+        let unit = self.holding(false, offset)?;
+        let inside = offset.saturating_sub(unit.unit.header.offset().0);
+        let entry = unit.unit.entry(UnitOffset(inside))?;
+        Ok(Die { unit, entry })
+    }
+
+    fn signature(&self, signature: u64) -> Result<Die<'a>, DieError> {
+        let headers = self.headers();
+        let (types, start, offset) =
+            *headers.signatures.get(&signature).ok_or(DieError::NoSignature(signature))?;
+        let unit = self.holding(types, start)?;
+        let entry = unit.unit.entry(offset)?;
+        Ok(Die { unit, entry })
+    }
+
+    /// The unit that holds `offset` of .debug_info or .debug_types.
+    fn holding(&self, types: bool, offset: usize) -> Result<Rc<SourceUnit<'a>>, DieError> {
+        let headers = self.headers();
+        let list = if types { &headers.types } else { &headers.info };
+        let before = list.partition_point(|(start, _)| *start <= offset);
+        let (start, header) =
+            before.checked_sub(1).and_then(|at| list.get(at)).ok_or(DieError::NoUnit(offset))?;
+        if offset - start >= header.length_including_self() {
+            return Err(DieError::NoUnit(offset));
+        }
+        if let Some(unit) = self.loaded.borrow().get(&(types, *start)) {
+            return Ok(Rc::clone(unit));
+        }
+        let unit = Rc::new(self.load(*header)?);
+        self.loaded.borrow_mut().insert((types, *start), Rc::clone(&unit));
+        Ok(unit)
+    }
+
+    fn load(&self, header: gimli::UnitHeader<Reader<'a>>) -> Result<SourceUnit<'a>, DieError> {
+        let unit = self.dwarf.unit(header)?;
+        let (mut language, mut producer) = (None, Reader::default());
+        let mut entries = unit.entries();
+        if let Some(root) = entries.next_dfs()? {
+            if let Some(AttributeValue::Language(code)) = root.attr_value(gimli::DW_AT_language) {
+                language = Some(Language::from_code(code));
+            }
+            if let Some(value) = root.attr_value(gimli::DW_AT_producer) {
+                producer = self.dwarf.attr_string(&unit, value).unwrap_or_default();
+            }
+        }
+        drop(entries);
+        Ok(SourceUnit { dwarf: self.dwarf, unit, language, producer, file: self.file })
+    }
+}
+
+impl<'a> Headers<'a> {
+    fn sign(&mut self, header: &gimli::UnitHeader<Reader<'a>>, types: bool) {
+        if let gimli::UnitType::Type { type_signature, type_offset }
+        | gimli::UnitType::SplitType { type_signature, type_offset } = header.type_()
+        {
+            let place = (types, header.offset().0, type_offset);
+            self.signatures.entry(type_signature.0).or_insert(place);
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! The variables in scope at a pc of a function, with where they are and of which type.
+//!
+//! Scopes come from the tree of the concrete function (blocks and inlined calls by their ranges),
+//! names and types from the abstract one, locations from expressions or location lists at the pc.
+
+mod location;
+mod meaning;
+mod scopes;
+
+#[cfg(test)]
+mod tests;
+
+pub use self::meaning::{Meaning, is_unoptimised, meaning_at};
+
+use self::location::{Frame, location_of};
+use self::scopes::{Found, scopes_at};
+use super::dies::DieError;
+use super::lang::Language;
+use super::types::TypeBuilder;
+use crate::binary::dwarf::Unit;
+use crate::model::address::Svma;
+use crate::model::location::{Expression, Location, Piece};
+use crate::model::reason::{Reason, ReasonCode};
+use crate::model::resolved::ScopedVariable;
+use gimli::UnitOffset;
+
+/// A pc in a function, and what is known about its frame there.
+#[derive(Clone, Copy)]
+pub struct FrameAt<'f> {
+    /// The concrete function: a DW_TAG_subprogram with code.
+    pub subprogram: UnitOffset,
+    /// The pc.
+    pub pc: Svma,
+    /// The canonical frame address at the pc, by CFI.
+    pub cfa: Option<&'f Expression>,
+    /// The canonical frame address where the function's body begins, by CFI. A frame base that is
+    /// the stack pointer holds only where the two are equal.
+    pub body_cfa: Option<&'f Expression>,
+    /// What to add to an address stated in the file to get one in the process.
+    pub bias: u64,
+    /// `None` where the prologue has ended. Before: whether the parameter at this offset from the
+    /// CFA, negative, is proven to be stored there already.
+    pub home_stored: Option<&'f dyn Fn(i64) -> bool>,
+}
+
+/// The variables in scope at a pc, innermost scope first, and in a scope as debug info has them.
+/// A name that is hidden by an inner one is listed after it.
+///
+/// The types' contents are there after [`TypeBuilder::finish`].
+///
+/// # Errors
+///
+/// When the function's tree is malformed. A single variable that is malformed has its reason.
+pub fn variables_at<'a>(
+    builder: &mut TypeBuilder<'a>,
+    unit: &Unit<'_>,
+    at: &FrameAt<'_>,
+) -> Result<Vec<ScopedVariable>, DieError> {
+    let dies = builder.dies();
+    let unit = dies.unit(unit)?;
+    let scopes = scopes_at(&dies, &unit, at.subprogram, at.pc)?;
+    let innermost = scopes.iter().map(|scope| scope.inlined_calls).max().unwrap_or(0);
+    let frame = Frame::new(&dies, &unit, at);
+    let mut variables = Vec::new();
+    for scope in scopes.iter().rev() {
+        for found in &scope.found {
+            let language = unit.language.unwrap_or(Language::Other);
+            let Some(variable) = variable(builder, found, &frame, language) else { continue };
+            let inline_depth = innermost - scope.inlined_calls;
+            variables.push(ScopedVariable { inline_depth, ..variable });
+        }
+    }
+    Ok(variables)
+}
+
+/// One variable; `None` where it has no name, so that nobody can ask for it.
+fn variable<'a>(
+    builder: &mut TypeBuilder<'a>,
+    found: &Found<'a>,
+    frame: &Frame<'_>,
+    language: Language,
+) -> Option<ScopedVariable> {
+    let name = found.chain.iter().find_map(|die| die.name())?;
+    let typed = found.chain.iter().find(|die| die.entry.has_attr(gimli::DW_AT_type));
+    let (type_id, size) = match typed {
+        Some(die) => (builder.type_at(die, language), builder.size_at(die)),
+        None => (builder.opaque("?".to_owned(), "debug info gives no type".to_owned()), None),
+    };
+    let location = match size {
+        Some(0) => Ok(Location::Bytes(Vec::new())),
+        _ => location_of(found, frame, size).and_then(|location| fitted(location, size)),
+    };
+    Some(ScopedVariable { name, kind: found.kind, type_id, location, inline_depth: 0 })
+}
+
+/// Refuses a location that has fewer bytes than the type; the rest would be made up.
+fn fitted(location: Location, size: Option<u64>) -> Result<Location, Reason> {
+    let Some(size) = size else { return Ok(location) };
+    let unsupported = |detail: &str| Err(Reason::new(ReasonCode::UnsupportedLocation, detail));
+    match location {
+        Location::Register(_) | Location::Value(_) if size > 8 => {
+            unsupported("its type is wider than its register or computed value")
+        }
+        Location::Bytes(bytes) if (bytes.len() as u64) < size => {
+            unsupported("its constant is shorter than its type")
+        }
+        Location::Pieces(mut pieces) => {
+            let known: u64 = pieces.iter().map(|piece| u64::from(piece.size)).sum();
+            if let Ok(missing @ 1..) = u32::try_from(size.saturating_sub(known)) {
+                pieces.push(Piece { size: missing, location: None });
+            }
+            Ok(Location::Pieces(pieces))
+        }
+        location => Ok(location),
+    }
+}

@@ -1,0 +1,304 @@
+//! Where one variable is at a pc.
+//!
+//! Besides translating the expression this checks that the frame it speaks of is set up: a single
+//! location is stated for the whole function, but it is not true in the prologue and epilogue.
+
+use super::FrameAt;
+use super::scopes::Found;
+use crate::binary::dwarf::Reader;
+use crate::binary::expression::{Context, next_operation, translate};
+use crate::model::address::Svma;
+use crate::model::location::{Expression, Location};
+use crate::model::reason::{Reason, ReasonCode};
+use crate::model::resolved::VariableKind;
+use crate::resolve::dies::{Attribute, DieError, Dies, SourceUnit};
+use gimli::{AttributeValue, UnitOffset};
+use std::rc::Rc;
+use tracer_common::code::{Code, Op};
+use tracer_common::wire::{RBP, RSP};
+
+/// What debug info says about where a variable is at a pc.
+pub(super) enum Stated<'a> {
+    /// For the whole life of the variable.
+    Single(gimli::Expression<Reader<'a>>),
+    /// At this pc; where there are several, each of them holds (DWARF 5, 2.6.2).
+    Listed(Vec<gimli::Expression<Reader<'a>>>),
+    /// Not at this pc, but at others.
+    Elsewhere,
+    /// Its value.
+    Constant(Attribute<'a>),
+    /// Nothing.
+    Nothing,
+}
+
+/// What `found` has for a location at `pc`, and the unit that says so.
+///
+/// # Errors
+///
+/// When its location list is malformed.
+pub(super) fn stated<'a, 'f>(
+    found: &'f Found<'a>,
+    pc: Svma,
+) -> Result<Option<(Stated<'a>, &'f Rc<SourceUnit<'a>>)>, gimli::Error> {
+    for die in &found.chain {
+        if let Some(value) = die.entry.attr_value(gimli::DW_AT_location) {
+            return Ok(Some((listed(&die.unit, value, pc)?, &die.unit)));
+        }
+        if let Some(value) = die.entry.attr_value(gimli::DW_AT_const_value) {
+            return Ok(Some((Stated::Constant(value), &die.unit)));
+        }
+    }
+    Ok(None)
+}
+
+/// An expression, or what a location list has at `pc`.
+fn listed<'a>(
+    unit: &SourceUnit<'a>,
+    value: Attribute<'a>,
+    pc: Svma,
+) -> Result<Stated<'a>, gimli::Error> {
+    if let AttributeValue::Exprloc(expression) = value {
+        return Ok(Stated::Single(expression));
+    }
+    let Some(mut entries) = unit.dwarf.attr_locations(&unit.unit, value)? else {
+        return Ok(Stated::Nothing);
+    };
+    let (mut here, mut default, mut any) = (Vec::new(), Vec::new(), false);
+    while let Some(entry) = entries.next()? {
+        any = true;
+        if entry.range.begin == 0 && entry.range.end == u64::MAX {
+            default.push(entry.data);
+        } else if (entry.range.begin..entry.range.end).contains(&pc.0) {
+            here.push(entry.data);
+        }
+    }
+    Ok(match (here.is_empty(), default.is_empty()) {
+        (false, _) => Stated::Listed(here),
+        (true, false) => Stated::Listed(default),
+        _ if any => Stated::Elsewhere,
+        _ => Stated::Nothing,
+    })
+}
+
+/// The frame of a function at a pc.
+pub(super) struct Frame<'f> {
+    at: &'f FrameAt<'f>,
+    base: Option<Expression>,
+    kind: Base,
+}
+
+/// What the frame base is, as far as it tells where it holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Base {
+    /// The canonical frame address, or a location that a list gives for this pc.
+    Exact,
+    /// A register plus this.
+    Register(u8),
+    /// Something else, or nothing.
+    Unknown,
+}
+
+impl<'f> Frame<'f> {
+    /// Reads DW_AT_frame_base of the function.
+    pub(super) fn new<'a>(dies: &Dies<'a>, unit: &Rc<SourceUnit<'a>>, at: &'f FrameAt<'f>) -> Self {
+        let none = Self { at, base: None, kind: Base::Unknown };
+        let Ok(stated) = frame_base(dies, unit, at.subprogram, at.pc) else { return none };
+        let (expression, single) = match stated {
+            Stated::Single(expression) => (Some(expression), true),
+            Stated::Listed(expressions) => (expressions.into_iter().next(), false),
+            _ => (None, false),
+        };
+        let Some(expression) = expression else { return none };
+        let context = Context {
+            cfa: at.cfa,
+            bias: at.bias,
+            unit: Some((unit.dwarf, &unit.unit)),
+            ..Context::default()
+        };
+        let base = match translate(expression, unit.unit.encoding(), context) {
+            Ok(Location::Register(number)) => vec![Op::new(Code::Register, number, 0)],
+            Ok(Location::Memory(base) | Location::Value(base)) => base,
+            _ => return none,
+        };
+        let cfa = expression.0.slice() == [gimli::DW_OP_call_frame_cfa.0];
+        let kind = match register_of(&base) {
+            _ if cfa || !single => Base::Exact,
+            Some((number, _)) => Base::Register(number),
+            None => Base::Unknown,
+        };
+        Self { at, base: Some(base), kind }
+    }
+
+    /// Checks that an expression that starts from the frame means what it says at this pc.
+    fn check(
+        &self,
+        expression: gimli::Expression<Reader<'_>>,
+        encoding: gimli::Encoding,
+        kind: VariableKind,
+        single: bool,
+    ) -> Result<(), Reason> {
+        let mut bytes = expression.0;
+        let (start, offset, base) = match next_operation(&mut bytes, encoding) {
+            Ok(gimli::Operation::FrameOffset { offset }) => {
+                (self.base.clone().unwrap_or_default(), offset, self.kind)
+            }
+            Ok(gimli::Operation::RegisterOffset { register, offset, .. })
+                if single && (register.0 == RBP as u16 || register.0 == RSP as u16) =>
+            {
+                let number = register.0 as u8;
+                (vec![Op::new(Code::Register, number, 0)], offset, Base::Register(number))
+            }
+            _ => return Ok(()),
+        };
+        if !self.holds(base) {
+            return Err(self.not_here());
+        }
+        let (Some(home_stored), true, VariableKind::Parameter) =
+            (self.at.home_stored, single, kind)
+        else {
+            return Ok(());
+        };
+        match self.distance_to_cfa(&start, base).and_then(|delta| delta.checked_add(offset)) {
+            // Passed on the stack, by the caller.
+            Some(0..) => Ok(()),
+            Some(home) if home_stored(home) => Ok(()),
+            _ => Err(ReasonCode::BeforePrologue.into()),
+        }
+    }
+
+    /// Whether the frame base has its value at this pc.
+    fn holds(&self, base: Base) -> bool {
+        let before = self.at.home_stored.is_some();
+        match base {
+            Base::Exact => true,
+            // The frame pointer is this function's where the CFA is computed from it.
+            Base::Register(number) if usize::from(number) == RBP => match self.at.cfa {
+                Some(cfa) => cfa.first().is_some_and(|op| register(op) == Some(number)),
+                None => !before,
+            },
+            Base::Register(number) if usize::from(number) == RSP => {
+                match (self.at.cfa, self.at.body_cfa) {
+                    (Some(cfa), Some(body)) => cfa == body,
+                    _ => !before,
+                }
+            }
+            Base::Register(_) | Base::Unknown => !before,
+        }
+    }
+
+    fn not_here(&self) -> Reason {
+        if self.at.home_stored.is_some() {
+            ReasonCode::BeforePrologue.into()
+        } else {
+            Reason::new(ReasonCode::NotLiveHere, "the function's frame is not set up here")
+        }
+    }
+
+    /// What the CFA must be moved by to get `start`.
+    fn distance_to_cfa(&self, start: &[Op], base: Base) -> Option<i64> {
+        let cfa = self.at.cfa?;
+        if start == cfa.as_slice() && base == Base::Exact {
+            return Some(0);
+        }
+        let ((number, value), (of_cfa, cfa)) = (register_of(start)?, register_of(cfa)?);
+        (number == of_cfa).then(|| value.wrapping_sub(cfa) as i64)
+    }
+}
+
+/// Where `found` is; `size` is that of its type.
+pub(super) fn location_of(
+    found: &Found<'_>,
+    frame: &Frame<'_>,
+    size: Option<u64>,
+) -> Result<Location, Reason> {
+    let malformed = |error: gimli::Error| {
+        Reason::new(ReasonCode::UnsupportedLocation, format!("malformed location list: {error}"))
+    };
+    let Some((stated, unit)) = stated(found, frame.at.pc).map_err(malformed)? else {
+        return Err(ReasonCode::OptimizedOut.into());
+    };
+    let context = Context {
+        frame_base: frame.base.as_ref(),
+        cfa: frame.at.cfa,
+        bias: frame.at.bias,
+        unit: Some((unit.dwarf, &unit.unit)),
+        initial: None,
+    };
+    let encoding = unit.unit.encoding();
+    match stated {
+        Stated::Single(expression) => {
+            frame.check(expression, encoding, found.kind, true)?;
+            translate(expression, encoding, context)
+        }
+        Stated::Listed(expressions) => {
+            let mut result = Err(ReasonCode::OptimizedOut.into());
+            for (index, expression) in expressions.into_iter().enumerate() {
+                let location = frame
+                    .check(expression, encoding, found.kind, false)
+                    .and_then(|()| translate(expression, encoding, context));
+                if location.is_ok() {
+                    return location;
+                }
+                if index == 0 {
+                    result = location;
+                }
+            }
+            result
+        }
+        Stated::Elsewhere => Err(ReasonCode::NotLiveHere.into()),
+        Stated::Constant(value) => constant(&value, size, frame.at.bias),
+        Stated::Nothing => Err(ReasonCode::OptimizedOut.into()),
+    }
+}
+
+/// DW_AT_frame_base of the function at the pc.
+pub(super) fn frame_base<'a>(
+    dies: &Dies<'a>,
+    unit: &Rc<SourceUnit<'a>>,
+    subprogram: UnitOffset,
+    pc: Svma,
+) -> Result<Stated<'a>, DieError> {
+    let function = dies.at(unit, subprogram)?;
+    match function.entry.attr_value(gimli::DW_AT_frame_base) {
+        Some(value) => Ok(listed(unit, value, pc)?),
+        None => Ok(Stated::Nothing),
+    }
+}
+
+/// DW_AT_const_value as the bytes that the value would have in memory (DWARF 5, 4.1). A number in
+/// a form without a sign is not negative.
+fn constant(value: &Attribute<'_>, size: Option<u64>, bias: u64) -> Result<Location, Reason> {
+    let unsupported = |detail: &str| Reason::new(ReasonCode::UnsupportedLocation, detail);
+    let wide = match value {
+        AttributeValue::Block(block) => {
+            let whole = size.is_none_or(|size| size == block.len() as u64);
+            return if whole {
+                Ok(Location::Bytes(block.slice().to_vec()))
+            } else {
+                Err(unsupported("a constant of another size than its type"))
+            };
+        }
+        AttributeValue::Sdata(value) => i128::from(*value),
+        AttributeValue::Data16(value) => *value as i128,
+        AttributeValue::Addr(address) => i128::from(address.wrapping_add(bias)),
+        value => match value.udata_value() {
+            Some(value) => i128::from(value),
+            None => return Err(unsupported("a constant of an unknown form")),
+        },
+    };
+    let bytes = size.and_then(|size| usize::try_from(size).ok());
+    let bytes = bytes.and_then(|size| wide.to_le_bytes().get(..size).map(<[u8]>::to_vec));
+    bytes.map(Location::Bytes).ok_or_else(|| unsupported("a constant wider than a number"))
+}
+
+/// A computation that is a register plus a constant.
+fn register_of(expression: &[Op]) -> Option<(u8, u64)> {
+    match expression {
+        [op] => register(op).map(|number| (number, op.imm)),
+        _ => None,
+    }
+}
+
+fn register(op: &Op) -> Option<u8> {
+    (op.code() == Some(Code::Register)).then_some(op.arg)
+}

@@ -1,0 +1,334 @@
+use super::*;
+use crate::model::resolved::VariableKind;
+use crate::model::types::TypeGraph;
+use crate::resolve::fixture::{Fixture, Function, function_at, functions};
+use std::collections::BTreeSet;
+use tracer_common::code::{Code, Op};
+
+mod real;
+
+const C: &str = r#"
+struct big { long a[4]; };
+static int *escaped;
+int __attribute__((noinline)) probe(int first, const char *text, long c, long d, long e, long f,
+                                    long on_stack, struct big big) {
+    static int calls;
+    int local = first + 1;
+    escaped = &local;
+    for (int local = 0; local < 3; local++) {
+        int inner = local * 2;
+        calls += inner;
+    }
+    return local + calls + (int)(c + d + e + f + on_stack + big.a[0]) + text[0];
+}
+int main(void) {
+    struct big big = {{1, 2, 3, 4}};
+    return probe(1, "x", 2, 3, 4, 5, 6, big);
+}
+"#;
+
+/// The variables of `function` at a pc.
+fn at(
+    fixture: &Fixture,
+    pc: u64,
+    home_stored: Option<&dyn Fn(i64) -> bool>,
+) -> Vec<ScopedVariable> {
+    at_body(fixture, pc, home_stored, None)
+}
+
+fn at_body(
+    fixture: &Fixture,
+    pc: u64,
+    home_stored: Option<&dyn Fn(i64) -> bool>,
+    body: Option<u64>,
+) -> Vec<ScopedVariable> {
+    let dwarf = fixture.dwarf();
+    let mut builder = TypeBuilder::new(&dwarf, TypeGraph::default());
+    let function = function_at(&dwarf, &builder.dies(), Svma(pc));
+    let (cfa, body) = (fixture.cfa(pc), body.and_then(|body| fixture.cfa(body)));
+    let frame = FrameAt {
+        subprogram: function.offset,
+        pc: Svma(pc),
+        cfa: cfa.as_ref(),
+        body_cfa: body.as_ref(),
+        bias: 0x10_0000,
+        home_stored,
+    };
+    let variables = variables_at(&mut builder, &function.unit.unit, &frame).unwrap();
+    let graph = builder.into_graph();
+    assert!(variables.iter().all(|variable| (variable.type_id.0 as usize) < graph.types.len()));
+    variables
+}
+
+fn names(variables: &[ScopedVariable]) -> Vec<&str> {
+    variables.iter().map(|variable| variable.name.as_str()).collect()
+}
+
+fn location<'v>(variables: &'v [ScopedVariable], name: &str) -> &'v Result<Location, Reason> {
+    &variables.iter().find(|variable| variable.name == name).expect(name).location
+}
+
+fn code(location: &Result<Location, Reason>) -> Option<ReasonCode> {
+    location.as_ref().err().map(|reason| reason.code)
+}
+
+fn memory(register: u8, offset: i64) -> Result<Location, Reason> {
+    Ok(Location::Memory(vec![Op::new(Code::Register, register, offset as u64)]))
+}
+
+/// The pcs of a function where its variables are as at its body's beginning: from where rbp is
+/// set to the last instruction before it is restored.
+fn unoptimised() -> impl Iterator<Item = Fixture> {
+    ["-gdwarf-4", "-gdwarf-5"]
+        .into_iter()
+        .map(|version| Fixture::compile("gcc", &[version, "-O0", "-fcf-protection=none"], C))
+}
+
+#[test]
+fn scopes_come_innermost_first_and_hidden_names_stay() {
+    for fixture in unoptimised() {
+        let (start, size) = fixture.symbol("probe");
+        let all: BTreeSet<Vec<String>> = (start..start + size)
+            .map(|pc| at(&fixture, pc, None).into_iter().map(|v| v.name).collect())
+            .collect();
+        let parameters =
+            ["first", "text", "c", "d", "e", "f", "on_stack", "big"].map(String::from).to_vec();
+        let with = |inner: &[&str], outer: &[&str]| {
+            let own = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
+            [own(inner), parameters.clone(), own(outer)].concat()
+        };
+        let expected = BTreeSet::from([
+            with(&[], &["calls", "local"]),
+            with(&["local"], &["calls", "local"]),
+            with(&["inner", "local"], &["calls", "local"]),
+        ]);
+        assert_eq!(all, expected);
+    }
+}
+
+#[test]
+fn unoptimised_variables_are_at_the_frame() {
+    for fixture in unoptimised() {
+        let (start, _) = fixture.symbol("probe");
+        // Behind `push %rbp; mov %rsp, %rbp` the CFA is rbp + 16.
+        let variables = at(&fixture, start + 4, None);
+        assert_eq!(location(&variables, "on_stack"), &memory(6, 16));
+        assert_eq!(location(&variables, "big"), &memory(6, 24));
+        let Ok(Location::Memory(first)) = location(&variables, "first") else { panic!("first") };
+        assert!(matches!(first.as_slice(), [op] if op.arg == 6 && (op.imm as i64) < 0));
+        let Ok(Location::Memory(calls)) = location(&variables, "calls") else { panic!("calls") };
+        assert!(matches!(calls.as_slice(), [op] if op.code() == Some(Code::Const)
+            && op.imm > 0x10_0000));
+        let kinds: Vec<_> = variables.iter().map(|variable| variable.kind).collect();
+        assert_eq!(kinds.iter().filter(|kind| **kind == VariableKind::Parameter).count(), 8);
+        assert!(variables.iter().all(|variable| variable.inline_depth == 0));
+    }
+}
+
+#[test]
+fn before_the_prologue_ends_only_what_is_stored_is_shown() {
+    for fixture in unoptimised() {
+        let (start, _) = fixture.symbol("probe");
+        let variables = at(&fixture, start, Some(&|_| false));
+        assert_eq!(code(location(&variables, "first")), Some(ReasonCode::BeforePrologue));
+        assert_eq!(code(location(&variables, "text")), Some(ReasonCode::BeforePrologue));
+        // Pushed by the caller: the CFA is rsp + 8 at entry.
+        assert_eq!(location(&variables, "on_stack"), &memory(7, 8));
+        assert_eq!(location(&variables, "big"), &memory(7, 16));
+        assert!(matches!(location(&variables, "calls"), Ok(Location::Memory(_))));
+
+        // The offsets that are asked about are those from the CFA.
+        let asked = std::cell::RefCell::new(BTreeSet::new());
+        let stored = |offset| {
+            asked.borrow_mut().insert(offset);
+            offset == -36 - 16 || asked.borrow().len() > 100
+        };
+        at(&fixture, start + 4, Some(&stored));
+        let after = at(&fixture, start + 4, None);
+        let homes: BTreeSet<i64> = ["first", "text", "c", "d", "e", "f"]
+            .iter()
+            .map(|name| match location(&after, name) {
+                Ok(Location::Memory(ops)) => ops[0].imm as i64 - 16,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(*asked.borrow(), homes);
+        let proven = at(&fixture, start + 4, Some(&|_| true));
+        assert_eq!(location(&proven, "first"), location(&after, "first"));
+    }
+}
+
+#[test]
+fn unoptimised_code_is_told_by_its_variables() {
+    let told = |arguments: &[&str]| {
+        let fixture = Fixture::compile("gcc", arguments, C);
+        let dwarf = fixture.dwarf();
+        let builder = TypeBuilder::new(&dwarf, TypeGraph::default());
+        let dies = builder.dies();
+        let function = function_at(&dwarf, &dies, Svma(fixture.symbol("probe").0));
+        is_unoptimised(&dies, &function.unit.unit, function.offset).unwrap()
+    };
+    assert!(told(&["-g", "-O0"]));
+    assert!(told(&["-gdwarf-4", "-O0", "-fomit-frame-pointer"]));
+    assert!(!told(&["-g", "-O2"]));
+    assert!(!told(&["-gdwarf-4", "-Og"]));
+}
+
+const INLINED: &str = r#"
+extern int getpid(void);
+volatile long sink;
+static inline __attribute__((always_inline)) long inner(long deep, long unused) {
+    const long seven = 7;
+    long product = deep * seven;
+    sink = product;
+    return product;
+}
+static inline __attribute__((always_inline)) long middle(long between) {
+    long sum = between + 3;
+    return inner(sum, 42) + 1;
+}
+long __attribute__((noinline)) outer(long wide, double real, long dead) {
+    long result = middle(wide) + (long)real;
+    sink = getpid();
+    return result;
+}
+int main(void) { return (int)outer(getpid(), 1.5, 3); }
+"#;
+
+fn optimised() -> impl Iterator<Item = Fixture> {
+    ["-gdwarf-4", "-gdwarf-5"]
+        .into_iter()
+        .map(|version| Fixture::compile("gcc", &[version, "-O2", "-fcf-protection=none"], INLINED))
+}
+
+#[test]
+fn optimised_variables_are_where_the_lists_say() {
+    for fixture in optimised() {
+        let (start, size) = fixture.symbol("outer");
+        let entry = at(&fixture, start, None);
+        assert_eq!(location(&entry, "wide"), &Ok(Location::Register(5)));
+        assert_eq!(code(location(&entry, "real")), Some(ReasonCode::VectorRegister));
+        // After the call the argument's register has another value; only the caller knows it.
+        let reasons: BTreeSet<_> = (start..start + size)
+            .filter_map(|pc| code(location(&at(&fixture, pc, None), "dead")))
+            .map(ReasonCode::code)
+            .collect();
+        assert_eq!(reasons, BTreeSet::from(["entry_value"]));
+    }
+}
+
+#[test]
+fn inlined_calls_are_counted_from_the_innermost() {
+    for fixture in optimised() {
+        let (start, size) = fixture.symbol("outer");
+        let deepest = (start..start + size)
+            .map(|pc| at(&fixture, pc, None))
+            .find(|variables| variables.iter().any(|variable| variable.name == "product"))
+            .expect("a pc in the innermost call");
+        let depth = |name: &str| {
+            deepest.iter().find(|variable| variable.name == name).expect(name).inline_depth
+        };
+        assert_eq!((depth("deep"), depth("product")), (0, 0));
+        assert_eq!((depth("between"), depth("sum")), (1, 1));
+        assert_eq!((depth("wide"), depth("result")), (2, 2));
+        // Names, types and values come from the abstract function.
+        assert_eq!(location(&deepest, "seven"), &Ok(Location::Bytes(vec![7, 0, 0, 0, 0, 0, 0, 0])));
+        let at = |name: &str| names(&deepest).iter().position(|other| *other == name).unwrap();
+        assert!(at("product") < at("between") && at("between") < at("wide"));
+        let unused = location(&deepest, "unused");
+        assert!(
+            matches!(unused, Ok(Location::Value(ops)) if ops == &[Op::new(Code::Const, 0, 42)])
+                || code(unused) == Some(ReasonCode::OptimizedOut),
+            "{unused:?}"
+        );
+    }
+}
+
+#[test]
+fn pcs_of_one_meaning_have_the_same_locations() {
+    for fixture in optimised() {
+        let dwarf = fixture.dwarf();
+        let builder = TypeBuilder::new(&dwarf, TypeGraph::default());
+        let dies = builder.dies();
+        let (start, size) = fixture.symbol("outer");
+        let function = function_at(&dwarf, &dies, Svma(start));
+        let meaning =
+            |pc| meaning_at(&dies, &function.unit.unit, function.offset, Svma(pc)).unwrap();
+        let entry = meaning(start);
+        assert!(entry.same_as(&entry.clone()));
+        // rdi and rsi hold parameters; xmm0 is no general register.
+        assert!(entry.registers.contains(&5), "{:?}", entry.registers);
+        assert!(entry.registers.iter().all(|number| *number <= 16));
+        assert!(!entry.memory);
+        assert!(!entry.same_as(&meaning(start + size - 1)));
+    }
+    for fixture in unoptimised() {
+        let dwarf = fixture.dwarf();
+        let builder = TypeBuilder::new(&dwarf, TypeGraph::default());
+        let dies = builder.dies();
+        let (start, _) = fixture.symbol("probe");
+        let function = function_at(&dwarf, &dies, Svma(start));
+        let meaning =
+            |pc| meaning_at(&dies, &function.unit.unit, function.offset, Svma(pc)).unwrap();
+        assert!(meaning(start).same_as(&meaning(start + 4)));
+        assert!(meaning(start).memory);
+        // The frame base is the CFA.
+        assert_eq!(meaning(start).registers, BTreeSet::new());
+    }
+}
+
+const RUST: &str = r#"
+#[inline(never)]
+#[no_mangle]
+pub extern "C" fn probe(first: u64, text: &str) -> u64 {
+    let local = first + 1;
+    let unit = ();
+    std::hint::black_box((&local, &unit, text));
+    local
+}
+fn main() { std::hint::black_box(probe(1, "x")); }
+"#;
+
+/// The frame base of unoptimised Rust is the stack pointer, which moves.
+#[test]
+fn a_frame_base_in_the_stack_pointer_holds_only_in_the_body() {
+    let arguments = ["-g", "-Awarnings", "-Cforce-frame-pointers=no"];
+    let fixture = Fixture::compile("rustc", &arguments, RUST);
+    let (start, size) = fixture.symbol("probe");
+    // Behind `sub $N, %rsp`, which has 4 or 7 bytes.
+    let body =
+        (start..start + 16).find(|pc| fixture.cfa(*pc) != fixture.cfa(start)).expect("a prologue");
+    let inside = at_body(&fixture, body, None, Some(body));
+    assert!(matches!(location(&inside, "first"), Ok(Location::Memory(ops)) if ops[0].arg == 7));
+    let entry = at_body(&fixture, start, Some(&|_| true), Some(body));
+    assert_eq!(code(location(&entry, "first")), Some(ReasonCode::BeforePrologue));
+    let unproven = at_body(&fixture, body, Some(&|_| false), Some(body));
+    assert_eq!(code(location(&unproven, "first")), Some(ReasonCode::BeforePrologue));
+    let proven = at_body(&fixture, body, Some(&|offset| offset < 0), Some(body));
+    assert_eq!(location(&proven, "first"), location(&inside, "first"));
+    // At the `ret` the frame is gone.
+    let last = at_body(&fixture, start + size - 1, None, Some(body));
+    if fixture.cfa(start + size - 1) == fixture.cfa(start) {
+        assert_eq!(code(location(&last, "first")), Some(ReasonCode::NotLiveHere));
+    }
+    // A value without bytes is always there.
+    let unit = (body..start + size)
+        .map(|pc| at_body(&fixture, pc, None, Some(body)))
+        .find(|variables| names(variables).contains(&"unit"))
+        .expect("a pc in the scope of `unit`");
+    assert_eq!(location(&unit, "unit"), &Ok(Location::Bytes(Vec::new())));
+}
+
+#[test]
+fn a_location_shorter_than_its_type_is_refused_or_filled_up() {
+    let reason = |location, size| fitted(location, Some(size)).map_err(|reason| reason.code);
+    assert_eq!(reason(Location::Register(0), 16), Err(ReasonCode::UnsupportedLocation));
+    assert_eq!(reason(Location::Value(vec![]), 9), Err(ReasonCode::UnsupportedLocation));
+    assert_eq!(reason(Location::Bytes(vec![1]), 2), Err(ReasonCode::UnsupportedLocation));
+    assert_eq!(reason(Location::Register(0), 8), Ok(Location::Register(0)));
+    let piece = Piece { size: 4, location: Some(Location::Register(0)) };
+    assert_eq!(
+        reason(Location::Pieces(vec![piece.clone()]), 12),
+        Ok(Location::Pieces(vec![piece, Piece { size: 8, location: None }]))
+    );
+}
