@@ -275,7 +275,7 @@ fn fits(form: Form, instruction: &Instruction, encoding: &Encoding) -> bool {
     match form {
         Form::Legacy => true,
         Form::Registers => !memory,
-        Form::Exchange => !memory && encoding.opcode != 0x90,
+        Form::Exchange => encoding.opcode != 0x90,
         Form::Nop => {
             // REX.B would make 0x90 an exchange.
             matches!(encoding.opcode, 0x90 | 0x0f)

@@ -16,8 +16,8 @@ pub enum Form {
     Legacy,
     /// Legacy encodings without a memory operand.
     Registers,
-    /// Legacy encodings without a memory operand and not opcode 0x90: the kernel up to 6.16
-    /// executes `xchg r8, rax` (41 90) as a nop. In memory, `xchg` locks the bus.
+    /// Legacy encodings but not opcode 0x90: the kernel up to 6.16 executes `xchg r8, rax`
+    /// (41 90) as a nop. With memory it stays atomic, for it is executed as it is.
     Exchange,
     /// 0x90 and 0f 1f, but not of 5 or 10 bytes: the kernel rewrites those into a call.
     Nop,

@@ -78,7 +78,7 @@ fn what_would_hurt_the_target_is_refused() {
         (&[0xf2, 0xe9, 0, 0, 0, 0], RefusalCode::Prefix), // bnd jmp
         (&[0x67, 0x8b, 0x05, 0, 0, 0, 0], RefusalCode::Prefix), // mov eax, [eip]
         (&[0x48, 0x66, 0x90], RefusalCode::Prefix),    // REX that is void
-        (&[0x87, 0x07], RefusalCode::Operands),        // xchg [rdi], eax
+        (&[0xf0, 0x87, 0x07], RefusalCode::Prefix),    // lock xchg [rdi], eax
         (&[0x41, 0x90], RefusalCode::Operands),        // xchg r8d, eax
         (&[0x8e, 0xd0], RefusalCode::Operands),        // mov ss, eax
         (&[0x0f, 0xa2], RefusalCode::NotListed),       // cpuid
