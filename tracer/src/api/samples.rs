@@ -257,7 +257,7 @@ pub(crate) fn summary(ended: Ended) -> Summary {
         kernel_misses: 0,
         received: 3,
         malformed: 0,
-        text_restored: true,
+        text_restored: Some(true),
         ended,
     }
 }

@@ -173,7 +173,7 @@ pub struct Summary {
     /// Capture lines that were written before this one.
     pub written: u64,
     /// The code of the target is what it was before.
-    pub text_restored: bool,
+    pub text_restored: Option<bool>,
     /// Why it ended: `complete`, `timeout`, `stopped` or `process_gone`.
     pub ended: &'static str,
 }

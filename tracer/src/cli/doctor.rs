@@ -6,14 +6,14 @@ use super::output::{Format, Output};
 use super::print;
 use crate::api::{convert, json};
 use std::ops::ControlFlow;
-use tracer_core::engine::findings::{Check, CheckStatus};
+use tracer_core::engine::findings::CheckStatus;
 
 /// Shows all checks; gives the exit code: [`OWN_ERROR`] if one failed.
 ///
 /// # Errors
 /// That the result could not be written.
 pub(crate) fn run(args: &DoctorArgs) -> Result<u8, Failure> {
-    let checks = checks();
+    let checks = tracer_core::engine::doctor();
     let mut output = Output::stdout();
     for check in &checks {
         let written = match Format::of(args.json) {
@@ -27,14 +27,4 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<u8, Failure> {
     output.finish()?;
     let failed = checks.iter().any(|check| check.status == CheckStatus::Fail);
     Ok(if failed { OWN_ERROR } else { SUCCESS })
-}
-
-/// The engine's only call.
-fn checks() -> Vec<Check> {
-    vec![Check {
-        name: "engine".to_owned(),
-        status: CheckStatus::Fail,
-        detail: "this build has no engine".to_owned(),
-        remedy: String::new(),
-    }]
 }

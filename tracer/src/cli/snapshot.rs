@@ -35,16 +35,14 @@ pub(crate) fn run(args: &SnapshotArgs) -> Result<u8, Failure> {
 fn take(
     request: &SnapshotRequest,
     stop: &StopSignal,
-    _show: &mut dyn FnMut(Event) -> ControlFlow<()>,
+    show: &mut dyn FnMut(Event) -> ControlFlow<()>,
 ) -> Result<Summary, EngineError> {
-    tracing::debug!(?request, stop = ?stop.fd(), "no engine takes this request");
-    let detail = "this build has no engine";
-    Err(Issue::new(IssueKind::KernelTooOld, &request.location_text, detail).into())
+    tracer_core::engine::snapshot(request, stop.fd(), show)
 }
 
 /// Reads a location.
 fn parse_location(text: &str) -> Result<LocationSpec, Issue> {
-    Ok(LocationSpec::Function { module: None, name: text.to_owned(), offset: None })
+    tracer_core::resolve::function::parse(text)
 }
 
 /// What is meant by what was typed.

@@ -47,7 +47,7 @@ pub(crate) fn finished(summary: &Summary, written: u64) -> Page {
             Ended::Stopped => "stopped",
             Ended::ProcessGone => "the process ended",
         });
-    if summary.text_restored {
+    if summary.text_restored == Some(true) {
         line = line.with(Ink::Dim, "; the probe is out, the code is as before");
     }
     page.line(&line);
@@ -64,7 +64,7 @@ pub(crate) fn finished(summary: &Summary, written: u64) -> Page {
         "kernel misses",
         "hits that the kernel did not hand to the program; not among the hits above",
     );
-    if !summary.text_restored && summary.ended != Ended::ProcessGone {
+    if summary.text_restored == Some(false) {
         let warning = "  the code of the target could not be verified to be as before";
         page.line(&Line::new().with(Ink::Error, warning));
     }

@@ -213,7 +213,7 @@ fn the_end_tells_how_each_hit_ended() {
     let mut counts = samples::summary(Ended::Timeout);
     counts.malformed = 1;
     counts.kernel_misses = 7;
-    counts.text_restored = false;
+    counts.text_restored = Some(false);
     assert_eq!(
         summary::finished(&counts, 1).plain(),
         "\
