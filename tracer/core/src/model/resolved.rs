@@ -1,6 +1,7 @@
 //! What a location resolves to in a process.
 
 use super::address::{Avma, FileOffset, Svma};
+use super::issue::Issue;
 use super::location::{Expression, Location};
 use super::reason::Reason;
 use super::types::{TypeGraph, TypeId};
@@ -31,10 +32,12 @@ pub enum LocationSpec {
 /// The sites of a location, with the types of all their variables.
 #[derive(Clone, Debug, Default)]
 pub struct Resolved {
-    /// At least one unless an issue says why not.
+    /// At least one.
     pub sites: Vec<Site>,
     /// The types that the sites' variables mention.
     pub types: TypeGraph,
+    /// Places of the location that can't be probed, while others can.
+    pub issues: Vec<Issue>,
 }
 
 /// Index of a module in the list that resolve was given.

@@ -2,6 +2,7 @@
 
 pub mod dies;
 pub mod function;
+pub mod function_at;
 pub mod instruction;
 pub mod lang;
 pub mod process;
@@ -11,3 +12,66 @@ pub mod variables;
 
 #[cfg(test)]
 mod fixture;
+
+use crate::binary::modules::Code;
+use crate::model::issue::{Issue, IssueKind};
+use crate::model::resolved::{LocationSpec, Resolved};
+use crate::model::types::TypeGraph;
+use function::Target;
+use function_at::FunctionAt;
+use types::TypeBuilder;
+
+/// Sites of one location that are armed at most; more is hardly what was meant.
+const SITES_MAX: usize = 256;
+
+/// Resolves a location, `text` in the user's words, to the sites that are probed.
+///
+/// A place of the location that can't be probed gives an issue beside the others' sites.
+///
+/// # Errors
+///
+/// The issue that leaves no site at all.
+pub fn resolve(spec: &LocationSpec, text: &str, code: &Code<'_>) -> Result<Resolved, Issue> {
+    let targets = function::lookup(spec, code)?;
+    if targets.len() > SITES_MAX {
+        let detail = format!("{} places, {SITES_MAX} at most", targets.len());
+        return Err(Issue::new(IssueKind::TooManySites, text, detail));
+    }
+    let mut resolved = Resolved::default();
+    for of_module in targets.chunk_by(|a, b| a.module == b.module) {
+        add_module(&mut resolved, text, code, of_module)?;
+    }
+    match resolved.issues.first() {
+        Some(issue) if resolved.sites.is_empty() => Err(issue.clone()),
+        _ => Ok(resolved),
+    }
+}
+
+/// Adds the sites of targets that are all in one module.
+fn add_module(
+    resolved: &mut Resolved,
+    text: &str,
+    code: &Code<'_>,
+    targets: &[Target],
+) -> Result<(), Issue> {
+    let Some(module) = targets.first().map(|target| target.module) else { return Ok(()) };
+    // Without debug info a function's entry can be probed still: registers and stack.
+    let info = code.debug_info(module).ok();
+    let graph = std::mem::take(&mut resolved.types);
+    let mut builder = info.map(|info| TypeBuilder::new(info.dwarf(), graph));
+    for target in targets {
+        let function = FunctionAt::new(code, target, text)?;
+        match function.site(builder.as_mut()) {
+            // Several places of a line may be moved to the same one.
+            Ok(site) if resolved.sites.iter().any(|other| other.pc == site.pc) => {}
+            Ok(site) => resolved.sites.push(site),
+            Err(issue) => resolved.issues.push(issue),
+        }
+    }
+    if let Some(builder) = builder {
+        resolved.types = builder.into_graph();
+    } else {
+        resolved.types = TypeGraph::default();
+    }
+    Ok(())
+}

@@ -1,0 +1,226 @@
+//! A target with the function around it: where to put the probe, and what is alive there.
+
+use super::dies::Dies;
+use super::function::Target;
+use super::site::{self, ArgumentRegisters, Home, Part, Placement, Row, Variables};
+use super::types::TypeBuilder;
+use super::variables::{FrameAt, Meaning, is_unoptimised, meaning_at, variables_at};
+use crate::binary::cfi::CfaRule;
+use crate::binary::dwarf::{Die, DebugInfo};
+use crate::binary::lines::{self, source_line};
+use crate::binary::module::Module;
+use crate::binary::modules::Code;
+use crate::model::address::Svma;
+use crate::model::issue::{Issue, IssueKind};
+use crate::model::location::Expression;
+use crate::model::resolved::{ScopedVariable, Site, SourceLine};
+use std::ops::Range;
+use tracer_common::code::{Code as OpCode, Op};
+
+/// A target and all that decides where its probe sits.
+pub(super) struct FunctionAt<'t, 'm> {
+    text: &'t str,
+    target: &'t Target,
+    code: &'t Code<'m>,
+    module: &'t Module,
+    /// The function's code around the target.
+    range: Range<Svma>,
+    bytes: &'t [u8],
+    debug: Option<Debug<'t, 'm>>,
+}
+
+/// The function in debug info.
+struct Debug<'t, 'm> {
+    info: &'t DebugInfo<'m>,
+    die: Die<'t, 'm>,
+    rows: Vec<lines::Row>,
+    dies: Dies<'t>,
+}
+
+impl<'t, 'm> FunctionAt<'t, 'm> {
+    /// Finds the function around a target.
+    pub(super) fn new(
+        code: &'t Code<'m>,
+        target: &'t Target,
+        text: &'t str,
+    ) -> Result<Self, Issue> {
+        let module = code.modules().get(target.module)?;
+        let range = match &target.function {
+            Some(function) => function.range.clone(),
+            None => code.unwind_range(target.module, target.svma).ok_or_else(|| {
+                let detail = "no symbol, debug info or unwind table tells where its function \
+                              starts, so instruction boundaries are unknown";
+                Issue::new(IssueKind::NotOnInstruction, text, detail)
+            })?,
+        };
+        let length = usize::try_from(range.end.0.saturating_sub(range.start.0)).unwrap_or(0);
+        let bytes = module.text(range.start, length).ok_or_else(|| {
+            Issue::new(IssueKind::MalformedFile, text, "its code is not in the file")
+        })?;
+        let debug = Debug::find(code, target, &range);
+        Ok(Self { text, target, code, module, range, bytes, debug })
+    }
+
+    /// The site: the place that is probed, with the variables in scope there.
+    pub(super) fn site(&self, builder: Option<&mut TypeBuilder<'t>>) -> Result<Site, Issue> {
+        let (requested, after_prologue) = self.requested();
+        let placement = self.place(requested)?;
+        let pc = placement.svma;
+        let cfa = self.cfa(pc);
+        let variables = match (builder, &self.debug) {
+            (Some(builder), Some(debug)) => self.variables(builder, debug, pc, cfa.as_ref())?,
+            _ => Vec::new(),
+        };
+        let why = match after_prologue {
+            true => format!("{}; behind the prologue, where variables are stored", placement.why),
+            false => placement.why,
+        };
+        let file_offset = self.module.file_offset(pc).ok_or_else(|| {
+            Issue::new(IssueKind::NotMapped, self.text, "it is in no executable segment")
+        })?;
+        Ok(Site {
+            module: self.target.module,
+            requested: self.module.to_avma(requested),
+            pc: self.module.to_avma(pc),
+            svma: pc,
+            file_offset,
+            instruction: placement.instruction,
+            disassembly: placement.disassembly,
+            trap: placement.trap,
+            why,
+            function: self.target.function.as_ref().map(|function| function.name.clone()),
+            line: self.debug.as_ref().and_then(|debug| debug.line(pc)),
+            cfa,
+            variables,
+        })
+    }
+
+    /// The address that the location means, and whether it is behind the prologue: unoptimised
+    /// code has its variables in the frame from there on only.
+    fn requested(&self) -> (Svma, bool) {
+        let entry = self.target.svma;
+        if let (true, Some(debug)) = (self.target.at_entry, &self.debug)
+            && is_unoptimised(&debug.dies, debug.die.unit, debug.die.offset).unwrap_or(false)
+            && let Some(end) = self.prologue_end()
+        {
+            return (end, true);
+        }
+        (entry, false)
+    }
+
+    /// Where the function's body begins: the row so marked, else the second one.
+    fn prologue_end(&self) -> Option<Svma> {
+        let entry = self.range.start;
+        let rows = &self.debug.as_ref()?.rows;
+        let mut body = rows.iter().filter(|row| row.svma > entry && !row.end_sequence);
+        let marked = body.clone().find(|row| row.prologue_end);
+        marked.or_else(|| body.find(|row| row.is_stmt && row.line != 0)).map(|row| row.svma)
+    }
+
+    fn place(&self, requested: Svma) -> Result<Placement, Issue> {
+        let rows: Vec<Row> = self.debug.iter().flat_map(|debug| debug.site_rows()).collect();
+        let targets = self.code.landing_pads(self.target.module, self.range.clone());
+        let part = Part {
+            bytes: self.bytes,
+            start: self.range.start,
+            entry: self.target.at_entry.then_some(self.target.svma),
+            rows: &rows,
+            targets: &targets,
+        };
+        let variables: &dyn Variables = match &self.debug {
+            Some(debug) => debug,
+            None => &ArgumentRegisters,
+        };
+        site::Code::decode(part).place(requested, variables).map_err(|unplaceable| {
+            unplaceable.into_issue(self.text, |svma| format!("*{}", self.module.to_avma(svma)))
+        })
+    }
+
+    /// The canonical frame address at a pc.
+    fn cfa(&self, pc: Svma) -> Option<Expression> {
+        match self.code.unwind_row(self.target.module, pc).ok()?.cfa {
+            CfaRule::Register { register, offset } => {
+                Some(vec![Op::new(OpCode::Register, register, offset as u64)])
+            }
+            CfaRule::Expression(expression) => Some(expression),
+        }
+    }
+
+    fn variables(
+        &self,
+        builder: &mut TypeBuilder<'t>,
+        debug: &Debug<'t, 'm>,
+        pc: Svma,
+        cfa: Option<&Expression>,
+    ) -> Result<Vec<ScopedVariable>, Issue> {
+        let prologue_end = self.prologue_end();
+        let body_cfa = prologue_end.and_then(|end| self.cfa(end));
+        let entry = self.range.start;
+        let stored = |cfa_offset: i64| match site::parameter_home(
+            self.bytes, entry, pc, cfa_offset, 1,
+        ) {
+            Home::Stored => true,
+            Home::NotYet => false,
+            // Behind the prologue the compiler's word is taken.
+            Home::Unknown => prologue_end.is_none_or(|end| pc >= end),
+        };
+        let at = FrameAt {
+            subprogram: debug.die.offset,
+            pc,
+            cfa,
+            body_cfa: body_cfa.as_ref(),
+            bias: self.module.bias(),
+            home_stored: Some(&stored),
+        };
+        let variables = variables_at(builder, debug.die.unit, &at).map_err(|error| {
+            Issue::new(IssueKind::MalformedFile, self.text, error.to_string())
+        })?;
+        builder.finish();
+        Ok(variables)
+    }
+}
+
+impl<'t, 'm> Debug<'t, 'm> {
+    fn find(code: &'t Code<'m>, target: &Target, range: &Range<Svma>) -> Option<Self> {
+        let info = code.debug_info(target.module).ok()?;
+        let die = info.function_at(target.svma)?;
+        let rows = lines::rows(info, die.unit, range.clone()).copied().collect();
+        Some(Self { info, die, rows, dies: Dies::new(info.dwarf()) })
+    }
+
+    fn site_rows(&self) -> impl Iterator<Item = Row> {
+        let rows = self.rows.iter().filter(|row| !row.end_sequence);
+        rows.map(|row| Row {
+            svma: row.svma,
+            file: u64::from(row.file),
+            line: u64::from(row.line),
+            is_stmt: row.is_stmt,
+        })
+    }
+
+    fn line(&self, pc: Svma) -> Option<SourceLine> {
+        let row = self.rows.iter().take_while(|row| row.svma <= pc).last()?;
+        source_line(self.info.dwarf(), self.die.unit, u64::from(row.file), u64::from(row.line))
+    }
+
+    fn meaning(&self, pc: Svma) -> Option<Meaning> {
+        meaning_at(&self.dies, self.die.unit, self.die.offset, pc).ok()
+    }
+}
+
+impl Variables for Debug<'_, '_> {
+    fn same(&self, a: Svma, b: Svma) -> bool {
+        match (self.meaning(a), self.meaning(b)) {
+            (Some(a), Some(b)) => a.same_as(&b),
+            _ => false,
+        }
+    }
+
+    fn registers(&self, pc: Svma) -> u32 {
+        match self.meaning(pc) {
+            Some(meaning) => meaning.registers.iter().fold(0, |bits, number| bits | 1 << number),
+            // Nothing is known, so every register counts.
+            None => u32::MAX,
+        }
+    }
+}
