@@ -1,7 +1,7 @@
 //! DWARF sections of a file, and its units.
 
 use super::elf::ElfFile;
-use super::functions::UnitFunctions;
+use super::functions::{self, UnitFunctions};
 use super::lines::UnitLines;
 use super::range_map::RangeMap;
 use crate::model::address::Svma;
@@ -133,6 +133,11 @@ impl<'a> DebugInfo<'a> {
             let offset = self.functions(index)?.at(svma)?;
             Some(self.die(unit, offset))
         })
+    }
+
+    /// Where a concrete subprogram is entered: DW_AT_entry_pc, else the start of its first range.
+    pub fn entry_of(&self, function: Die<'_, 'a>) -> Option<Svma> {
+        functions::entry(self, function.unit, function.offset)
     }
 
     /// The DIE of the concrete subprogram of `unit` that contains an address.

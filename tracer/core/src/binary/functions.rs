@@ -57,7 +57,7 @@ impl UnitFunctions {
 }
 
 /// What a function is called.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct FunctionName<'a> {
     /// DW_AT_linkage_name: mangled.
     pub linkage: Option<&'a [u8]>,
@@ -165,6 +165,19 @@ impl Scopes {
         }
         chain
     }
+}
+
+/// Where a function is entered: DW_AT_entry_pc, else the start of its first range.
+pub(super) fn entry<'a>(info: &DebugInfo<'a>, unit: &Unit<'a>, offset: UnitOffset) -> Option<Svma> {
+    let mut found = None;
+    let _ended: Result<(), gimli::Error> = walk(unit, Some(offset), |entry| {
+        if entry.offset == offset {
+            let first = || entry.ranges(info).first().map(|range| range.start);
+            found = entry.entry_pc(info).or_else(first).map(Svma);
+        }
+        Walk::Over
+    });
+    found
 }
 
 fn scopes<'a>(info: &DebugInfo<'a>, unit: &Unit<'a>, offset: UnitOffset) -> Vec<Scope> {
