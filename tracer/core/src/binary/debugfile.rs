@@ -1,1 +1,206 @@
-//! (to come)
+//! Where the debug info of a file is, and whether it truly belongs to it.
+//!
+//! Looked for in the file itself, by build-id under `/usr/lib/debug/.build-id`, and by
+//! `.gnu_debuglink` beside the file, each in the target's root and in ours. A file with another
+//! build-id is never used: its variables would be wrong with full confidence.
+
+use super::elf::ElfFile;
+use super::open::{MappedFile, Root};
+use std::fmt;
+use std::path::{Component, Path, PathBuf};
+
+/// Where distributions put separate debug files.
+const DEBUG_DIRECTORY: &str = "/usr/lib/debug";
+
+/// What was found.
+#[derive(Debug, Default)]
+pub struct DebugFiles {
+    /// The separate debug file; `None` where the file's own sections serve or there is none.
+    pub separate: Option<ElfFile>,
+    /// The file that dwz moved common parts of several debug files to (`.gnu_debugaltlink`).
+    pub supplementary: Option<ElfFile>,
+    /// The file names a supplementary file that was not found.
+    pub supplementary_missing: bool,
+    /// What was tried without success.
+    pub tried: Vec<Attempt>,
+}
+
+/// A place that was looked at in vain.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Attempt {
+    /// The path.
+    pub path: PathBuf,
+    /// Why it does not serve.
+    pub why: Refusal,
+}
+
+/// Why a file is not the debug file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// It could not be opened.
+    Unopened(rustix::io::Errno),
+    /// It is malformed or has no debug sections.
+    Unusable(String),
+    /// It belongs to another build.
+    Mismatch(String),
+}
+
+impl fmt::Display for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.path.display())?;
+        match &self.why {
+            // The usual case needs no words.
+            Refusal::Unopened(rustix::io::Errno::NOENT) => Ok(()),
+            Refusal::Unopened(errno) => write!(f, ": {errno}"),
+            Refusal::Unusable(why) | Refusal::Mismatch(why) => write!(f, ": {why}"),
+        }
+    }
+}
+
+/// A build-id as it is written.
+pub fn hex(build_id: &[u8]) -> String {
+    build_id.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Looks for the debug info of `binary`. `roots` are the roots that it may be in, the target's
+/// first; the last one is ours.
+pub fn find(binary: &ElfFile, roots: &[Root]) -> DebugFiles {
+    let mut files = DebugFiles::default();
+    if !binary.has_section(".debug_info") {
+        files.separate = find_separate(binary, roots, &mut files.tried);
+    }
+    let debug = files.separate.as_ref().unwrap_or(binary);
+    if let Some(link) = alternate_link(debug) {
+        let found = find_supplementary(debug, &link, roots, &mut files.tried);
+        files.supplementary_missing = found.is_none();
+        files.supplementary = found;
+    }
+    files
+}
+
+/// How a candidate proves that it belongs to the file.
+enum Proof<'a> {
+    BuildId(&'a [u8]),
+    Checksum(u32),
+}
+
+fn find_separate(binary: &ElfFile, roots: &[Root], tried: &mut Vec<Attempt>) -> Option<ElfFile> {
+    let mut places: Vec<(&Root, PathBuf)> = Vec::new();
+    if let Some(path) = binary.build_id().and_then(build_id_path) {
+        places.extend(roots.iter().map(|root| (root, path.clone())));
+    }
+    let link = debug_link(binary);
+    if let Some((name, _)) = &link {
+        let directory = binary.path().parent().unwrap_or(Path::new("/"));
+        let inside = directory.strip_prefix("/").unwrap_or(directory);
+        let beside = [directory.join(name), directory.join(".debug").join(name)];
+        // Paths beside the binary are names in the target's root, so they say nothing in ours.
+        places.extend(roots.iter().take(1).flat_map(|root| beside.clone().map(|p| (root, p))));
+        let global = Path::new(DEBUG_DIRECTORY).join(inside).join(name);
+        places.extend(roots.iter().map(|root| (root, global.clone())));
+    }
+    let proof = match (binary.build_id(), &link) {
+        (Some(id), _) => Proof::BuildId(id),
+        (None, Some((_, checksum))) => Proof::Checksum(*checksum),
+        (None, None) => return None,
+    };
+    first_that_serves(&places, tried, |candidate| {
+        check(candidate, &proof)?;
+        let serves = [".debug_info", ".symtab"].iter().any(|name| candidate.has_section(name));
+        if serves { Ok(()) } else { Err(Refusal::Unusable("it has no debug sections".to_owned())) }
+    })
+}
+
+fn first_that_serves(
+    places: &[(&Root, PathBuf)],
+    tried: &mut Vec<Attempt>,
+    check: impl Fn(&ElfFile) -> Result<(), Refusal>,
+) -> Option<ElfFile> {
+    for (root, path) in places {
+        let outcome = open(root, path).and_then(|file| check(&file).map(|()| file));
+        match outcome {
+            Ok(file) => return Some(file),
+            Err(why) => tried.push(Attempt { path: root.show(path), why }),
+        }
+    }
+    None
+}
+
+fn open(root: &Root, path: &Path) -> Result<ElfFile, Refusal> {
+    let file: MappedFile = root.open(path).map_err(Refusal::Unopened)?;
+    ElfFile::parse(file).map_err(|issue| Refusal::Unusable(issue.detail))
+}
+
+fn check(candidate: &ElfFile, proof: &Proof<'_>) -> Result<(), Refusal> {
+    match proof {
+        Proof::BuildId(wanted) => match candidate.build_id() {
+            Some(id) if id == *wanted => Ok(()),
+            Some(id) => Err(Refusal::Mismatch(format!(
+                "its build-id is {}, not {}",
+                hex(id),
+                hex(wanted)
+            ))),
+            None => Err(Refusal::Mismatch("it has no build-id".to_owned())),
+        },
+        Proof::Checksum(wanted) => {
+            let mut crc = flate2::Crc::new();
+            crc.update(candidate.file().bytes());
+            if crc.sum() == *wanted {
+                return Ok(());
+            }
+            Err(Refusal::Mismatch(format!("its CRC-32 is {:08x}, not {wanted:08x}", crc.sum())))
+        }
+    }
+}
+
+/// `/usr/lib/debug/.build-id/xx/yyyy.debug`.
+fn build_id_path(id: &[u8]) -> Option<PathBuf> {
+    let (first, rest) = id.split_first().filter(|(_, rest)| !rest.is_empty())?;
+    let file = format!("{}.debug", hex(rest));
+    Some(Path::new(DEBUG_DIRECTORY).join(".build-id").join(hex(&[*first])).join(file))
+}
+
+/// The contents of `.gnu_debuglink`: a file name, padding to 4 bytes, the CRC-32 of that file.
+fn debug_link(binary: &ElfFile) -> Option<(PathBuf, u32)> {
+    let section = binary.section(".gnu_debuglink").ok().flatten()?;
+    let name = section.split(|byte| *byte == 0).next()?;
+    let checksum_at = (name.len() + 1).next_multiple_of(4);
+    let checksum = section.get(checksum_at..)?.first_chunk::<4>()?;
+    let name = PathBuf::from(std::str::from_utf8(name).ok()?);
+    // A name only: a path would let the file choose what is opened.
+    let mut components = name.components();
+    match (components.next(), components.next()) {
+        (Some(Component::Normal(_)), None) => Some((name, u32::from_le_bytes(*checksum))),
+        _ => None,
+    }
+}
+
+/// The contents of `.gnu_debugaltlink`: a path and the build-id of that file.
+fn alternate_link(debug: &ElfFile) -> Option<(PathBuf, Vec<u8>)> {
+    let section = debug.section(".gnu_debugaltlink").ok().flatten()?;
+    let end = section.iter().position(|byte| *byte == 0)?;
+    let (path, id) = (section.get(..end)?, section.get(end + 1..)?);
+    Some((PathBuf::from(std::str::from_utf8(path).ok()?), id.to_vec()))
+}
+
+fn find_supplementary(
+    debug: &ElfFile,
+    (link, id): &(PathBuf, Vec<u8>),
+    roots: &[Root],
+    tried: &mut Vec<Attempt>,
+) -> Option<ElfFile> {
+    let beside = debug.path().parent().unwrap_or(Path::new("/")).join(link);
+    let mut paths = vec![beside];
+    if let Some(name) = link.file_name() {
+        paths.push(Path::new(DEBUG_DIRECTORY).join(".dwz").join(name));
+    }
+    paths.extend(build_id_path(id));
+    let mut places = Vec::new();
+    for (index, root) in roots.iter().enumerate() {
+        // The link is the target's word: in our root it may only lead to debug files.
+        let foreign = index > 0;
+        let allowed = |path: &&PathBuf| !foreign || path.starts_with(DEBUG_DIRECTORY);
+        places.extend(paths.iter().filter(allowed).map(|path| (root, path.clone())));
+    }
+    first_that_serves(&places, tried, |candidate| check(candidate, &Proof::BuildId(id)))
+}

@@ -1,1 +1,234 @@
-//! (to come)
+//! Files of a process and debug files: opened inside their root only, mapped, and held by fd.
+
+use crate::model::issue::{Issue, IssueKind};
+use crate::model::process::Mapping;
+use memmap2::Mmap;
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, Stat};
+use rustix::io::Errno;
+use std::fs::File;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+/// Tries for a path that is being renamed while it is resolved (openat2(2), `EAGAIN`).
+const RESOLVE_TRIES: u32 = 16;
+
+/// A directory that paths are resolved in; no symbolic link and no `..` leads out of it.
+#[derive(Debug)]
+pub struct Root {
+    prefix: PathBuf,
+    directory: OwnedFd,
+}
+
+impl Root {
+    /// The root directory of the process itself.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel answers.
+    pub fn host() -> Result<Self, Errno> {
+        Self::at(Path::new("/"), PathBuf::new())
+    }
+
+    /// The root directory of another process.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel answers; `EACCES` without the right to trace it.
+    pub fn of_process(pid: u32) -> Result<Self, Errno> {
+        let path = PathBuf::from(format!("/proc/{pid}/root"));
+        Self::at(&path, path.clone())
+    }
+
+    /// A directory that paths are resolved in, shown as `prefix` in messages.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel answers.
+    pub fn at(path: &Path, prefix: PathBuf) -> Result<Self, Errno> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(Self { prefix, directory: rustix::fs::open(path, flags, Mode::empty())? })
+    }
+
+    /// Both are the same directory.
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (rustix::fs::fstat(&self.directory), rustix::fs::fstat(&other.directory)) {
+            (Ok(a), Ok(b)) => (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino),
+            _ => false,
+        }
+    }
+
+    /// How `path` inside this root is called outside of it.
+    pub fn show(&self, path: &Path) -> PathBuf {
+        if self.prefix.as_os_str().is_empty() {
+            return path.to_path_buf();
+        }
+        self.prefix.join(path.strip_prefix("/").unwrap_or(path))
+    }
+
+    /// Opens and maps a regular file. `path` is taken from this root, with or without a leading
+    /// slash.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel answers; `EINVAL` for anything but a regular file.
+    pub fn open(&self, path: &Path) -> Result<MappedFile, Errno> {
+        let inside = path.strip_prefix("/").unwrap_or(path);
+        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        let mut tries = 0;
+        let handle = loop {
+            tries += 1;
+            match rustix::fs::openat2(&self.directory, inside, flags, Mode::empty(), resolve) {
+                Err(Errno::AGAIN) if tries < RESOLVE_TRIES => {}
+                other => break other?,
+            }
+        };
+        MappedFile::reopen(&handle, path.to_path_buf())
+    }
+}
+
+/// A regular file, mapped read-only.
+#[derive(Debug)]
+pub struct MappedFile {
+    path: PathBuf,
+    file: File,
+    stat: Stat,
+    map: Option<Mmap>,
+}
+
+impl MappedFile {
+    /// The file behind a mapping of a process: by `/proc/PID/map_files`, which reaches deleted and
+    /// replaced files too, else by its path in the process's root or `/proc/PID/exe`, if that is
+    /// still the same inode.
+    ///
+    /// # Errors
+    ///
+    /// [`IssueKind::NoPermission`], [`IssueKind::ProcessGone`], or [`IssueKind::TextChanged`] where
+    /// the path leads to another file by now.
+    pub fn of_process(pid: u32, mapping: &Mapping) -> Result<Self, Issue> {
+        let range = format!("{:x}-{:x}", mapping.range.start.0, mapping.range.end.0);
+        let by_range = format!("/proc/{pid}/map_files/{range}");
+        // On some filesystems (btrfs, overlay) the device in `maps` is not the one that stat(2)
+        // gives, so the inode is compared only where the kernel does not vouch for the file.
+        let refused = match Self::follow(Path::new(&by_range), mapping.path.clone()) {
+            Ok(file) => return Ok(file),
+            Err(errno) => errno,
+        };
+        let by_path = Root::of_process(pid).and_then(|root| root.open(&mapping.path));
+        let by_exe =
+            || Self::follow(Path::new(&format!("/proc/{pid}/exe")), mapping.path.clone());
+        let mut replaced = false;
+        for file in [by_path].into_iter().chain(std::iter::once_with(by_exe)).flatten() {
+            if file.is_mapped_by(mapping) {
+                return Ok(file);
+            }
+            replaced = true;
+        }
+        let subject = mapping.path.display().to_string();
+        let detail = format!("{by_range}: {refused}");
+        Err(match refused {
+            Errno::NOENT | Errno::SRCH if !Path::new(&format!("/proc/{pid}")).exists() => {
+                Issue::new(IssueKind::ProcessGone, pid.to_string(), subject)
+            }
+            Errno::PERM | Errno::ACCESS => Issue::new(IssueKind::NoPermission, subject, detail),
+            _ if replaced => Issue::new(IssueKind::TextChanged, subject, detail),
+            _ => Issue::new(IssueKind::MalformedFile, subject, detail),
+        })
+    }
+
+    /// Follows a link that the kernel made, such as `/proc/PID/exe`.
+    fn follow(link: &Path, path: PathBuf) -> Result<Self, Errno> {
+        let handle = rustix::fs::open(link, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+        Self::reopen(&handle, path)
+    }
+
+    /// Opens what `handle` refers to for reading, if it is a regular file: opening a pipe would
+    /// block, and opening a device may act on it.
+    fn reopen(handle: &OwnedFd, path: PathBuf) -> Result<Self, Errno> {
+        if FileType::from_raw_mode(rustix::fs::fstat(handle)?.st_mode) != FileType::RegularFile {
+            return Err(Errno::INVAL);
+        }
+        let link = format!("/proc/self/fd/{}", handle.as_raw_fd());
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY;
+        let file = File::from(rustix::fs::open(link, flags, Mode::empty())?);
+        let stat = rustix::fs::fstat(&file)?;
+        let map = if stat.st_size == 0 { None } else { Some(map(&file)?) };
+        Ok(Self { path, file, stat, map })
+    }
+
+    fn is_mapped_by(&self, mapping: &Mapping) -> bool {
+        let device = self.stat.st_dev;
+        mapping.file
+            == (rustix::fs::major(device), rustix::fs::minor(device), self.stat.st_ino)
+    }
+
+    /// The contents.
+    pub fn bytes(&self) -> &[u8] {
+        self.map.as_deref().unwrap_or(&[])
+    }
+
+    /// The open file.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+
+    /// The path inside its root.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+#[expect(unsafe_code, reason = "mapping a file is unsafe by nature; the files are large")]
+fn map(file: &File) -> Result<Mmap, Errno> {
+    // SAFETY: nothing keeps a reference across a change of the bytes that would break an
+    // invariant: they are only ever parsed as untrusted bytes, bounds-checked against the mapped
+    // length. A file that another process truncates meanwhile ends this process by SIGBUS, and
+    // the kernel then takes all breakpoints out.
+    unsafe { Mmap::map(file) }.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn a_link_does_not_lead_out_of_the_root() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        std::fs::write(path.join("inside"), b"in").unwrap();
+        symlink("/inside", path.join("absolute")).unwrap();
+        symlink("../../../../../../inside", path.join("upwards")).unwrap();
+        symlink("/etc/passwd", path.join("passwd")).unwrap();
+        let root = Root::at(path, path.to_path_buf()).unwrap();
+        for name in ["inside", "/inside", "/absolute", "/upwards", "../../inside"] {
+            assert_eq!(root.open(Path::new(name)).unwrap().bytes(), b"in", "{name}");
+        }
+        assert_eq!(root.open(Path::new("/passwd")).unwrap_err(), Errno::NOENT);
+    }
+
+    #[test]
+    fn pipes_and_devices_are_not_opened() {
+        let directory = tempfile::tempdir().unwrap();
+        let pipe = directory.path().join("pipe");
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &pipe,
+            FileType::Fifo,
+            Mode::from_raw_mode(0o600),
+            0,
+        )
+        .unwrap();
+        let root = Root::at(directory.path(), PathBuf::new()).unwrap();
+        assert_eq!(root.open(Path::new("/pipe")).unwrap_err(), Errno::INVAL);
+        assert_eq!(Root::host().unwrap().open(Path::new("/dev/zero")).unwrap_err(), Errno::INVAL);
+    }
+
+    #[test]
+    fn an_empty_file_has_no_bytes() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("empty"), b"").unwrap();
+        let root = Root::at(directory.path(), PathBuf::new()).unwrap();
+        assert!(root.open(Path::new("empty")).unwrap().bytes().is_empty());
+    }
+}

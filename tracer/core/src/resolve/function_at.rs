@@ -47,7 +47,7 @@ impl<'t, 'm> FunctionAt<'t, 'm> {
         let module = code.modules().get(target.module)?;
         let range = match &target.function {
             Some(function) => function.range.clone(),
-            None => code.unwind_range(target.module, target.svma).ok_or_else(|| {
+            None => covered(code, target).ok_or_else(|| {
                 let detail = "no symbol, debug info or unwind table tells where its function \
                               starts, so instruction boundaries are unknown";
                 Issue::new(IssueKind::NotOnInstruction, text, detail)
@@ -119,7 +119,9 @@ impl<'t, 'm> FunctionAt<'t, 'm> {
 
     fn place(&self, requested: Svma) -> Result<Placement, Issue> {
         let rows: Vec<Row> = self.debug.iter().flat_map(|debug| debug.site_rows()).collect();
-        let targets = self.code.landing_pads(self.target.module, self.range.clone());
+        let pads = self.code.landing_pads(self.target.module, &self.range);
+        // Where landing pads can't be told, any line may start with one.
+        let targets = pads.unwrap_or_else(|_| rows.iter().map(|row| row.svma).collect());
         let part = Part {
             bytes: self.bytes,
             start: self.range.start,
@@ -138,7 +140,7 @@ impl<'t, 'm> FunctionAt<'t, 'm> {
 
     /// The canonical frame address at a pc.
     fn cfa(&self, pc: Svma) -> Option<Expression> {
-        match self.code.unwind_row(self.target.module, pc).ok()?.cfa {
+        match self.code.row_at(self.target.module, pc).ok()?.cfa {
             CfaRule::Register { register, offset } => {
                 Some(vec![Op::new(OpCode::Register, register, offset as u64)])
             }
@@ -178,6 +180,11 @@ impl<'t, 'm> FunctionAt<'t, 'm> {
         builder.finish();
         Ok(variables)
     }
+}
+
+/// The code around a target that nothing names.
+fn covered(code: &Code<'_>, target: &Target) -> Option<Range<Svma>> {
+    code.cfi(target.module).ok()?.covered(target.svma).map(|covered| covered.range)
 }
 
 impl<'t, 'm> Debug<'t, 'm> {

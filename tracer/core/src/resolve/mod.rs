@@ -1,10 +1,14 @@
 //! What a location means in a process: its sites, and the variables that are live there.
 
+mod candidates;
 pub mod dies;
+pub mod find;
 pub mod function;
-pub mod function_at;
+mod function_at;
 pub mod instruction;
 pub mod lang;
+mod line;
+mod name;
 pub mod process;
 pub mod site;
 pub mod types;

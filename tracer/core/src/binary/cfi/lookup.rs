@@ -93,11 +93,7 @@ impl<'a> Cfi<'a> {
     /// Why there is no row; `.debug_frame` is tried where `.eh_frame` does not cover the address.
     pub fn row_at(&self, svma: Svma, bias: u64) -> Result<UnwindRow, CfiError> {
         if let Some(eh_frame) = &self.eh_frame {
-            let found = match &self.search_table {
-                Some(table) => table.entry_at(&eh_frame.section, &self.bases, svma),
-                None => eh_frame.entry_at(&self.bases, svma),
-            };
-            match found {
+            match self.eh_frame_entry(eh_frame, svma) {
                 Ok(fde) => return row(&eh_frame.section, &self.bases, &fde, svma, bias),
                 Err(CfiError::NotCovered) => {}
                 Err(error) => return Err(error),
@@ -112,6 +108,47 @@ impl<'a> Cfi<'a> {
         }
         Err(CfiError::NotCovered)
     }
+
+    /// The code that the entry of an address covers: a function or a part of one.
+    pub fn covered(&self, svma: Svma) -> Option<Covered> {
+        let in_eh_frame = self.eh_frame.as_ref().and_then(|eh_frame| {
+            self.eh_frame_entry(eh_frame, svma).ok().map(|fde| covered(&fde))
+        });
+        in_eh_frame.or_else(|| {
+            self.debug_frames.iter().find_map(|debug_frame| {
+                debug_frame.entry_at(&self.bases, svma).ok().map(|fde| covered(&fde))
+            })
+        })
+    }
+
+    fn eh_frame_entry(
+        &self,
+        eh_frame: &Indexed<EhFrame<Reader<'a>>>,
+        svma: Svma,
+    ) -> Result<FrameDescriptionEntry<Reader<'a>>, CfiError> {
+        match &self.search_table {
+            Some(table) => table.entry_at(&eh_frame.section, &self.bases, svma),
+            None => eh_frame.entry_at(&self.bases, svma),
+        }
+    }
+}
+
+/// The code that one entry covers.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Covered {
+    /// From its first address to the one behind it.
+    pub range: Range<Svma>,
+    /// Where the language-specific data is: landing pads of exceptions.
+    pub language_data: Option<Svma>,
+}
+
+fn covered(fde: &FrameDescriptionEntry<Reader<'_>>) -> Covered {
+    let start = fde.initial_address();
+    let language_data = match fde.lsda() {
+        Some(Pointer::Direct(address)) => Some(Svma(address)),
+        Some(Pointer::Indirect(_)) | None => None,
+    };
+    Covered { range: Svma(start)..Svma(start.saturating_add(fde.len())), language_data }
 }
 
 fn row<'a, S: UnwindSection<Reader<'a>>>(

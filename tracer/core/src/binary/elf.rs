@@ -1,0 +1,234 @@
+//! What an ELF file says of itself: segments, sections, build-id.
+
+use super::compressed::{self, Budget, Compression};
+use super::open::MappedFile;
+use crate::model::address::{FileOffset, Svma};
+use crate::model::issue::{Issue, IssueKind};
+use object::LittleEndian;
+use object::elf::{self, FileHeader64, ProgramHeader64, SectionHeader64};
+use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
+use std::ops::Range;
+use std::path::Path;
+use std::sync::OnceLock;
+
+const ENDIAN: LittleEndian = LittleEndian;
+
+/// A PT_LOAD segment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Segment {
+    /// p_vaddr.
+    pub svma: Svma,
+    /// p_memsz.
+    pub memory_bytes: u64,
+    /// p_offset.
+    pub file_offset: FileOffset,
+    /// p_filesz.
+    pub file_bytes: u64,
+    /// PF_X.
+    pub execute: bool,
+}
+
+impl Segment {
+    /// The addresses whose bytes are in the file.
+    pub fn file_range(&self) -> Range<u64> {
+        self.svma.0..self.svma.0.saturating_add(self.file_bytes.min(self.memory_bytes))
+    }
+}
+
+/// A 64-bit little-endian x86-64 executable, shared object or debug file.
+#[derive(Debug)]
+pub struct ElfFile {
+    file: MappedFile,
+    segments: Vec<Segment>,
+    sections: Vec<Section>,
+    build_id: Option<Vec<u8>>,
+    budget: Budget,
+}
+
+#[derive(Debug)]
+struct Section {
+    name: Box<[u8]>,
+    svma: Svma,
+    file: Range<usize>,
+    compressed: Option<(Compression, u64)>,
+    output: OnceLock<Result<Box<[u8]>, String>>,
+}
+
+impl ElfFile {
+    /// Reads the headers of a file.
+    ///
+    /// # Errors
+    ///
+    /// [`IssueKind::MalformedFile`] with what is wrong.
+    pub fn parse(file: MappedFile) -> Result<Self, Issue> {
+        let malformed = |detail: String| {
+            Issue::new(IssueKind::MalformedFile, file.path().display().to_string(), detail)
+        };
+        let data = file.bytes();
+        let header = FileHeader64::<LittleEndian>::parse(data)
+            .map_err(|_| malformed("not a 64-bit ELF file".to_owned()))?;
+        check_header(header).map_err(|why| malformed(why.to_owned()))?;
+        let programs =
+            header.program_headers(ENDIAN, data).map_err(|error| malformed(error.to_string()))?;
+        let segments = programs.iter().filter_map(segment).collect();
+        let sections = sections(header, data).map_err(&malformed)?;
+        let build_id = build_id(header, programs, data);
+        Ok(Self { segments, sections, build_id, budget: Budget::new(), file })
+    }
+
+    /// The file.
+    pub fn file(&self) -> &MappedFile {
+        &self.file
+    }
+
+    /// Its path inside its root.
+    pub fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// The PT_LOAD segments.
+    pub fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+
+    /// The build-id (note NT_GNU_BUILD_ID).
+    pub fn build_id(&self) -> Option<&[u8]> {
+        self.build_id.as_deref()
+    }
+
+    /// The bytes of a section, decompressed if need be; `None` if the file has none of this name
+    /// (or, as in debug files, no bytes for it).
+    ///
+    /// # Errors
+    ///
+    /// Why a compressed section can't be read.
+    pub fn section(&self, name: &str) -> Result<Option<&[u8]>, String> {
+        let Some(section) = self.find(name) else { return Ok(None) };
+        let Some(input) = self.file.bytes().get(section.file.clone()) else { return Ok(None) };
+        let Some((compression, size)) = section.compressed else { return Ok(Some(input)) };
+        let output = section
+            .output
+            .get_or_init(|| compressed::decompress(compression, input, size, &self.budget));
+        match output {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(why) => Err(format!("section {name} {why}")),
+        }
+    }
+
+    /// Where a section is in memory.
+    pub fn section_svma(&self, name: &str) -> Option<Svma> {
+        self.find(name).map(|section| section.svma)
+    }
+
+    /// The file has a section of this name with bytes.
+    pub fn has_section(&self, name: &str) -> bool {
+        self.find(name).is_some_and(|section| !section.file.is_empty())
+    }
+
+    fn find(&self, name: &str) -> Option<&Section> {
+        let is_named = |section: &&Section| *section.name == *name.as_bytes();
+        self.sections.iter().find(is_named).or_else(|| {
+            // The older GNU form: `.zdebug_info` for `.debug_info`.
+            let rest = name.strip_prefix(".debug_")?;
+            self.sections.iter().find(|section| {
+                section.name.strip_prefix(b".zdebug_") == Some(rest.as_bytes())
+            })
+        })
+    }
+}
+
+fn check_header(header: &FileHeader64<LittleEndian>) -> Result<(), &'static str> {
+    if !header.is_supported() || !header.is_class_64() || !header.is_little_endian() {
+        return Err("not a 64-bit little-endian ELF file");
+    }
+    if header.e_machine(ENDIAN) != elf::EM_X86_64 {
+        return Err("not for x86-64");
+    }
+    match header.e_type(ENDIAN) {
+        elf::ET_EXEC | elf::ET_DYN => Ok(()),
+        _ => Err("neither an executable nor a shared object"),
+    }
+}
+
+fn segment(header: &ProgramHeader64<LittleEndian>) -> Option<Segment> {
+    (header.p_type(ENDIAN) == elf::PT_LOAD).then(|| Segment {
+        svma: Svma(header.p_vaddr(ENDIAN)),
+        memory_bytes: header.p_memsz(ENDIAN),
+        file_offset: FileOffset(header.p_offset(ENDIAN)),
+        file_bytes: header.p_filesz(ENDIAN),
+        execute: header.p_flags(ENDIAN) & elf::PF_X != 0,
+    })
+}
+
+fn sections(header: &FileHeader64<LittleEndian>, data: &[u8]) -> Result<Vec<Section>, String> {
+    let table = header.sections(ENDIAN, data).map_err(|error| error.to_string())?;
+    let mut sections = Vec::new();
+    for entry in table.iter() {
+        if matches!(entry.sh_type(ENDIAN), elf::SHT_NULL | elf::SHT_NOBITS) {
+            continue;
+        }
+        let name = table.section_name(ENDIAN, entry).map_err(|error| error.to_string())?;
+        let outside = || format!("section {} lies outside the file", String::from_utf8_lossy(name));
+        let start = usize::try_from(entry.sh_offset(ENDIAN)).map_err(|_| outside())?;
+        let size = usize::try_from(entry.sh_size(ENDIAN)).map_err(|_| outside())?;
+        let end = start.checked_add(size).filter(|end| *end <= data.len()).ok_or_else(outside)?;
+        let (header_bytes, compressed) = compression(entry, name, &data[start..end])?;
+        sections.push(Section {
+            name: name.into(),
+            svma: Svma(entry.sh_addr(ENDIAN)),
+            file: start + header_bytes..end,
+            compressed,
+            output: OnceLock::new(),
+        });
+    }
+    Ok(sections)
+}
+
+/// How a section is compressed, and the length of the header that says so.
+fn compression(
+    entry: &SectionHeader64<LittleEndian>,
+    name: &[u8],
+    bytes: &[u8],
+) -> Result<(usize, Option<(Compression, u64)>), String> {
+    let bad = |why: &str| format!("section {} {why}", String::from_utf8_lossy(name));
+    if entry.sh_flags(ENDIAN) & u64::from(elf::SHF_COMPRESSED) != 0 {
+        // Elf64_Chdr: ch_type and a reserved word of 4 bytes, ch_size and ch_addralign of 8.
+        let Some((header, _)) = bytes.split_first_chunk::<24>() else {
+            return Err(bad("has no room for its compression header"));
+        };
+        let [t0, t1, t2, t3, _, _, _, _, size @ .., _, _, _, _, _, _, _, _] = *header;
+        let kind = match u32::from_le_bytes([t0, t1, t2, t3]) {
+            elf::ELFCOMPRESS_ZLIB => Compression::Zlib,
+            elf::ELFCOMPRESS_ZSTD => Compression::Zstd,
+            other => return Err(bad(&format!("is compressed in an unknown way ({other})"))),
+        };
+        return Ok((header.len(), Some((kind, u64::from_le_bytes(size)))));
+    }
+    if name.starts_with(b".zdebug_")
+        && let Some((header, _)) = bytes.split_first_chunk::<12>()
+        && let Some(size) = header.strip_prefix(b"ZLIB").and_then(|size| size.try_into().ok())
+    {
+        return Ok((12, Some((Compression::Zlib, u64::from_be_bytes(size)))));
+    }
+    Ok((0, None))
+}
+
+/// The build-id: from the sections, else from the segments. In debug files only the sections are
+/// right, and stripped files may have segments only.
+fn build_id(
+    header: &FileHeader64<LittleEndian>,
+    programs: &[ProgramHeader64<LittleEndian>],
+    data: &[u8],
+) -> Option<Vec<u8>> {
+    let from_segments = programs.iter().filter_map(|p| p.notes(ENDIAN, data).ok().flatten());
+    let sections = header.sections(ENDIAN, data).ok()?;
+    let from_sections = sections.iter().filter_map(|s| s.notes(ENDIAN, data).ok().flatten());
+    for mut notes in from_sections.chain(from_segments) {
+        while let Ok(Some(note)) = notes.next() {
+            if note.name() == elf::ELF_NOTE_GNU && note.n_type(ENDIAN) == elf::NT_GNU_BUILD_ID {
+                return Some(note.desc().to_vec()).filter(|id| !id.is_empty());
+            }
+        }
+    }
+    None
+}

@@ -1,0 +1,346 @@
+//! Functions in DWARF: where their code is, what they are called, what is inlined into them.
+
+use super::demangle;
+use super::dwarf::{DebugInfo, Die, Dwarf, Unit, Value};
+use super::lines;
+use super::range_map::RangeMap;
+use crate::model::address::Svma;
+use crate::model::resolved::SourceLine;
+use gimli::UnitOffset;
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// References that are followed in a row (DW_AT_abstract_origin, DW_AT_specification).
+pub(super) const REFERENCES_MAX: u32 = 64;
+/// Nesting of DIEs that is looked into.
+const DEPTH_MAX: isize = 256;
+/// Scopes of one function, at most; more only in a hostile file.
+const SCOPES_MAX: usize = 1 << 16;
+
+/// The functions of a unit that have code.
+#[derive(Debug)]
+pub struct UnitFunctions {
+    by_address: RangeMap<UnitOffset>,
+}
+
+impl Default for UnitFunctions {
+    fn default() -> Self {
+        Self { by_address: RangeMap::new([]) }
+    }
+}
+
+impl UnitFunctions {
+    pub(super) fn read<'a>(info: &DebugInfo<'a>, unit: &Unit<'a>) -> Self {
+        let mut ranges = Vec::new();
+        // What follows a malformed entry is lost; what came before it is right.
+        let _ended: Result<(), gimli::Error> = walk(unit, None, |entry| {
+            if entry.tag == gimli::DW_TAG_subprogram {
+                let offset = entry.offset;
+                ranges.extend(entry.ranges(info).into_iter().map(|range| (range, offset)));
+            }
+            Walk::Into
+        });
+        Self { by_address: RangeMap::new(ranges) }
+    }
+
+    /// The innermost function that contains an address.
+    pub fn at(&self, svma: Svma) -> Option<UnitOffset> {
+        self.by_address.containing(svma.0).next().map(|(_, offset)| *offset)
+    }
+
+    /// The part of a function that contains an address: functions may be split into hot and cold
+    /// parts.
+    pub fn part_at(&self, svma: Svma) -> Option<Range<Svma>> {
+        let (range, _) = self.by_address.containing(svma.0).next()?;
+        Some(Svma(range.start)..Svma(range.end))
+    }
+}
+
+/// What a function is called.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct FunctionName<'a> {
+    /// DW_AT_linkage_name: mangled.
+    pub linkage: Option<&'a [u8]>,
+    /// DW_AT_name: without its scope.
+    pub plain: Option<&'a [u8]>,
+}
+
+impl FunctionName<'_> {
+    /// The name for people: demangled, else plain.
+    pub fn display(&self) -> Option<String> {
+        let demangled = self.linkage.and_then(demangle::demangle);
+        let raw = || self.plain.or(self.linkage);
+        demangled.or_else(|| raw().map(|name| String::from_utf8_lossy(name).into_owned()))
+    }
+}
+
+/// What a function's DIE says of its source, itself or where it refers to.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Declaration<'a> {
+    /// Its name.
+    pub name: FunctionName<'a>,
+    /// Where it is declared.
+    pub line: Option<SourceLine>,
+}
+
+/// Reads the name and place of a subprogram or inlined subroutine through
+/// DW_AT_abstract_origin and DW_AT_specification.
+pub fn declaration<'a>(info: &DebugInfo<'a>, die: Die<'_, 'a>) -> Declaration<'a> {
+    let mut found = Declaration::default();
+    let (mut file, mut line) = (None, None);
+    let mut next = Some(die);
+    for _ in 0..REFERENCES_MAX {
+        let Some(die) = next.take() else { break };
+        let Ok(entry) = die.unit.entry(die.offset) else { break };
+        let mut reference = None;
+        for attribute in entry.attrs() {
+            let value = attribute.value();
+            let text = || die.dwarf.attr_string(die.unit, value).ok().map(|name| name.slice());
+            match (attribute.name(), value) {
+                (gimli::DW_AT_linkage_name | gimli::DW_AT_MIPS_linkage_name, _) => {
+                    found.name.linkage = found.name.linkage.or_else(text);
+                }
+                (gimli::DW_AT_name, _) => found.name.plain = found.name.plain.or_else(text),
+                (gimli::DW_AT_decl_file, gimli::AttributeValue::FileIndex(index)) => {
+                    file = file.or(Some((die, index)));
+                }
+                (gimli::DW_AT_decl_line, _) => line = line.or(attribute.udata_value()),
+                (gimli::DW_AT_abstract_origin | gimli::DW_AT_specification, value) => {
+                    reference = Some(value);
+                }
+                _ => {}
+            }
+        }
+        next = reference.and_then(|value| info.follow(die, value));
+    }
+    if let (Some((die, index)), Some(line)) = (file, line) {
+        let path = lines::path_of(die.dwarf, die.unit, index);
+        found.line = path.map(|file| SourceLine { file, line });
+    }
+    found
+}
+
+/// A function or a function inlined into it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Scope {
+    /// Its DIE.
+    pub offset: UnitOffset,
+    /// The scope it is inlined into; `None` for the function itself, which is the first scope.
+    pub parent: Option<usize>,
+    /// Where its code is.
+    pub ranges: Vec<Range<u64>>,
+    /// File (index in the unit's line table) and line of the call that was inlined.
+    pub call: Option<(u64, u64)>,
+    /// DW_AT_entry_pc, else the start of the first range.
+    pub entry: Option<u64>,
+}
+
+/// A function and what is inlined into it.
+#[derive(Clone, Debug, Default)]
+pub struct Scopes {
+    /// Outer scopes before inner ones; the first is the function itself.
+    pub list: Vec<Scope>,
+    /// From each address on, the innermost scope.
+    innermost: Vec<(u64, Option<usize>)>,
+}
+
+impl Scopes {
+    /// Reads the function whose DIE is at `offset`.
+    pub fn read<'a>(info: &DebugInfo<'a>, unit: &Unit<'a>, offset: UnitOffset) -> Self {
+        let list = scopes(info, unit, offset);
+        let innermost = innermost(&list);
+        Self { list, innermost }
+    }
+
+    /// The scopes that an address is in, innermost first; indices into `list`.
+    pub fn at(&self, svma: Svma) -> Vec<usize> {
+        let after = self.innermost.partition_point(|(start, _)| *start <= svma.0);
+        let last = after.checked_sub(1).and_then(|index| self.innermost.get(index));
+        let mut next = last.and_then(|(_, scope)| *scope);
+        let mut chain = Vec::new();
+        // A parent comes before its children, so this ends.
+        while let Some(index) = next {
+            chain.push(index);
+            next = self.list.get(index).and_then(|scope| scope.parent).filter(|p| *p < index);
+        }
+        chain
+    }
+}
+
+/// Where a function is entered: DW_AT_entry_pc, else the start of its first range.
+pub(super) fn entry<'a>(info: &DebugInfo<'a>, unit: &Unit<'a>, offset: UnitOffset) -> Option<Svma> {
+    let mut found = None;
+    let _ended: Result<(), gimli::Error> = walk(unit, Some(offset), |entry| {
+        if entry.offset == offset {
+            let first = || entry.ranges(info).first().map(|range| range.start);
+            found = entry.entry_pc(info).or_else(first).map(Svma);
+        }
+        Walk::Over
+    });
+    found
+}
+
+fn scopes<'a>(info: &DebugInfo<'a>, unit: &Unit<'a>, offset: UnitOffset) -> Vec<Scope> {
+    let mut scopes: Vec<Scope> = Vec::new();
+    let mut open: Vec<(isize, usize)> = Vec::new();
+    // What follows a malformed entry is lost; what came before it is right.
+    let _ended: Result<(), gimli::Error> = walk(unit, Some(offset), |entry| {
+        while open.last().is_some_and(|(depth, _)| *depth >= entry.depth) {
+            open.pop();
+        }
+        // A function inside a function has its own code.
+        let is_root = scopes.is_empty();
+        if is_root != (entry.tag == gimli::DW_TAG_subprogram) || scopes.len() >= SCOPES_MAX {
+            return Walk::Over;
+        }
+        let ranges = entry.ranges(info);
+        let first = ranges.first().map(|range| range.start);
+        open.push((entry.depth, scopes.len()));
+        scopes.push(Scope {
+            offset: entry.offset,
+            parent: open.iter().rev().nth(1).map(|(_, index)| *index),
+            call: entry.call_file().zip(entry.udata(gimli::DW_AT_call_line)),
+            entry: entry.entry_pc(info).filter(|pc| info.is_text(*pc)).or(first),
+            ranges,
+        });
+        Walk::Into
+    });
+    scopes
+}
+
+/// Flattens nested ranges: inner scopes come later in the list, so the highest index wins.
+fn innermost(scopes: &[Scope]) -> Vec<(u64, Option<usize>)> {
+    let mut edges = Vec::new();
+    for (index, scope) in scopes.iter().enumerate() {
+        for range in &scope.ranges {
+            edges.push((range.start, true, index));
+            edges.push((range.end, false, index));
+        }
+    }
+    edges.sort_unstable();
+    let mut open: BTreeMap<usize, u32> = BTreeMap::new();
+    let mut flat: Vec<(u64, Option<usize>)> = Vec::new();
+    for (address, opens, index) in edges {
+        let count = open.entry(index).or_insert(0);
+        if opens {
+            *count += 1;
+        } else if *count > 1 {
+            *count -= 1;
+        } else {
+            open.remove(&index);
+        }
+        let top = open.last_key_value().map(|(index, _)| *index);
+        match flat.last_mut() {
+            Some((last, scope)) if *last == address => *scope = top,
+            _ => flat.push((address, top)),
+        }
+    }
+    flat
+}
+
+/// The unit's DIE is DW_TAG_compile_unit: the only kind that has code.
+pub fn is_compile_unit(unit: &Unit<'_>) -> bool {
+    let root = unit.entries_raw(None).and_then(|mut entries| entries.read_abbreviation());
+    root.is_ok_and(|root| root.is_some_and(|root| root.tag() == gimli::DW_TAG_compile_unit))
+}
+
+/// Whether to look at the children of an entry.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Walk {
+    Into,
+    Over,
+}
+
+/// An entry of interest while walking a unit.
+pub(super) struct Entry<'e, 'a> {
+    unit: &'e Unit<'a>,
+    pub(super) offset: UnitOffset,
+    pub(super) tag: gimli::DwTag,
+    pub(super) depth: isize,
+    attributes: &'e [gimli::Attribute<super::dwarf::Reader<'a>>],
+}
+
+impl<'a> Entry<'_, 'a> {
+    pub(super) fn value(&self, name: gimli::DwAt) -> Option<Value<'a>> {
+        let attribute = self.attributes.iter().find(|attribute| attribute.name() == name);
+        attribute.map(gimli::Attribute::value)
+    }
+
+    pub(super) fn text(&self, dwarf: &Dwarf<'a>, name: gimli::DwAt) -> Option<&'a [u8]> {
+        let text = dwarf.attr_string(self.unit, self.value(name)?).ok()?;
+        Some(text.slice())
+    }
+
+    fn udata(&self, name: gimli::DwAt) -> Option<u64> {
+        self.attributes.iter().find(|attribute| attribute.name() == name)?.udata_value()
+    }
+
+    fn call_file(&self) -> Option<u64> {
+        match self.value(gimli::DW_AT_call_file)? {
+            gimli::AttributeValue::FileIndex(index) => Some(index),
+            _ => None,
+        }
+    }
+
+    pub(super) fn ranges(&self, info: &DebugInfo<'a>) -> Vec<Range<u64>> {
+        let (low, high) = (self.value(gimli::DW_AT_low_pc), self.value(gimli::DW_AT_high_pc));
+        info.pc_ranges(self.unit, low, high, self.value(gimli::DW_AT_ranges))
+    }
+
+    /// DW_AT_entry_pc: an address, or a distance from DW_AT_low_pc (DWARF 5, 2.18).
+    pub(super) fn entry_pc(&self, info: &DebugInfo<'a>) -> Option<u64> {
+        let address =
+            |value| info.dwarf().attr_address(self.unit, value).ok().flatten();
+        match self.value(gimli::DW_AT_entry_pc)? {
+            gimli::AttributeValue::Udata(distance) => {
+                let base = self.value(gimli::DW_AT_low_pc).map_or(Some(self.unit.low_pc), address);
+                base?.checked_add(distance)
+            }
+            value => address(value),
+        }
+    }
+}
+
+/// Calls `visit` for the subprograms, inlined subroutines and their containers of a unit, from
+/// `start` (with its descendants) or from the unit's root.
+pub(super) fn walk<'a>(
+    unit: &Unit<'a>,
+    start: Option<UnitOffset>,
+    mut visit: impl FnMut(&Entry<'_, 'a>) -> Walk,
+) -> Result<(), gimli::Error> {
+    let mut entries = unit.entries_raw(start)?;
+    let mut attributes = Vec::new();
+    let mut skip_below = None;
+    let base = entries.next_depth();
+    while !entries.is_empty() {
+        let offset = entries.next_offset();
+        let depth = entries.next_depth();
+        let Some(abbreviation) = entries.read_abbreviation()? else {
+            if start.is_some() && entries.next_depth() <= base {
+                break;
+            }
+            continue;
+        };
+        let of_interest = matches!(
+            abbreviation.tag(),
+            gimli::DW_TAG_subprogram | gimli::DW_TAG_inlined_subroutine
+        );
+        if skip_below.is_some_and(|limit| depth <= limit) {
+            skip_below = None;
+        }
+        if !of_interest || skip_below.is_some() || depth > DEPTH_MAX {
+            entries.skip_attributes(abbreviation.attributes())?;
+        } else {
+            entries.read_attributes(abbreviation.attributes(), &mut attributes)?;
+            let tag = abbreviation.tag();
+            let entry = Entry { unit, offset, tag, depth, attributes: &attributes };
+            if visit(&entry) == Walk::Over {
+                skip_below = Some(depth);
+            }
+        }
+        if start.is_some() && depth == base && !abbreviation.has_children() {
+            break;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,298 @@
+//! The modules of a process, opened when they are needed, and what is read from them.
+
+use super::code_map::{CodeFrame, CodeMap};
+use super::dwarf::DebugInfo;
+use super::cfi::UnwindRow;
+use super::demangle;
+use super::function_index::FunctionIndex;
+use super::module::{Module, file_name};
+use super::symbolize;
+use super::symbols::SymbolTable;
+use crate::model::address::Avma;
+use crate::model::issue::Issue;
+use crate::model::process::{Mapping, Process};
+use crate::model::resolved::ModuleIndex;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, OnceLock};
+
+/// Frames of pcs that are remembered.
+const FRAMES_KEPT: usize = 1 << 16;
+
+/// The files that are mapped executable in a process, the main program first.
+#[derive(Debug)]
+pub struct Modules {
+    pid: u32,
+    slots: Vec<Slot>,
+}
+
+#[derive(Debug)]
+struct Slot {
+    path: PathBuf,
+    mappings: Vec<Mapping>,
+    module: OnceLock<Result<Module, Issue>>,
+}
+
+impl Modules {
+    /// Sorts the mappings of a process into modules; opens nothing.
+    pub fn of(process: &Process) -> Self {
+        let mut groups: Vec<Vec<Mapping>> = Vec::new();
+        for mapping in process.mappings.iter().filter(|mapping| mapping.file.2 != 0) {
+            // A file that is loaded twice (dlmopen) starts again at a lower offset.
+            let load = groups.iter_mut().rev().find(|group| {
+                group.last().is_some_and(|last| last.file == mapping.file)
+            });
+            match load {
+                Some(group) if continues(group, mapping) => group.push(mapping.clone()),
+                _ => groups.push(vec![mapping.clone()]),
+            }
+        }
+        groups.retain(|group| group.iter().any(|mapping| mapping.execute));
+        let mut slots: Vec<Slot> = groups
+            .into_iter()
+            .map(|mappings| Slot {
+                path: mappings.first().map(|m| m.path.clone()).unwrap_or_default(),
+                mappings,
+                module: OnceLock::new(),
+            })
+            .collect();
+        slots.sort_by_key(|slot| slot.path != process.exe);
+        Self { pid: process.id.pid, slots }
+    }
+
+    /// One file, mapped by nobody.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Module::from_path`].
+    pub fn of_file(path: &Path) -> Result<Self, Issue> {
+        let module = OnceLock::from(Ok(Module::from_path(path)?));
+        let slot = Slot { path: path.to_path_buf(), mappings: Vec::new(), module };
+        Ok(Self { pid: 0, slots: vec![slot] })
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// There is none.
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// The path of a module in the target.
+    pub fn path(&self, index: ModuleIndex) -> Option<&Path> {
+        self.slots.get(index).map(|slot| slot.path.as_path())
+    }
+
+    /// The file name of a module.
+    pub fn name(&self, index: ModuleIndex) -> Option<String> {
+        self.path(index).map(file_name)
+    }
+
+    /// The mappings of a module.
+    pub fn mappings(&self, index: ModuleIndex) -> &[Mapping] {
+        self.slots.get(index).map_or(&[], |slot| &slot.mappings)
+    }
+
+    /// A module, opened now if it was not before.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Module::of_process`]; [`IssueKind::NotMapped`](crate::model::issue::IssueKind)
+    /// for an index that there is none of.
+    pub fn get(&self, index: ModuleIndex) -> Result<&Module, Issue> {
+        let Some(slot) = self.slots.get(index) else {
+            let kind = crate::model::issue::IssueKind::NotMapped;
+            return Err(Issue::new(kind, format!("module {index}"), ""));
+        };
+        let open = || Module::of_process(self.pid, &slot.mappings);
+        slot.module.get_or_init(open).as_ref().map_err(Clone::clone)
+    }
+
+    /// The module that is mapped executable at an address.
+    pub fn index_at(&self, address: Avma) -> Option<ModuleIndex> {
+        self.slots.iter().position(|slot| {
+            slot.mappings.iter().any(|m| m.execute && m.range.contains(&address))
+        })
+    }
+}
+
+/// The mapping belongs to the load of the file that `group` is.
+fn continues(group: &[Mapping], mapping: &Mapping) -> bool {
+    group.last().is_some_and(|last| {
+        mapping.file_offset > last.file_offset
+            // Two segments may share a page of the file.
+            || (mapping.file_offset == last.file_offset && mapping.execute != last.execute)
+    })
+}
+
+/// What is read from the files of [`Modules`]: read on demand and kept.
+#[derive(Debug)]
+pub struct Code<'m> {
+    modules: &'m Modules,
+    views: Box<[View<'m>]>,
+    frames: Mutex<HashMap<Avma, Vec<CodeFrame>>>,
+}
+
+#[derive(Debug, Default)]
+struct View<'m> {
+    debug: OnceLock<Result<DebugInfo<'m>, Issue>>,
+    cfi: OnceLock<Cfi<'m>>,
+    symbols: OnceLock<Result<SymbolTable<'m>, Issue>>,
+    functions: OnceLock<FunctionIndex<'m>>,
+}
+
+impl<'m> Code<'m> {
+    /// Nothing is read yet.
+    pub fn new(modules: &'m Modules) -> Self {
+        let views = (0..modules.len()).map(|_| View::default()).collect();
+        Self { modules, views, frames: Mutex::default() }
+    }
+
+    /// The modules.
+    pub fn modules(&self) -> &'m Modules {
+        self.modules
+    }
+
+    /// The debug info of a module.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Modules::get`] and [`Module::debug_info`].
+    pub fn debug_info(&self, index: ModuleIndex) -> Result<&DebugInfo<'m>, Issue> {
+        let module = self.modules.get(index)?;
+        let Some(view) = self.views.get(index) else { return Err(no_view(index)) };
+        view.debug.get_or_init(|| module.debug_info()).as_ref().map_err(Clone::clone)
+    }
+
+    /// The function symbols of a module.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Modules::get`] and [`SymbolTable::load`].
+    pub fn symbols(&self, index: ModuleIndex) -> Result<&SymbolTable<'m>, Issue> {
+        let module = self.modules.get(index)?;
+        let Some(view) = self.views.get(index) else { return Err(no_view(index)) };
+        view.symbols.get_or_init(|| SymbolTable::load(module)).as_ref().map_err(Clone::clone)
+    }
+
+    /// All functions that the debug info of a module names; reads all of it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Code::debug_info`].
+    pub fn functions(&self, index: ModuleIndex) -> Result<&FunctionIndex<'m>, Issue> {
+        let info = self.debug_info(index)?;
+        let Some(view) = self.views.get(index) else { return Err(no_view(index)) };
+        Ok(view.functions.get_or_init(|| FunctionIndex::read(info)))
+    }
+
+    /// The call frame information of a module.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Modules::get`].
+    pub fn cfi(&self, index: ModuleIndex) -> Result<&Cfi<'m>, Issue> {
+        let module = self.modules.get(index)?;
+        let Some(view) = self.views.get(index) else { return Err(no_view(index)) };
+        Ok(view.cfi.get_or_init(|| Cfi::new(cfi_sections(module))))
+    }
+
+    /// How to unwind from an address of a module.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no row.
+    pub fn row_at(&self, index: ModuleIndex, svma: Svma) -> Result<UnwindRow, String> {
+        let bias = self.modules.get(index).map_err(|issue| issue.to_string())?.bias();
+        let cfi = self.cfi(index).map_err(|issue| issue.to_string())?;
+        cfi.row_at(svma, bias).map_err(|error| error.to_string())
+    }
+
+    /// Addresses in `range` where the unwinder enters code when an exception is thrown.
+    ///
+    /// # Errors
+    ///
+    /// Why they can't be told.
+    pub fn landing_pads(
+        &self,
+        index: ModuleIndex,
+        range: &Range<Svma>,
+    ) -> Result<Vec<Svma>, LandingPadError> {
+        let (Ok(module), Ok(cfi)) = (self.modules.get(index), self.cfi(index)) else {
+            return Ok(Vec::new());
+        };
+        landing_pads::in_range(module.elf(), cfi, range)
+    }
+
+    fn frames_of(&self, pc: Avma) -> Vec<CodeFrame> {
+        let Some(index) = self.modules.index_at(pc) else { return Vec::new() };
+        let Ok(module) = self.modules.get(index) else { return Vec::new() };
+        let svma = module.to_svma(pc);
+        let mut frames =
+            self.debug_info(index).map(|info| symbolize::frames(info, svma)).unwrap_or_default();
+        if frames.last().is_none_or(|frame| frame.function.is_none())
+            && let Some((symbol, _)) = self.symbols(index).ok().and_then(|s| s.containing(svma))
+        {
+            let line = frames.pop().and_then(|frame| frame.line);
+            frames.push(CodeFrame { function: Some(demangle::display(symbol.name)), line });
+        }
+        frames
+    }
+}
+
+fn no_view(index: ModuleIndex) -> Issue {
+    let kind = crate::model::issue::IssueKind::NotMapped;
+    Issue::new(kind, format!("module {index}"), "")
+}
+
+impl CodeMap for Code<'_> {
+    fn module_name(&self, pc: Avma) -> Option<String> {
+        self.modules.name(self.modules.index_at(pc)?)
+    }
+
+    fn unwind_row(&self, pc: Avma) -> Result<UnwindRow, String> {
+        let index = self.modules.index_at(pc).ok_or("no module is mapped there")?;
+        let module = self.modules.get(index).map_err(|issue| issue.to_string())?;
+        self.row_at(index, module.to_svma(pc))
+    }
+
+    fn frames(&self, pc: Avma) -> Vec<CodeFrame> {
+        if let Some(frames) = self.frames.lock().ok().and_then(|kept| kept.get(&pc).cloned()) {
+            return frames;
+        }
+        let frames = self.frames_of(pc);
+        if let Ok(mut kept) = self.frames.lock() {
+            if kept.len() >= FRAMES_KEPT {
+                kept.clear();
+            }
+            kept.insert(pc, frames.clone());
+        }
+        frames
+    }
+
+    fn symbol_at(&self, address: Avma) -> Option<String> {
+        let index = self.modules.index_at(address)?;
+        let svma = self.modules.get(index).ok()?.to_svma(address);
+        let symbol = self.symbols(index).ok()?.starting_at(svma)?;
+        Some(demangle::display(symbol.name))
+    }
+}
+
+/// What the binary has of call frame information, and what its debug file adds.
+fn cfi_sections(module: &Module) -> CfiSections<'_> {
+    let elf = module.elf();
+    // A section that can't be decompressed is as good as none.
+    let bytes = |name| elf.section(name).ok().flatten();
+    let section = |name| Some(Section { bytes: bytes(name)?, svma: elf.section_svma(name)? });
+    let debug = module.debug_elf().filter(|debug| debug.path() != elf.path());
+    CfiSections {
+        eh_frame: section(".eh_frame"),
+        eh_frame_hdr: section(".eh_frame_hdr"),
+        text_svma: elf.section_svma(".text"),
+        debug_frame: bytes(".debug_frame"),
+        separate_debug_frame: debug.and_then(|d| d.section(".debug_frame").ok().flatten()),
+    }
+}

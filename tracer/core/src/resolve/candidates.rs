@@ -1,0 +1,376 @@
+//! The functions that a name may mean, grouped by the function of the source.
+//!
+//! Copies of one function (clones, inlined copies, instances of a template, the variants of a
+//! constructor) are one candidate; a name that leaves more than one is ambiguous.
+
+use super::function::{Target, target};
+use super::name::{Fit, Query, nearest, short};
+use crate::binary::demangle;
+use crate::binary::functions::{FunctionName, declaration};
+use crate::binary::lines::{has_tail, normalize};
+use crate::binary::modules::Code;
+use crate::binary::symbols::{Part, Symbol, SymbolTable, split_suffix};
+use crate::model::address::Svma;
+use crate::model::issue::{Issue, IssueKind};
+use crate::model::resolved::{ModuleIndex, SourceLine};
+use gimli::UnitOffset;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// Candidates in an issue, at most.
+const CANDIDATES_MAX: usize = 20;
+/// Near names that are offered.
+const NEAREST_MAX: usize = 5;
+/// Digits of a build-id that are enough to name a module.
+const BUILD_ID_DIGITS_MIN: usize = 8;
+
+/// Code whose name fits.
+#[derive(Clone, Debug)]
+struct Hit<'a> {
+    module: ModuleIndex,
+    svma: Svma,
+    /// The linker's name, else the plain one.
+    name: &'a [u8],
+    fit: Fit,
+    /// The DIE that it was found by.
+    die: Option<(usize, UnitOffset)>,
+    inlined: bool,
+    resolver: bool,
+    /// A resolver chooses it; `name` is the resolver's.
+    implementation: bool,
+    /// Old programs only are linked to it (`name@VERSION`).
+    outdated: bool,
+}
+
+/// What makes code the same function of the source.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct Identity {
+    module: ModuleIndex,
+    name: String,
+    file: String,
+    line: u64,
+}
+
+/// The entries of the function that a name means.
+pub(super) fn function(
+    code: &Code<'_>,
+    module: Option<&str>,
+    text: &str,
+) -> Result<Vec<Target>, Issue> {
+    let modules = chosen_modules(code, module)?;
+    let (file, name) = split_file(text);
+    let query = Query::new(name);
+    let mut hits = by_symbol(code, &modules, &query);
+    if module.is_none() {
+        without_loader(code, &mut hits);
+    }
+    hits = with_implementations(code, hits, text)?;
+    by_debug_info(code, &modules, &query, &mut hits);
+    keep_best(&mut hits);
+    let mut groups = group(code, hits);
+    if let Some(file) = file {
+        let file = normalize(file);
+        groups.retain(|identity, _| has_tail(&identity.file, &file));
+    }
+    let subject = match module {
+        Some(module) => format!("{module}!{text}"),
+        None => text.to_owned(),
+    };
+    if groups.len() > 1 {
+        return Err(ambiguous(code, subject, &groups));
+    }
+    let Some((_, hits)) = groups.pop_first() else {
+        return Err(no_function(code, &modules, subject, name));
+    };
+    let entries: BTreeMap<Svma, &Hit<'_>> = hits.iter().rev().map(|hit| (hit.svma, hit)).collect();
+    let into_target = |hit: &Hit<'_>| {
+        let mut target = target(code, hit.module, hit.svma);
+        target.at_entry = !hit.inlined;
+        target
+    };
+    Ok(entries.into_values().map(into_target).collect())
+}
+
+/// `file.c:function`, as debuggers tell static functions of one name apart.
+fn split_file(text: &str) -> (Option<&str>, &str) {
+    match text.split_once(':') {
+        Some((file, name))
+            if !file.is_empty() && !name.starts_with(':') && !file.contains(['<', '(', '{', '*']) =>
+        {
+            (Some(file), name)
+        }
+        _ => (None, text),
+    }
+}
+
+fn chosen_modules(code: &Code<'_>, wanted: Option<&str>) -> Result<Vec<ModuleIndex>, Issue> {
+    let all = 0..code.modules().len();
+    let Some(wanted) = wanted else { return Ok(all.collect()) };
+    let chosen: Vec<_> = all.filter(|index| is_module(code, *index, wanted)).collect();
+    if chosen.is_empty() {
+        let names = (0..code.modules().len()).filter_map(|index| code.modules().name(index));
+        let near: Vec<String> = names.take(CANDIDATES_MAX).collect();
+        let detail = format!("no module is called this; there are {}", near.join(", "));
+        return Err(Issue::new(IssueKind::NoFunction, wanted, detail));
+    }
+    Ok(chosen)
+}
+
+/// By path, file name, file name without `.so` and what follows, or build-id.
+fn is_module(code: &Code<'_>, index: ModuleIndex, wanted: &str) -> bool {
+    let Some(path) = code.modules().path(index) else { return false };
+    let Some(name) = code.modules().name(index) else { return false };
+    let stem = name.split(".so").next().unwrap_or(&name);
+    if wanted == name || wanted == stem || path.as_os_str() == wanted {
+        return true;
+    }
+    let is_hex = wanted.len() >= BUILD_ID_DIGITS_MIN && wanted.bytes().all(|b| b.is_ascii_hexdigit());
+    let build_id = || code.modules().get(index).ok()?.build_id();
+    is_hex && build_id().is_some_and(|id| id.starts_with(&wanted.to_ascii_lowercase()))
+}
+
+fn by_symbol<'c>(code: &'c Code<'_>, modules: &[ModuleIndex], query: &Query) -> Vec<Hit<'c>> {
+    let mut hits = Vec::new();
+    for module in modules {
+        let Ok(symbols) = code.symbols(*module) else { continue };
+        let found: Vec<_> =
+            symbols.iter().filter_map(|s| Some((s, symbol_fit(query, s)?))).collect();
+        for (symbol, fit) in &found {
+            let is_default = symbol.version.is_none_or(|version| version.is_default);
+            // A name without a version means the one that new programs are linked to.
+            let outdated = query.version.is_none()
+                && !is_default
+                && found.iter().any(|(other, _)| {
+                    other.name == symbol.name && other.version.is_none_or(|v| v.is_default)
+                });
+            hits.push(Hit {
+                module: *module,
+                svma: symbol.svma,
+                name: symbol.name,
+                fit: *fit,
+                die: None,
+                inlined: false,
+                resolver: symbol.is_resolver,
+                implementation: false,
+                outdated,
+            });
+        }
+    }
+    hits.retain(|hit| !hit.outdated);
+    keep_best(&mut hits);
+    hits
+}
+
+fn symbol_fit(query: &Query, symbol: &Symbol<'_>) -> Option<Fit> {
+    if let Some(wanted) = &query.version {
+        symbol.version.filter(|version| version.name == wanted.as_bytes())?;
+    }
+    if symbol.name == query.name.as_bytes() {
+        return Some(Fit::Exact);
+    }
+    match split_suffix(symbol.name) {
+        (base, Part::Whole | Part::Clone) => query.fit(base),
+        // Parts of a function are not entered by calls.
+        _ => None,
+    }
+}
+
+fn keep_best(hits: &mut Vec<Hit<'_>>) {
+    if let Some(best) = hits.iter().map(|hit| hit.fit).min() {
+        hits.retain(|hit| hit.fit == best);
+    }
+}
+
+/// The dynamic loader has private copies of functions of the C library, which nobody means.
+fn without_loader(code: &Code<'_>, hits: &mut Vec<Hit<'_>>) {
+    let is_loader = |hit: &Hit<'_>| {
+        let name = code.modules().name(hit.module).unwrap_or_default();
+        name.starts_with("ld-linux") || name.starts_with("ld-2.")
+    };
+    if hits.iter().any(|hit| !is_loader(hit)) {
+        hits.retain(|hit| !is_loader(hit));
+    }
+}
+
+/// Puts the implementations in the place of resolvers: a resolver runs only at load time.
+fn with_implementations<'c>(
+    code: &'c Code<'_>,
+    hits: Vec<Hit<'c>>,
+    subject: &str,
+) -> Result<Vec<Hit<'c>>, Issue> {
+    let (resolvers, mut functions): (Vec<_>, Vec<_>) = hits.into_iter().partition(|hit| hit.resolver);
+    for resolver in &resolvers {
+        let symbols = code.symbols(resolver.module)?;
+        let symbol = symbols.aliases(resolver.svma).find(|symbol| symbol.is_resolver);
+        let implementations = symbol.map(|symbol| symbols.implementations(symbol)).unwrap_or_default();
+        functions.extend(implementations.into_iter().map(|implementation| Hit {
+            svma: implementation.svma,
+            resolver: false,
+            implementation: true,
+            ..resolver.clone()
+        }));
+    }
+    if functions.is_empty() && !resolvers.is_empty() {
+        let detail = "its implementations are not named in the symbol table; \
+                      debug symbols of the module may name them";
+        return Err(Issue::new(IssueKind::Resolver, subject, detail));
+    }
+    Ok(functions)
+}
+
+/// Adds what only debug info knows: functions without a symbol and inlined copies. All of it must
+/// be read for that, so only modules where the name is known are asked, if there are any.
+fn by_debug_info<'c>(
+    code: &'c Code<'_>,
+    modules: &[ModuleIndex],
+    query: &Query,
+    hits: &mut Vec<Hit<'c>>,
+) {
+    if query.version.is_some() {
+        return;
+    }
+    let known: BTreeSet<ModuleIndex> = hits.iter().map(|hit| hit.module).collect();
+    let asked = modules.iter().filter(|module| known.is_empty() || known.contains(module));
+    for module in asked {
+        let (Ok(index), Ok(symbols)) = (code.functions(*module), code.symbols(*module)) else {
+            continue;
+        };
+        let mut fits: HashMap<FunctionName<'_>, Option<Fit>> = HashMap::new();
+        for (function, name) in index.iter() {
+            let Some(raw) = name.linkage.or(name.plain) else { continue };
+            let Some(fit) = *fits.entry(name).or_insert_with(|| query.fit(raw)) else { continue };
+            if function.inlined || is_whole(symbols, function.entry) {
+                hits.push(Hit {
+                    module: *module,
+                    svma: function.entry,
+                    name: raw,
+                    fit,
+                    die: Some((function.unit, function.offset)),
+                    inlined: function.inlined,
+                    resolver: false,
+                    implementation: false,
+                    outdated: false,
+                });
+            }
+        }
+    }
+}
+
+/// No symbol says that only a part of a function starts here, or the resolver of one.
+fn is_whole(symbols: &SymbolTable<'_>, svma: Svma) -> bool {
+    let mut parts = symbols.aliases(svma).peekable();
+    parts.peek().is_none()
+        || parts.any(|symbol| {
+            !symbol.is_resolver && matches!(split_suffix(symbol.name).1, Part::Whole | Part::Clone)
+        })
+}
+
+fn group<'c>(code: &Code<'_>, hits: Vec<Hit<'c>>) -> BTreeMap<Identity, Vec<Hit<'c>>> {
+    let mut groups: BTreeMap<Identity, Vec<Hit<'c>>> = BTreeMap::new();
+    let mut at: HashMap<(ModuleIndex, Svma, bool), Identity> = HashMap::new();
+    for hit in hits {
+        // One address is one function, whatever it is called.
+        let key = (hit.module, hit.svma, hit.inlined);
+        let identity = at.entry(key).or_insert_with(|| identity(code, &hit));
+        groups.entry(identity.clone()).or_default().push(hit);
+    }
+    groups
+}
+
+fn identity(code: &Code<'_>, hit: &Hit<'_>) -> Identity {
+    let source = || {
+        let info = code.debug_info(hit.module).ok()?;
+        let die = match hit.die {
+            Some((unit, offset)) => info.die(info.unit(unit)?, offset),
+            None => info.function_at(hit.svma)?,
+        };
+        let declaration = declaration(info, die);
+        let plain = declaration.name.plain.map(short);
+        Some((plain.unwrap_or_default(), declaration.line?))
+    };
+    let declared = if hit.implementation { None } else { source() };
+    let (name, SourceLine { file, line }) = declared.unwrap_or_else(|| {
+        let name = demangle::display(split_suffix(hit.name).0);
+        (name, SourceLine { file: String::new(), line: 0 })
+    });
+    Identity { module: hit.module, name, file, line }
+}
+
+fn ambiguous(
+    code: &Code<'_>,
+    subject: String,
+    groups: &BTreeMap<Identity, Vec<Hit<'_>>>,
+) -> Issue {
+    let modules: BTreeSet<_> = groups.keys().map(|identity| identity.module).collect();
+    let mut candidates = Vec::new();
+    for (identity, hits) in groups.iter().take(CANDIDATES_MAX) {
+        let prefix = match code.modules().name(identity.module) {
+            Some(name) if modules.len() > 1 => format!("{name}!"),
+            _ => String::new(),
+        };
+        let rivals = groups.iter().filter(|(other, _)| other.module == identity.module);
+        let rivals: Vec<_> = rivals.filter(|(other, _)| *other != identity).collect();
+        candidates.push(unique_text(code, &prefix, identity, hits, &rivals));
+    }
+    let detail = format!("{} functions fit", groups.len());
+    Issue::new(IssueKind::Ambiguous, subject, detail).with_candidates(candidates)
+}
+
+/// The shortest text that means this function and none of its rivals.
+fn unique_text(
+    code: &Code<'_>,
+    prefix: &str,
+    identity: &Identity,
+    hits: &[Hit<'_>],
+    rivals: &[(&Identity, &Vec<Hit<'_>>)],
+) -> String {
+    let names = hits.iter().map(|hit| split_suffix(hit.name).0);
+    let mut texts: Vec<String> = names.clone().map(short).collect();
+    texts.extend(names.clone().map(demangle::display));
+    texts.extend(names.map(|name| String::from_utf8_lossy(name).into_owned()));
+    for text in texts {
+        let query = Query::new(&text);
+        let best = |hits: &[Hit<'_>]| hits.iter().filter_map(|hit| query.fit(hit.name)).min();
+        let own = best(hits);
+        let is_unique = rivals.iter().all(|(_, hits)| match (own, best(hits)) {
+            (Some(own), Some(other)) => own < other,
+            (own, None) => own.is_some(),
+            (None, Some(_)) => false,
+        });
+        if is_unique {
+            return format!("{prefix}{text}");
+        }
+    }
+    let tail = identity.file.rsplit('/').next().unwrap_or_default();
+    let shares_file = |other: &Identity| has_tail(&other.file, tail);
+    if !tail.is_empty() && !rivals.iter().any(|(other, _)| shares_file(other)) {
+        return format!("{prefix}{tail}:{}", identity.name);
+    }
+    let address = hits.first().and_then(|hit| {
+        Some(format!("*{}", code.modules().get(hit.module).ok()?.to_avma(hit.svma)))
+    });
+    address.unwrap_or_else(|| identity.name.clone())
+}
+
+fn no_function(code: &Code<'_>, modules: &[ModuleIndex], subject: String, name: &str) -> Issue {
+    let mut names = BTreeSet::new();
+    let mut bare = Vec::new();
+    for module in modules {
+        if let Ok(symbols) = code.symbols(*module) {
+            names.extend(symbols.iter().map(|symbol| short(split_suffix(symbol.name).0)));
+        }
+        match code.functions(*module) {
+            Ok(index) => {
+                let raw = index.iter().filter_map(|(_, name)| name.linkage.or(name.plain));
+                names.extend(raw.collect::<BTreeSet<_>>().into_iter().map(short));
+            }
+            Err(issue) if issue.kind != IssueKind::NoDebugInfo => bare.push(issue.to_string()),
+            Err(_) => bare.extend(
+                code.modules().name(*module).map(|name| format!("{name} has no debug info")),
+            ),
+        }
+    }
+    let near = nearest(name, names.into_iter(), NEAREST_MAX);
+    // The main program comes first; that a system library is bare is the rule.
+    let detail = bare.into_iter().next().unwrap_or_default();
+    Issue::new(IssueKind::NoFunction, subject, detail).with_candidates(near)
+}

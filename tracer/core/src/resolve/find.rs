@@ -1,0 +1,107 @@
+//! Functions of a process by a pattern, for `tracer find`.
+
+use super::name::matches_pattern;
+use crate::binary::demangle;
+use crate::binary::functions::declaration;
+use crate::binary::lines::source_line;
+use crate::binary::modules::Code;
+use crate::binary::symbols::{Part, split_suffix};
+use crate::model::address::Svma;
+use crate::model::resolved::{ModuleIndex, SourceLine};
+use std::collections::BTreeMap;
+
+/// A function that a pattern fits.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Found {
+    /// Its module.
+    pub module: ModuleIndex,
+    /// Its name, demangled.
+    pub name: String,
+    /// Where it is entered; for a function that is only inlined, its first copy.
+    pub svma: Svma,
+    /// Where its code starts in the source; for a function that is only inlined, where it is
+    /// declared.
+    pub line: Option<SourceLine>,
+    /// There is no code of its own, only copies in other functions.
+    pub inlined_only: bool,
+}
+
+/// The functions whose demangled name contains `pattern`, or, with `*`, is like it as a whole;
+/// case matters. By module and name.
+pub fn find(pattern: &str, code: &Code<'_>) -> Vec<Found> {
+    let mut found = Vec::new();
+    for module in 0..code.modules().len() {
+        let mut by_name: BTreeMap<(String, Svma), Found> = BTreeMap::new();
+        let mut seen = std::collections::HashSet::new();
+        let mut add = |found: Found| {
+            by_name.entry((found.name.clone(), found.svma)).or_insert(found);
+        };
+        if let Ok(symbols) = code.symbols(module) {
+            for symbol in symbols.iter() {
+                let fits = || Some(demangle::display(symbol.name))
+                    .filter(|name| matches_pattern(pattern, name));
+                if split_suffix(symbol.name).1 != Part::Cold
+                    && let Some(name) = fits()
+                {
+                    seen.insert(symbol.svma);
+                    let line = line_at(code, module, symbol.svma);
+                    add(Found { module, name, svma: symbol.svma, line, inlined_only: false });
+                }
+            }
+        }
+        for extra in by_debug_info(pattern, code, module) {
+            if extra.inlined_only || !seen.contains(&extra.svma) {
+                add(extra);
+            }
+        }
+        found.extend(by_name.into_values());
+    }
+    found
+}
+
+/// Functions that have no symbol.
+fn by_debug_info(pattern: &str, code: &Code<'_>, module: ModuleIndex) -> Vec<Found> {
+    let (Ok(index), Ok(info)) = (code.functions(module), code.debug_info(module)) else {
+        return Vec::new();
+    };
+    // Names are demangled once; a function may have thousands of copies.
+    let mut shown = std::collections::HashMap::new();
+    let mut out_of_line: BTreeMap<String, Vec<Svma>> = BTreeMap::new();
+    let mut inlined = BTreeMap::new();
+    for (function, name) in index.iter() {
+        let text: &Option<String> = shown.entry(name).or_insert_with(|| {
+            name.display().filter(|text| matches_pattern(pattern, text))
+        });
+        let Some(text) = text else { continue };
+        if function.inlined {
+            inlined.entry(text.clone()).or_insert(*function);
+        } else {
+            out_of_line.entry(text.clone()).or_default().push(function.entry);
+        }
+    }
+    let mut found = Vec::new();
+    for (name, function) in inlined {
+        if !out_of_line.contains_key(&name) {
+            let unit = info.unit(function.unit);
+            let line = unit.and_then(|u| declaration(info, info.die(u, function.offset)).line);
+            found.push(Found { module, name, svma: function.entry, line, inlined_only: true });
+        }
+    }
+    for (name, entries) in out_of_line {
+        found.extend(entries.into_iter().map(|svma| Found {
+            module,
+            name: name.clone(),
+            svma,
+            line: line_at(code, module, svma),
+            inlined_only: false,
+        }));
+    }
+    found
+}
+
+fn line_at(code: &Code<'_>, module: ModuleIndex, svma: Svma) -> Option<SourceLine> {
+    let info = code.debug_info(module).ok()?;
+    let (index, unit) = info.unit_at(svma)?;
+    let row = info.lines(index)?.row_at(svma)?;
+    source_line(info.dwarf(), unit, u64::from(row.file), u64::from(row.line))
+}
