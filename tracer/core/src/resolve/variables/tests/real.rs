@@ -41,7 +41,7 @@ fn run(expression: &[Op]) -> u64 {
             }
             Code::Deref => made_up_bytes(stack.pop().unwrap(), op.arg),
             Code::AddConst => stack.pop().unwrap().wrapping_add(op.imm),
-            Code::Neg => (stack.pop().unwrap() as u64).wrapping_neg(),
+            Code::Neg => 0u64.wrapping_sub(stack.pop().unwrap()),
             Code::Not => !stack.pop().unwrap(),
             _ => {
                 let (b, a) = (stack.pop().unwrap(), stack.pop().unwrap());
