@@ -383,7 +383,7 @@ fn random_expressions_mean_what_gimli_says() {
                 }
             }
         }
-        if random() % 2 == 0 {
+        if random().is_multiple_of(2) {
             bytes.push(0x9f);
         }
         let expression = gimli::Expression(Reader::new(&bytes, gimli::LittleEndian));
