@@ -131,16 +131,18 @@ impl<'a> Translation<'a> {
             }
             return self.piece(size_in_bits / 8, bit_offset / 8);
         }
-        if self.place.is_some() {
-            return match operation {
-                gimli::Operation::Nop => Ok(()),
-                _ => Err(unsupported("operations behind a complete location")),
-            };
+        match operation {
+            gimli::Operation::Nop => Ok(()),
+            // Stands behind a complete location: nothing was assigned yet.
+            gimli::Operation::Uninitialized => {
+                Err(Reason::new(ReasonCode::NotLiveHere, "it is not initialised here"))
+            }
+            _ if self.place.is_some() => Err(unsupported("operations behind a complete location")),
+            operation => self.operation(operation, opcode),
         }
-        self.operation(operation, opcode)
     }
 
-    /// Everything but pieces.
+    /// Everything but pieces and marks.
     fn operation(
         &mut self,
         operation: gimli::Operation<Reader<'_>>,
@@ -148,7 +150,6 @@ impl<'a> Translation<'a> {
     ) -> Result<(), Reason> {
         use gimli::Operation as O;
         match operation {
-            O::Nop => Ok(()),
             O::Register { register } => {
                 if !self.stack.is_empty() {
                     return Err(unsupported("a register behind other operations"));

@@ -173,9 +173,8 @@ impl<'a> TypeBuilder<'a> {
 
     fn describe(&mut self, pending: &Pending<'a>) -> Type {
         let Pending { die, dimension, language, .. } = pending;
-        let name = match (dimension, language) {
-            (0, _) => lang::type_name(&self.dies, Some(die), *language),
-            (_, Language::Rust) => "[…]".to_owned(),
+        let name = match dimension {
+            0 => lang::type_name(&self.dies, Some(die), *language),
             _ => lang::c::inner_array_name(&self.dies, die, *dimension, *language),
         };
         match self.strip(die.clone()) {

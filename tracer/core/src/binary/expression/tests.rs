@@ -128,6 +128,8 @@ fn what_is_not_there_has_its_reason() {
     refused(&[0xf3, 1, 0x55, 0x9f], ReasonCode::EntryValue, "");
     refused(&[0x0e, 8, 0, 0, 0, 0, 0, 0, 0, 0xe0], ReasonCode::ThreadLocal, "");
     refused(&[0x0e, 8, 0, 0, 0, 0, 0, 0, 0, 0x9b], ReasonCode::ThreadLocal, "");
+    refused(&[0x50, 0xf0], ReasonCode::NotLiveHere, "not initialised");
+    refused(&[0x50, 0x31], ReasonCode::UnsupportedLocation, "complete");
     let pointer = [0xa0, 1, 0, 0, 0, 0];
     refused(&pointer, ReasonCode::UnsupportedLocation, "DW_OP_implicit_pointer");
     refused(&[0x70, 0, 0x28, 0, 0], ReasonCode::UnsupportedLocation, "DW_OP_bra");

@@ -129,7 +129,7 @@ impl<'f> Frame<'f> {
         Self { at, base: Some(base), kind }
     }
 
-    /// Checks that an expression that starts from the frame means what it says at this pc.
+    /// Checks that an expression means what it says at this pc, wherever it speaks of the frame.
     fn check(
         &self,
         expression: gimli::Expression<Reader<'_>>,
@@ -138,32 +138,37 @@ impl<'f> Frame<'f> {
         single: bool,
     ) -> Result<(), Reason> {
         let mut bytes = expression.0;
-        let (start, offset, base) = match next_operation(&mut bytes, encoding) {
-            Ok(gimli::Operation::FrameOffset { offset }) => {
-                (self.base.clone().unwrap_or_default(), offset, self.kind)
+        // What is malformed is refused when it is translated.
+        while let Ok(operation) = next_operation(&mut bytes, encoding) {
+            let (offset, base, distance) = match operation {
+                gimli::Operation::FrameOffset { offset } => {
+                    (offset, self.kind, self.distance_to_cfa(self.base.as_deref().unwrap_or(&[])))
+                }
+                gimli::Operation::RegisterOffset { register, offset, .. }
+                    if single && matches!(usize::from(register.0), RBP | RSP) =>
+                {
+                    let number = register.0 as u8;
+                    let start = [Op::new(Code::Register, number, 0)];
+                    (offset, Base::Register(number), self.distance_to_cfa(&start))
+                }
+                _ => continue,
+            };
+            if !self.holds(base) {
+                return Err(self.not_here());
             }
-            Ok(gimli::Operation::RegisterOffset { register, offset, .. })
-                if single && (register.0 == RBP as u16 || register.0 == RSP as u16) =>
-            {
-                let number = register.0 as u8;
-                (vec![Op::new(Code::Register, number, 0)], offset, Base::Register(number))
+            let (Some(home_stored), true, VariableKind::Parameter) =
+                (self.at.home_stored, single, kind)
+            else {
+                continue;
+            };
+            match distance.and_then(|distance| distance.checked_add(offset)) {
+                // Passed on the stack, by the caller.
+                Some(0..) => {}
+                Some(home) if home_stored(home) => {}
+                _ => return Err(ReasonCode::BeforePrologue.into()),
             }
-            _ => return Ok(()),
-        };
-        if !self.holds(base) {
-            return Err(self.not_here());
         }
-        let (Some(home_stored), true, VariableKind::Parameter) =
-            (self.at.home_stored, single, kind)
-        else {
-            return Ok(());
-        };
-        match self.distance_to_cfa(&start, base).and_then(|delta| delta.checked_add(offset)) {
-            // Passed on the stack, by the caller.
-            Some(0..) => Ok(()),
-            Some(home) if home_stored(home) => Ok(()),
-            _ => Err(ReasonCode::BeforePrologue.into()),
-        }
+        Ok(())
     }
 
     /// Whether the frame base has its value at this pc.
@@ -195,9 +200,9 @@ impl<'f> Frame<'f> {
     }
 
     /// What the CFA must be moved by to get `start`.
-    fn distance_to_cfa(&self, start: &[Op], base: Base) -> Option<i64> {
+    fn distance_to_cfa(&self, start: &[Op]) -> Option<i64> {
         let cfa = self.at.cfa?;
-        if start == cfa.as_slice() && base == Base::Exact {
+        if start == cfa.as_slice() {
             return Some(0);
         }
         let ((number, value), (of_cfa, cfa)) = (register_of(start)?, register_of(cfa)?);
@@ -246,7 +251,7 @@ pub(super) fn location_of(
             result
         }
         Stated::Elsewhere => Err(ReasonCode::NotLiveHere.into()),
-        Stated::Constant(value) => constant(&value, size, frame.at.bias),
+        Stated::Constant(value) => constant(unit, value, size, frame.at.bias),
         Stated::Nothing => Err(ReasonCode::OptimizedOut.into()),
     }
 }
@@ -267,8 +272,25 @@ pub(super) fn frame_base<'a>(
 
 /// DW_AT_const_value as the bytes that the value would have in memory (DWARF 5, 4.1). A number in
 /// a form without a sign is not negative.
-fn constant(value: &Attribute<'_>, size: Option<u64>, bias: u64) -> Result<Location, Reason> {
+fn constant<'a>(
+    unit: &SourceUnit<'a>,
+    value: Attribute<'a>,
+    size: Option<u64>,
+    bias: u64,
+) -> Result<Location, Reason> {
     let unsupported = |detail: &str| Reason::new(ReasonCode::UnsupportedLocation, detail);
+    if let Ok(text) = unit.dwarf.attr_string(&unit.unit, value) {
+        let mut bytes = text.slice().to_vec();
+        if size == Some(bytes.len() as u64 + 1) {
+            bytes.push(0);
+        }
+        let whole = size == Some(bytes.len() as u64);
+        return if whole {
+            Ok(Location::Bytes(bytes))
+        } else {
+            Err(unsupported("a string constant of another size than its type"))
+        };
+    }
     let wide = match value {
         AttributeValue::Block(block) => {
             let whole = size.is_none_or(|size| size == block.len() as u64);
@@ -278,8 +300,8 @@ fn constant(value: &Attribute<'_>, size: Option<u64>, bias: u64) -> Result<Locat
                 Err(unsupported("a constant of another size than its type"))
             };
         }
-        AttributeValue::Sdata(value) => i128::from(*value),
-        AttributeValue::Data16(value) => *value as i128,
+        AttributeValue::Sdata(value) => i128::from(value),
+        AttributeValue::Data16(value) => value as i128,
         AttributeValue::Addr(address) => i128::from(address.wrapping_add(bias)),
         value => match value.udata_value() {
             Some(value) => i128::from(value),

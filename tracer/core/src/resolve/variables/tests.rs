@@ -5,6 +5,7 @@ use crate::resolve::fixture::{Fixture, Function, function_at, functions};
 use std::collections::BTreeSet;
 use tracer_common::code::{Code, Op};
 
+mod hostile;
 mod real;
 
 const C: &str = r#"
@@ -172,6 +173,14 @@ fn unoptimised_code_is_told_by_its_variables() {
     assert!(told(&["-gdwarf-4", "-O0", "-fomit-frame-pointer"]));
     assert!(!told(&["-g", "-O2"]));
     assert!(!told(&["-gdwarf-4", "-Og"]));
+    for (level, expected) in [("-Copt-level=0", true), ("-Copt-level=2", false)] {
+        let fixture = Fixture::compile("rustc", &["-g", "-Awarnings", level], RUST);
+        let dwarf = fixture.dwarf();
+        let dies = TypeBuilder::new(&dwarf, TypeGraph::default()).dies();
+        let function = function_at(&dwarf, &dies, Svma(fixture.symbol("probe").0));
+        let told = is_unoptimised(&dies, &function.unit.unit, function.offset).unwrap();
+        assert_eq!(told, expected, "{level}");
+    }
 }
 
 const INLINED: &str = r#"
@@ -317,6 +326,26 @@ fn a_frame_base_in_the_stack_pointer_holds_only_in_the_body() {
         .find(|variables| names(variables).contains(&"unit"))
         .expect("a pc in the scope of `unit`");
     assert_eq!(location(&unit, "unit"), &Ok(Location::Bytes(Vec::new())));
+}
+
+#[test]
+fn a_frame_base_in_the_frame_pointer_holds_where_the_cfa_is_computed_from_it() {
+    let arguments = ["-g", "-Awarnings", "-Cforce-frame-pointers=yes"];
+    let fixture = Fixture::compile("rustc", &arguments, RUST);
+    let (start, size) = fixture.symbol("probe");
+    let body = (start..start + size)
+        .find(|pc| matches!(fixture.cfa(*pc).as_deref(), Some([op]) if op.arg == 6))
+        .expect("a pc behind `mov %rsp, %rbp`");
+    let inside = at(&fixture, body, None);
+    let Ok(Location::Memory(ops)) = location(&inside, "first") else { panic!("no memory") };
+    assert_eq!(ops[0].arg, 6);
+    let entry = at(&fixture, start, Some(&|_| true));
+    assert_eq!(code(location(&entry, "first")), Some(ReasonCode::BeforePrologue));
+    let home = ops[0].imm as i64 - 16;
+    let proven = at(&fixture, body, Some(&|offset| offset == home));
+    assert_eq!(location(&proven, "first"), location(&inside, "first"));
+    let last = at(&fixture, start + size - 1, None);
+    assert_eq!(code(location(&last, "first")), Some(ReasonCode::NotLiveHere));
 }
 
 #[test]

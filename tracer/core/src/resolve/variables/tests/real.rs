@@ -41,7 +41,7 @@ fn run(expression: &[Op]) -> u64 {
             }
             Code::Deref => made_up_bytes(stack.pop().unwrap(), op.arg),
             Code::AddConst => stack.pop().unwrap().wrapping_add(op.imm),
-            Code::Neg => (stack.pop().unwrap() as u64).wrapping_neg(),
+            Code::Neg => 0u64.wrapping_sub(stack.pop().unwrap()),
             Code::Not => !stack.pop().unwrap(),
             _ => {
                 let (b, a) = (stack.pop().unwrap(), stack.pop().unwrap());
@@ -58,7 +58,7 @@ fn run(expression: &[Op]) -> u64 {
 /// What gimli's evaluator says; `None` for what it can't do.
 fn evaluated<'a>(
     expression: gimli::Expression<Reader<'a>>,
-    unit: &SourceUnit<'a>,
+    unit: &SourceUnit<'_>,
 ) -> Option<Vec<gimli::Piece<Reader<'a>>>> {
     let mut evaluation = expression.evaluation(unit.unit.encoding());
     let typed = |offset: UnitOffset, bits: u64| {
@@ -133,7 +133,7 @@ fn agrees(ours: Option<&Location>, theirs: &gimli::Location<Reader<'_>>) -> bool
 }
 
 /// Translates one expression; true if it could be compared with what gimli makes of it.
-fn compare<'a>(expression: gimli::Expression<Reader<'a>>, unit: &SourceUnit<'a>) -> bool {
+fn compare(expression: gimli::Expression<Reader<'_>>, unit: &SourceUnit<'_>) -> bool {
     let base = vec![Op::new(Code::Register, 7, 8)];
     let context = Context {
         frame_base: Some(&base),
@@ -293,16 +293,21 @@ fn every_function_of_a_rust_program_has_an_answer() {
     }
 }
 
-/// Any byte of the debug info may be wrong: the answer may be an error or a reason, never a panic.
-#[test]
-fn damaged_debug_info_never_panics() {
+/// The same numbers every time.
+fn generator() -> impl FnMut() -> u64 {
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
-    let mut random = move || {
+    move || {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
         state
-    };
+    }
+}
+
+/// Any byte of the debug info may be wrong: the answer may be an error or a reason, never a panic.
+#[test]
+fn damaged_debug_info_never_panics() {
+    let mut random = generator();
     for (compiler, arguments, source) in [
         ("gcc", &["-gdwarf-4", "-O2"][..], INLINED),
         ("gcc", &["-gdwarf-5", "-O2"][..], INLINED),
@@ -326,4 +331,63 @@ fn damaged_debug_info_never_panics() {
             fixture.sections.insert(name, original);
         }
     }
+}
+
+/// Random operations, typed ones too.
+#[test]
+fn random_expressions_mean_what_gimli_says() {
+    let source = "char a; signed char b; short c; unsigned short d; int e; unsigned f; long g;\
+                  unsigned long h; unsigned char i; double j; int main(void) { return 0; }";
+    let fixture = Fixture::compile("gcc", &["-g"], source);
+    let dwarf = fixture.dwarf();
+    let dies = Dies::new(&dwarf);
+    let unit = dies.unit(&dwarf.unit(dwarf.units().next().unwrap().unwrap()).unwrap()).unwrap();
+    let mut types = Vec::new();
+    let mut entries = unit.unit.entries();
+    while let Some(entry) = entries.next_dfs().unwrap() {
+        if entry.tag() == gimli::DW_TAG_base_type {
+            let size = entry.attr(gimli::DW_AT_byte_size).unwrap().u8_value().unwrap();
+            types.push((u8::try_from(entry.offset().0).unwrap_or(0), size));
+        }
+    }
+    let mut random = generator();
+    let mut compared = 0;
+    for _ in 0..200_000 {
+        let mut bytes = Vec::new();
+        for _ in 0..random() % 12 {
+            let (kind, size) = types[random() as usize % types.len()];
+            // LEB128 of an offset below 16384.
+            let offset = [kind & 0x7f | 0x80, kind >> 7];
+            match random() % 10 {
+                0 => bytes.extend([0x70 + (random() % 8) as u8, random() as u8 & 0x7f]),
+                1 => bytes.extend([0x09, random() as u8]),
+                2 => bytes.push(0x30 + (random() % 32) as u8),
+                3 => bytes.extend(
+                    [[0xa8, offset[0], offset[1]], [0xa9, offset[0], offset[1]]]
+                        [(random() % 4 / 3) as usize],
+                ),
+                4 => bytes.extend([0xa5, (random() % 8) as u8, offset[0], offset[1]]),
+                5 => bytes.extend([0xa6, size, offset[0], offset[1]]),
+                6 => bytes.extend([0x94, (random() % 9) as u8]),
+                7 => bytes.extend([0x23, random() as u8 & 0x7f]),
+                8 => bytes.extend([0x15, (random() % 4) as u8]),
+                _ => {
+                    let plain = [
+                        0x12, 0x13, 0x14, 0x16, 0x19, 0x1a, 0x1c, 0x1e, 0x1f, 0x20, 0x21, 0x22,
+                        0x24, 0x25, 0x26, 0x27, 0x29, 0x2a, 0x2b, 0x2c, 0x2d, 0x2e, 0x91, 0x06,
+                    ];
+                    bytes.push(plain[random() as usize % plain.len()]);
+                    if bytes.last() == Some(&0x91) {
+                        bytes.push(random() as u8 & 0x7f);
+                    }
+                }
+            }
+        }
+        if random().is_multiple_of(2) {
+            bytes.push(0x9f);
+        }
+        let expression = gimli::Expression(Reader::new(&bytes, gimli::LittleEndian));
+        compared += usize::from(compare(expression, &unit));
+    }
+    assert!(compared > 10_000, "{compared}");
 }
