@@ -5,7 +5,7 @@
 mod lookup;
 mod translate;
 
-pub use lookup::{Cfi, CfiSections, Section};
+pub use lookup::{Cfi, CfiSections, Covered, Section};
 
 use crate::model::location::Expression;
 use crate::model::reason::Reason;

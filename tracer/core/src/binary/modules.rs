@@ -2,17 +2,19 @@
 
 use super::code_map::{CodeFrame, CodeMap};
 use super::dwarf::DebugInfo;
-use super::cfi::UnwindRow;
+use super::cfi::{Cfi, CfiSections, Section, UnwindRow};
 use super::demangle;
 use super::function_index::FunctionIndex;
+use super::landing_pads::{self, LandingPadError};
 use super::module::{Module, file_name};
 use super::symbolize;
 use super::symbols::SymbolTable;
-use crate::model::address::Avma;
+use crate::model::address::{Avma, Svma};
 use crate::model::issue::Issue;
 use crate::model::process::{Mapping, Process};
 use crate::model::resolved::ModuleIndex;
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
 

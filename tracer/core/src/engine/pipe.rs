@@ -32,7 +32,7 @@ pub fn snapshot(
     deliver: &mut Deliver<'_>,
 ) -> Result<Summary, EngineError> {
     let deadline = Instant::now() + request.timeout;
-    let process = resolve::process::find(request.pid)?;
+    let process = resolve::process::read(request.pid)?;
     let modules = Modules::of(&process);
     let code = Code::new(&modules);
     let resolved = resolve::resolve(&request.location, &request.location_text, &code)?;
@@ -123,8 +123,18 @@ fn armed(
 ///
 /// An issue: no such process, no function that matches.
 pub fn find(pid: u32, pattern: &str) -> Result<Vec<Found>, EngineError> {
-    let process = resolve::process::find(pid)?;
+    let process = resolve::process::read(pid)?;
     let modules = Modules::of(&process);
     let code = Code::new(&modules);
-    Ok(resolve::function::find(pattern, &code)?)
+    let label = |found: resolve::find::Found| {
+        let module = modules.get(found.module).ok()?;
+        Some(Found {
+            function: found.name,
+            module: module.path().display().to_string(),
+            svma: found.svma,
+            address: module.to_avma(found.svma),
+            line: found.line,
+        })
+    };
+    Ok(resolve::find::find(pattern, &code).into_iter().filter_map(label).collect())
 }

@@ -159,7 +159,7 @@ impl Probe {
 
     /// Why memory was missing, as far as the process can still be asked.
     fn explain(&self, record: &mut Record) {
-        match resolve::process::find(self.pid) {
+        match resolve::process::read(self.pid) {
             Ok(now) => late::explain_faults(record, &now),
             Err(error) => tracing::debug!(%error, "faults stay unexplained"),
         }

@@ -39,6 +39,16 @@ pub fn read(pid: u32) -> Result<Process, Issue> {
     Ok(Process { id, comm, exe, mappings })
 }
 
+/// Fails unless this very process is there still.
+///
+/// # Errors
+///
+/// [`IssueKind::ProcessGone`].
+pub fn check(id: ProcessId) -> Result<(), Issue> {
+    let now = file(id.pid, "stat").ok().and_then(|stat| start_ticks(&stat));
+    if now == Some(id.start_ticks) { Ok(()) } else { Err(gone(id.pid)) }
+}
+
 fn file(pid: u32, name: &str) -> Result<Vec<u8>, Error> {
     std::fs::read(format!("/proc/{pid}/{name}"))
 }

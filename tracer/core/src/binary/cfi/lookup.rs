@@ -7,10 +7,11 @@ use crate::binary::dwarf::Reader;
 use crate::model::address::Svma;
 use gimli::{
     BaseAddresses, CieOrFde, DebugFrame, EhFrame, EhFrameHdr, EhFrameOffset, FrameDescriptionEntry,
-    LittleEndian, ParsedEhFrameHdr, UnwindContext, UnwindOffset, UnwindSection,
+    LittleEndian, ParsedEhFrameHdr, Pointer, UnwindContext, UnwindOffset, UnwindSection,
 };
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
+use std::ops::Range;
 use std::sync::OnceLock;
 
 /// Bytes of an address.

@@ -96,7 +96,7 @@ impl<'a, S: UnwindSection<Reader<'a>>> Entry<'_, 'a, S> {
         expression: UnwindExpression<usize>,
         initial: Option<&Expression>,
     ) -> Result<Expression, CfiError> {
-        let context = Context { frame_base: None, cfa: None, bias: self.bias, initial };
+        let context = Context { bias: self.bias, initial, ..Context::default() };
         let expression = expression.get(self.section)?;
         match translate(expression, self.fde.cie().encoding(), context) {
             Ok(Location::Memory(computed) | Location::Value(computed)) => Ok(computed),
