@@ -130,6 +130,11 @@ pub struct VariantArm {
     pub members: Vec<Member>,
 }
 
+impl Shape {
+    /// The reason of a [`Shape::Opaque`] for a type that debug info only declares.
+    pub const INCOMPLETE: &'static str = "debug info only declares it";
+}
+
 impl TypeGraph {
     /// The type of this id. An id of another graph gives an opaque type, never a panic.
     pub fn get(&self, id: TypeId) -> &Type {
