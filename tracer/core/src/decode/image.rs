@@ -145,7 +145,8 @@ impl<'a> Image<'a> {
             here().find(|gap| gap.code != ReasonCode::LimitBytes).or_else(|| here().next())?;
         Some(match gap.code {
             ReasonCode::LimitBytes => gap.code.into(),
-            code => Reason::new(code, format!("{address:#x}")),
+            // The read stopped there; what lies behind was not tried.
+            code => Reason::new(code, format!("{:#x}", gap.range.start)),
         })
     }
 }
