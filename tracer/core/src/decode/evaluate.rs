@@ -193,3 +193,81 @@ pub(super) fn is_constant(location: &Location) -> bool {
 fn is_constant_whole(location: &Location) -> bool {
     !matches!(location, Location::Pieces(_)) && is_constant(location)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::fake::{object, record, words};
+    use crate::random::Random;
+
+    fn run(ops: &[Op]) -> Result<u64, ReasonCode> {
+        let mut record = record(vec![object(0x1000, &words(&[0x1122_3344_5566_7788, 9]))]);
+        record.registers[3] = 0x1000;
+        record.registers[RSP] = 0x7000_0000_0000;
+        let image = Image::new(&record);
+        let registers = Registers::known(&record.registers);
+        evaluate(ops, &registers, &image).map_err(|reason| reason.code)
+    }
+
+    fn op(code: Code) -> Op {
+        Op::new(code, 0, 0)
+    }
+
+    fn constant(value: u64) -> Op {
+        Op::new(Code::Const, 0, value)
+    }
+
+    #[test]
+    fn every_operation_does_what_dwarf_says() {
+        let register = Op::new(Code::Register, 3, 8);
+        let deref = |size| Op::new(Code::Deref, size, 0);
+        let pick = |below| Op::new(Code::Pick, below, 0);
+        assert_eq!(run(&[constant(5)]), Ok(5));
+        assert_eq!(run(&[register]), Ok(0x1008));
+        assert_eq!(run(&[register, deref(8)]), Ok(9));
+        assert_eq!(run(&[constant(0x1000), deref(3)]), Ok(0x66_7788));
+        assert_eq!(run(&[constant(1), constant(2), pick(1)]), Ok(1));
+        assert_eq!(run(&[constant(1), constant(2), op(Code::Drop)]), Ok(1));
+        let swapped = [constant(1), constant(2), op(Code::Swap), op(Code::Sub)];
+        assert_eq!(run(&swapped), Ok(1));
+        assert_eq!(run(&[constant(1), constant(2), op(Code::Sub)]), Ok(u64::MAX));
+        assert_eq!(run(&[constant(1), Op::new(Code::AddConst, 0, u64::MAX)]), Ok(0));
+        assert_eq!(run(&[constant(1), op(Code::Neg)]), Ok(u64::MAX));
+        assert_eq!(run(&[constant(1), op(Code::Not)]), Ok(u64::MAX - 1));
+        assert_eq!(run(&[constant(u64::MAX), constant(0), op(Code::Lt)]), Ok(1));
+    }
+
+    #[test]
+    fn what_is_no_expression_is_refused() {
+        let unsupported = Err(ReasonCode::UnsupportedLocation);
+        assert_eq!(run(&[]), unsupported);
+        assert_eq!(run(&[op(Code::Add)]), unsupported);
+        assert_eq!(run(&[constant(1), Op::new(Code::Pick, 1, 0)]), unsupported);
+        assert_eq!(run(&[constant(1), constant(1), op(Code::Copy)]), unsupported);
+        assert_eq!(run(&[constant(1), constant(1), op(Code::Root)]), unsupported);
+        assert_eq!(run(&[constant(0x1000), Op::new(Code::Deref, 9, 0)]), unsupported);
+        assert_eq!(run(&[Op::new(Code::Register, 77, 0)]), unsupported);
+        assert_eq!(run(&[constant(1); 65]), unsupported);
+        let outside = [constant(0x9000), Op::new(Code::Deref, 8, 0)];
+        assert_eq!(run(&outside), Err(ReasonCode::ExpressionFault));
+    }
+
+    #[test]
+    fn random_operations_never_panic() {
+        let mut random = Random::new(23);
+        for _ in 0..20_000 {
+            let ops: Vec<Op> = (0..random.below(12))
+                .map(|_| Op {
+                    code: random.below(32) as u8,
+                    arg: random.below(20) as u8,
+                    imm: if random.below(2) == 0 { 0x1000 } else { random.next() },
+                    ..Op::default()
+                })
+                .collect();
+            if let Err(code) = run(&ops) {
+                let known = [ReasonCode::UnsupportedLocation, ReasonCode::ExpressionFault];
+                assert!(known.contains(&code), "{code:?}");
+            }
+        }
+    }
+}

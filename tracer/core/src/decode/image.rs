@@ -145,7 +145,8 @@ impl<'a> Image<'a> {
             here().find(|gap| gap.code != ReasonCode::LimitBytes).or_else(|| here().next())?;
         Some(match gap.code {
             ReasonCode::LimitBytes => gap.code.into(),
-            code => Reason::new(code, format!("{address:#x}")),
+            // The read stopped there; what lies behind was not tried.
+            code => Reason::new(code, format!("{:#x}", gap.range.start)),
         })
     }
 }
@@ -167,7 +168,10 @@ fn gap(item: &Item, stack_span_end: u64) -> Option<Gap> {
         Status::LimitBytes if item.kind != ItemKind::Stack => ReasonCode::LimitBytes,
         _ => return None,
     };
-    if item.kind == ItemKind::Stack {
+    if item.kind == ItemKind::Text {
+        // What was asked for is only the most that a string may have: this byte is missing.
+        end = start.saturating_add(1);
+    } else if item.kind == ItemKind::Stack {
         // More stack was there to be asked for: what stopped the copy stops it for all of it.
         end = end.max(stack_span_end);
     }

@@ -89,8 +89,7 @@ pub enum Value {
         address: Option<u64>,
         /// The bytes, without NUL.
         bytes: Vec<u8>,
-        /// Its length in bytes, where it was cut; for text inside the value the size of the array,
-        /// always.
+        /// Its length in bytes, where it was cut.
         total: Option<u64>,
         /// `total` is a lower bound.
         at_least: bool,

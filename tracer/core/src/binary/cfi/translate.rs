@@ -4,6 +4,7 @@ use super::{CfaRule, CfiError, RegisterRule, UnwindRow};
 use crate::binary::dwarf::Reader;
 use crate::binary::expression::{Context, translate};
 use crate::model::location::{Expression, Location};
+use crate::model::reason::ReasonCode;
 use gimli::{FrameDescriptionEntry, UnwindExpression, UnwindSection, UnwindTableRow};
 use tracer_common::code::{Code, Op};
 use tracer_common::wire::RIP;
@@ -100,10 +101,7 @@ impl<'a, S: UnwindSection<Reader<'a>>> Entry<'_, 'a, S> {
         let expression = expression.get(self.section)?;
         match translate(expression, self.fde.cie().encoding(), context) {
             Ok(Location::Memory(computed) | Location::Value(computed)) => Ok(computed),
-            Ok(_) => {
-                let code = crate::model::reason::ReasonCode::UnsupportedLocation;
-                Err(CfiError::Expression(code.into()))
-            }
+            Ok(_) => Err(CfiError::Expression(ReasonCode::UnsupportedLocation.into())),
             Err(reason) => Err(CfiError::Expression(reason)),
         }
     }

@@ -1,7 +1,7 @@
 //! Frame by frame up the stack until it ends, and why it ends.
 
 use super::PhysicalFrame;
-use super::x86_64::{Step, at_entry, by_frame_pointer, by_row};
+use super::x86_64::{at_entry, by_frame_pointer, by_row};
 use crate::binary::cfi::UnwindRow;
 use crate::binary::code_map::CodeMap;
 use crate::decode::image::Image;
@@ -62,12 +62,12 @@ fn by_cfi(
 ) -> Result<PhysicalFrame, StackEnd> {
     match by_row(row, &frame.registers, image) {
         Err(end) => Err(found_by("call frame information", end)),
-        Ok(Step::Outermost) => Err(StackEnd::Complete),
+        Ok(None) => Err(StackEnd::Complete),
         // Handlers can run on a stack of their own, so a signal frame may lead anywhere.
-        Ok(Step::Caller(caller)) if row.signal_frame || goes_up(frame, &caller) => {
+        Ok(Some(caller)) if row.signal_frame || goes_up(frame, &caller) => {
             Ok(called_from(caller, How::Cfi, row.signal_frame))
         }
-        Ok(Step::Caller(_)) => {
+        Ok(Some(_)) => {
             Err(StackEnd::Lost("call frame information leads down the stack".to_owned()))
         }
     }
@@ -91,8 +91,8 @@ fn without_cfi(
     };
     match step {
         Err(end) => Err(found_by(&how, end)),
-        Ok(Step::Outermost) => Err(StackEnd::Complete),
-        Ok(Step::Caller(caller)) => {
+        Ok(None) => Err(StackEnd::Complete),
+        Ok(Some(caller)) => {
             let caller = called_from(caller, How::FramePointer(how.clone()), false);
             if code.module_name(caller.lookup).is_none() {
                 return Err(StackEnd::Lost(format!("{how}: {} is in no module", caller.pc)));

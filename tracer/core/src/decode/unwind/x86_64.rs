@@ -1,5 +1,5 @@
 //! What is special about x86-64: which registers a callee saves, and the two ways to find a
-//! caller without call frame information.
+//! caller without call frame information. A step gives `None` at the outermost frame.
 
 use crate::binary::cfi::{CfaRule, RegisterRule, UnwindRow};
 use crate::decode::evaluate::evaluate;
@@ -14,15 +14,6 @@ const CALLEE_SAVED: [usize; 6] = [3, RBP, 12, 13, 14, 15];
 /// rax to r15 and the return address.
 const UNWOUND: usize = RIP + 1;
 
-/// Where a step up the stack leads.
-#[derive(Debug)]
-pub(super) enum Step {
-    /// To the caller, with its registers.
-    Caller(Registers),
-    /// Nowhere: this is the outermost frame.
-    Outermost,
-}
-
 /// The caller's registers by call frame information.
 ///
 /// # Errors
@@ -32,7 +23,7 @@ pub(super) fn by_row(
     row: &UnwindRow,
     registers: &Registers,
     image: &Image<'_>,
-) -> Result<Step, StackEnd> {
+) -> Result<Option<Registers>, StackEnd> {
     let rule_of = |number: usize| {
         let found = row.registers.iter().find(|(register, _)| usize::from(*register) == number);
         found.map(|(_, rule)| rule)
@@ -62,10 +53,10 @@ pub(super) fn by_row(
         }
     }
     match rule_of(RIP) {
-        Some(RegisterRule::Undefined) => Ok(Step::Outermost),
+        Some(RegisterRule::Undefined) => Ok(None),
         None => Err(lost("no rule for the return address")),
-        Some(_) if caller.pc() == Some(0) => Ok(Step::Outermost),
-        Some(_) => Ok(Step::Caller(caller)),
+        Some(_) if caller.pc() == Some(0) => Ok(None),
+        Some(_) => Ok(Some(caller)),
     }
 }
 
@@ -108,12 +99,15 @@ fn unreadable(reason: Reason) -> StackEnd {
 /// # Errors
 ///
 /// Why rbp can't be a frame pointer, or [`ReasonCode::StackCut`].
-pub(super) fn by_frame_pointer(registers: &Registers, image: &Image<'_>) -> Result<Step, StackEnd> {
+pub(super) fn by_frame_pointer(
+    registers: &Registers,
+    image: &Image<'_>,
+) -> Result<Option<Registers>, StackEnd> {
     let (Some(frame), Some(sp)) = (registers.get(RBP), registers.sp()) else {
         return Err(lost("rbp is not known"));
     };
     if frame == 0 {
-        return Ok(Step::Outermost);
+        return Ok(None);
     }
     if frame < sp || frame % 8 != 0 {
         return Err(lost("rbp does not point into the stack above rsp"));
@@ -130,13 +124,13 @@ pub(super) fn by_frame_pointer(registers: &Registers, image: &Image<'_>) -> Resu
         return Err(lost("the saved rbp does not lie above this frame"));
     }
     if pc == 0 {
-        return Ok(Step::Outermost);
+        return Ok(None);
     }
     let mut caller = Registers::unknown();
     caller.set(RBP, Some(outer));
     caller.set(RSP, Some(frame.wrapping_add(16)));
     caller.set(RIP, Some(pc));
-    Ok(Step::Caller(caller))
+    Ok(Some(caller))
 }
 
 /// The caller's registers at a function's first instruction: the call pushed the return address
@@ -145,7 +139,10 @@ pub(super) fn by_frame_pointer(registers: &Registers, image: &Image<'_>) -> Resu
 /// # Errors
 ///
 /// Why the top of the stack can't be read.
-pub(super) fn at_entry(registers: &Registers, image: &Image<'_>) -> Result<Step, StackEnd> {
+pub(super) fn at_entry(
+    registers: &Registers,
+    image: &Image<'_>,
+) -> Result<Option<Registers>, StackEnd> {
     let sp = registers.sp().ok_or_else(|| lost("rsp is not known"))?;
     let pc = image.word(sp).map_err(unreadable)?;
     let mut caller = Registers::unknown();
@@ -154,5 +151,5 @@ pub(super) fn at_entry(registers: &Registers, image: &Image<'_>) -> Result<Step,
     }
     caller.set(RSP, Some(sp.wrapping_add(8)));
     caller.set(RIP, Some(pc));
-    Ok(if pc == 0 { Step::Outermost } else { Step::Caller(caller) })
+    Ok((pc != 0).then_some(caller))
 }

@@ -52,7 +52,7 @@ impl<'a> Decoder<'a> {
         let value = match self.bit_field_bits(member, first, width, place) {
             Err(reason) => Value::Unavailable(reason),
             Ok((bits, width)) => match &ty.shape {
-                Shape::Scalar(scalar) => scalar::value(*scalar, &ty.name, bits, width),
+                Shape::Scalar(scalar) => scalar::value(*scalar, bits, width),
                 Shape::Enumeration { scalar, names } => {
                     scalar::enumerator(*scalar, names, bits, width)
                 }

@@ -1,69 +1,45 @@
-//! Floating-point formats that Rust has no type for, as decimal text.
+//! x87 extended precision, which Rust has no type for, as decimal text.
 //!
 //! The text is the shortest that is nearer to the number than to any other of its format, so
 //! reading it back gives the same number (the free-format algorithm of Steele and White).
 
 use std::cmp::Ordering;
 
-/// How a binary floating-point number is laid out, from the least significant bit: fraction,
-/// the integer bit where it is stored, exponent, sign.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Format {
-    /// Bits of the exponent.
-    exponent_bits: u32,
-    /// Bits of the fraction, without the integer bit.
-    fraction_bits: u32,
-    /// The integer bit is stored.
-    integer_bit: bool,
-}
+/// Bits of an x87 number's significand, the integer bit included.
+const PRECISION: u32 = 64;
+/// The largest exponent field: infinities and NaN.
+const EXPONENT_MAX: u32 = 0x7fff;
+/// What the exponent field has on top of the exponent.
+const BIAS: i32 = 0x3fff;
 
-impl Format {
-    /// IEEE 754 binary16.
-    pub(super) const HALF: Self = Self::ieee(5, 10);
-    /// The upper half of an IEEE 754 binary32.
-    pub(super) const BRAIN: Self = Self::ieee(8, 7);
-    /// IEEE 754 binary128.
-    pub(super) const QUAD: Self = Self::ieee(15, 112);
-    /// x87 double extended precision (Intel SDM volume 1, 4.2.2).
-    pub(super) const X87: Self = Self { exponent_bits: 15, fraction_bits: 63, integer_bit: true };
-
-    const fn ieee(exponent_bits: u32, fraction_bits: u32) -> Self {
-        Self { exponent_bits, fraction_bits, integer_bit: false }
-    }
-}
-
-/// The number as decimal text: `0.1`, `-1.5e-4932`, `inf`, `NaN`; `None` for bits that the format
-/// does not define (an x87 number whose integer bit is missing).
-pub(super) fn decimal(format: Format, bits: u128) -> Option<String> {
-    let precision = format.fraction_bits + 1;
-    let stored = format.fraction_bits + u32::from(format.integer_bit);
-    let field = bits & ((1 << stored) - 1);
-    let fraction = bits & ((1 << format.fraction_bits) - 1);
-    let exponent_max = (1u32 << format.exponent_bits) - 1;
-    let exponent = (bits >> stored) as u32 & exponent_max;
-    let sign = if bits >> (stored + format.exponent_bits) & 1 == 1 { "-" } else { "" };
-    let lacks_integer_bit = format.integer_bit && field >> format.fraction_bits == 0;
-
-    if exponent != 0 && lacks_integer_bit {
+/// The lowest 80 bits as a number (Intel SDM volume 1, 4.2.2): `0.1`, `-1.5e-4932`, `inf`, `NaN`;
+/// `None` where the integer bit is missing, for the processor takes that for no number.
+pub(super) fn x87(bits: u128) -> Option<String> {
+    let significand = bits as u64;
+    let exponent = (bits >> PRECISION) as u32 & EXPONENT_MAX;
+    let sign = if bits >> 79 & 1 == 1 { "-" } else { "" };
+    let integer_bit = 1 << (PRECISION - 1);
+    if exponent != 0 && significand & integer_bit == 0 {
         return None;
     }
-    if exponent == exponent_max {
-        let text = if fraction == 0 { format!("{sign}inf") } else { "NaN".to_owned() };
-        return Some(text);
+    if exponent == EXPONENT_MAX {
+        let is_infinite = significand == integer_bit;
+        return Some(if is_infinite { format!("{sign}inf") } else { "NaN".to_owned() });
     }
-    let mantissa = match (exponent, format.integer_bit) {
-        (0, _) | (_, true) => field,
-        (_, false) => field | 1 << format.fraction_bits,
-    };
-    if mantissa == 0 {
+    if significand == 0 {
         return Some(format!("{sign}0"));
     }
-    let bias = (exponent_max >> 1) as i32;
-    let power = exponent.max(1) as i32 - bias - format.fraction_bits as i32;
+    let power = exponent.max(1) as i32 - BIAS - (PRECISION as i32 - 1);
     // Below a power of two the numbers lie twice as close, except next to the denormal ones.
-    let boundary = mantissa == 1 << (precision - 1) && exponent > 1;
-    let (digits, exponent10) = shortest(mantissa, power, boundary);
-    Some(format!("{sign}{}", write(&digits, exponent10)))
+    let boundary = significand == integer_bit && exponent > 1;
+    Some(format!("{sign}{}", decimal(significand, power, boundary)))
+}
+
+/// `mantissa` × 2^`power`, not 0. At a `boundary` the next smaller number is half as far away as
+/// the next larger one.
+fn decimal(mantissa: u64, power: i32, boundary: bool) -> String {
+    let (digits, exponent) = shortest(mantissa, power, boundary);
+    write(&digits, exponent)
 }
 
 /// Digits d1 d2 … and e, so that the number is d1.d2… × 10^e.
@@ -84,7 +60,7 @@ fn write(digits: &str, exponent: i32) -> String {
 }
 
 /// The shortest digits of `mantissa` × 2^`power`, and the decimal exponent of the first one.
-fn shortest(mantissa: u128, power: i32, boundary: bool) -> (String, i32) {
+fn shortest(mantissa: u64, power: i32, boundary: bool) -> (String, i32) {
     let inclusive = mantissa & 1 == 0;
     let up = power.max(0) as u32;
     let down = power.min(0).unsigned_abs();
@@ -95,7 +71,7 @@ fn shortest(mantissa: u128, power: i32, boundary: bool) -> (String, i32) {
     let mut above = Big::from(1).shifted(up + extra);
     let mut below = Big::from(1).shifted(up);
 
-    let bits = 128 - mantissa.leading_zeros() as i32;
+    let bits = 64 - mantissa.leading_zeros() as i32;
     let estimate = (f64::from(bits - 1 + power) * std::f64::consts::LOG10_2 - 1e-9).ceil() as i32;
     for _ in 0..estimate.max(0) {
         scale.multiply(10);
@@ -148,7 +124,7 @@ fn shortest(mantissa: u128, power: i32, boundary: bool) -> (String, i32) {
 struct Big(Vec<u32>);
 
 impl Big {
-    fn from(mut value: u128) -> Self {
+    fn from(mut value: u64) -> Self {
         let mut digits = Vec::new();
         while value != 0 {
             digits.push(value as u32);
@@ -217,10 +193,8 @@ mod tests {
     use super::*;
     use crate::random::Random;
 
-    const DOUBLE: Format = Format::ieee(11, 52);
-
-    fn x87(sign_exponent: u16, significand: u64) -> Option<String> {
-        decimal(Format::X87, u128::from(sign_exponent) << 64 | u128::from(significand))
+    fn of(sign_exponent: u16, significand: u64) -> Option<String> {
+        x87(u128::from(sign_exponent) << 64 | u128::from(significand))
     }
 
     /// Digits and exponent of a text, so that notations can be compared.
@@ -245,7 +219,10 @@ mod tests {
             if !value.is_finite() || value == 0.0 {
                 continue;
             }
-            let text = decimal(DOUBLE, u128::from(value.to_bits())).unwrap();
+            let (fraction, exponent) = (value.to_bits() & ((1 << 52) - 1), value.to_bits() >> 52);
+            let integer_bit = u64::from(exponent != 0) << 52;
+            let power = exponent.max(1) as i32 - 1075;
+            let text = decimal(fraction | integer_bit, power, fraction == 0 && exponent > 1);
             assert_eq!(text.parse::<f64>().unwrap().to_bits(), value.to_bits(), "{text}");
             assert_eq!(normal(&text), normal(&format!("{value:e}")), "{value:e}");
         }
@@ -253,36 +230,23 @@ mod tests {
 
     #[test]
     fn x87_numbers_read_as_printf_would_round_them() {
-        assert_eq!(x87(0x3fff, 1 << 63).as_deref(), Some("1"));
-        assert_eq!(x87(0xbfff, 1 << 63).as_deref(), Some("-1"));
-        assert_eq!(x87(0x3ffb, 0xcccc_cccc_cccc_cccd).as_deref(), Some("0.1"));
-        assert_eq!(x87(0x4000, 0xc90f_daa2_2168_c235).as_deref(), Some("3.1415926535897932385"));
-        assert_eq!(x87(0x403e, u64::MAX).as_deref(), Some("18446744073709551615"));
-        assert_eq!(x87(0x7ffe, u64::MAX).as_deref(), Some("1.189731495357231765e4932"));
-        assert_eq!(x87(0, 1).as_deref(), Some("4e-4951"));
-        assert_eq!(x87(0, 0).as_deref(), Some("0"));
-        assert_eq!(x87(0x8000, 0).as_deref(), Some("-0"));
-        assert_eq!(x87(0x7fff, 1 << 63).as_deref(), Some("inf"));
-        assert_eq!(x87(0xffff, 1 << 63).as_deref(), Some("-inf"));
-        assert_eq!(x87(0x7fff, 3 << 62).as_deref(), Some("NaN"));
+        assert_eq!(of(0x3fff, 1 << 63).as_deref(), Some("1"));
+        assert_eq!(of(0xbfff, 1 << 63).as_deref(), Some("-1"));
+        assert_eq!(of(0x3ffb, 0xcccc_cccc_cccc_cccd).as_deref(), Some("0.1"));
+        assert_eq!(of(0x4000, 0xc90f_daa2_2168_c235).as_deref(), Some("3.1415926535897932385"));
+        assert_eq!(of(0x403e, u64::MAX).as_deref(), Some("18446744073709551615"));
+        assert_eq!(of(0x7ffe, u64::MAX).as_deref(), Some("1.189731495357231765e4932"));
+        assert_eq!(of(0, 1).as_deref(), Some("4e-4951"));
+        assert_eq!(of(0, 0).as_deref(), Some("0"));
+        assert_eq!(of(0x8000, 0).as_deref(), Some("-0"));
+        assert_eq!(of(0x7fff, 1 << 63).as_deref(), Some("inf"));
+        assert_eq!(of(0xffff, 1 << 63).as_deref(), Some("-inf"));
+        assert_eq!(of(0x7fff, 3 << 62).as_deref(), Some("NaN"));
     }
 
     #[test]
     fn x87_bits_that_are_no_number_are_refused() {
-        assert_eq!(x87(0x3fff, 1 << 62), None);
-        assert_eq!(x87(0x7fff, 0), None);
-    }
-
-    #[test]
-    fn halves_and_quads() {
-        assert_eq!(decimal(Format::HALF, 0x3c00).as_deref(), Some("1"));
-        assert_eq!(decimal(Format::HALF, 0x2e66).as_deref(), Some("0.1"));
-        assert_eq!(decimal(Format::HALF, 0x7bff).as_deref(), Some("65500"));
-        assert_eq!(decimal(Format::HALF, 0x0001).as_deref(), Some("6e-8"));
-        assert_eq!(decimal(Format::BRAIN, 0x3f80).as_deref(), Some("1"));
-        let one_third = 0x3ffd_5555_5555_5555_5555_5555_5555_5555;
-        let text = decimal(Format::QUAD, one_third).unwrap();
-        assert_eq!(text, "0.3333333333333333333333333333333333");
-        assert_eq!(decimal(Format::QUAD, 0x3fff << 112).as_deref(), Some("1"));
+        assert_eq!(of(0x3fff, 1 << 62), None);
+        assert_eq!(of(0x7fff, 0), None);
     }
 }

@@ -26,6 +26,9 @@ use std::collections::HashMap;
 const VALUES_MAX: usize = 100_000;
 /// Values inside one another, pointers included. Bounds the recursion of all who walk the tree.
 const HEIGHT_MAX: u32 = 256;
+/// Objects that are known to be at one address: as many as begin with one another. More are shown
+/// again where they are met again.
+const OBJECTS_PER_ADDRESS: usize = 64;
 /// So many bytes of names and text count as one more value.
 const BYTES_PER_VALUE: usize = 64;
 
@@ -75,14 +78,14 @@ struct Decoder<'a> {
     world: &'a World<'a>,
     /// What is left of [`VALUES_MAX`].
     values_left: usize,
-    /// Where objects are shown.
-    shown: HashMap<Object, String>,
+    /// The objects that are shown, by address, each with its place.
+    shown: HashMap<u64, Vec<(Object, String)>>,
     /// The pointers of the tree that is being decoded, in the order in which they stand in it.
     pending: Vec<Pending>,
 }
 
 /// What makes an object the same one: two of different types can share an address.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy)]
 struct Object {
     address: u64,
     type_id: TypeId,
@@ -133,10 +136,12 @@ impl Decoder<'_> {
             if !place.source.any(self.world.image, place.offset, size) {
                 return Value::Unavailable(place.source.missing(self.world.image, place.offset));
             }
-            self.show(type_id, place, path);
+            if let Some(address) = place.source.address(place.offset) {
+                self.show(Object { address, type_id, count: None }, path);
+            }
         }
         match &ty.shape {
-            Shape::Scalar(scalar) => self.scalar(*scalar, &ty.name, place),
+            Shape::Scalar(scalar) => self.scalar(*scalar, place),
             Shape::Enumeration { scalar, names } => match self.bits(place, scalar.size.into()) {
                 Ok(bits) => scalar::enumerator(*scalar, names, bits, u32::from(scalar.size) * 8),
                 Err(reason) => Value::Unavailable(reason),
@@ -161,15 +166,16 @@ impl Decoder<'_> {
                 None => scalar::unsupported("a function that is not in memory"),
             },
             Shape::Nothing => Value::Nothing,
-            Shape::Opaque(why) => {
-                Value::Unavailable(Reason::new(ReasonCode::IncompleteType, why.clone()))
+            Shape::Opaque(why) if why == Shape::INCOMPLETE => {
+                Value::Unavailable(ReasonCode::IncompleteType.into())
             }
+            Shape::Opaque(why) => scalar::unsupported(why),
         }
     }
 
-    fn scalar(&mut self, scalar: Scalar, type_name: &str, place: Place<'_>) -> Value {
+    fn scalar(&mut self, scalar: Scalar, place: Place<'_>) -> Value {
         match self.bits(place, scalar.size.into()) {
-            Ok(bits) => scalar::value(scalar, type_name, bits, u32::from(scalar.size) * 8),
+            Ok(bits) => scalar::value(scalar, bits, u32::from(scalar.size) * 8),
             Err(reason) => Value::Unavailable(reason),
         }
     }
@@ -184,12 +190,27 @@ impl Decoder<'_> {
         Ok(scalar::number(&bytes))
     }
 
-    /// Notes that the object at `place` is shown there. The first place stays.
-    fn show(&mut self, type_id: TypeId, place: Place<'_>, path: &Path) {
-        if let Some(address) = place.source.address(place.offset) {
-            let object = Object { address, type_id, count: None };
-            self.shown.entry(object).or_insert_with(|| path.text().to_owned());
+    /// Notes that an object is shown at `path`. The first place stays.
+    fn show(&mut self, object: Object, path: &Path) {
+        if self.shown_at(object).is_none() {
+            let here = self.shown.entry(object.address).or_default();
+            if here.len() < OBJECTS_PER_ADDRESS {
+                here.push((object, path.text().to_owned()));
+            }
         }
+    }
+
+    /// Where an object is shown. `const` and other names of its type do not make it another one.
+    fn shown_at(&self, object: Object) -> Option<&str> {
+        let ty = self.world.types.get(object.type_id);
+        let is_same = |other: &Object| {
+            let known = self.world.types.get(other.type_id);
+            other.count == object.count
+                && (other.type_id == object.type_id
+                    || (known.size == ty.size && known.shape == ty.shape))
+        };
+        let here = self.shown.get(&object.address)?;
+        here.iter().find(|(other, _)| is_same(other)).map(|(_, path)| path.as_str())
     }
 
     /// Takes a value and `bytes` of names or text off what a capture may show.

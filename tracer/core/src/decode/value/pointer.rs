@@ -74,6 +74,7 @@ impl Decoder<'_> {
     /// A pointer whose target is worked out later.
     fn followed(&mut self, object: Object, place: Place<'_>, path: &Path) -> Value {
         let (depth, height) = (place.depth, place.height);
+        self.spend(path.text().len());
         self.pending.push(Pending::Follow(Follow { object, depth, height, path: path.clone() }));
         let type_name = self.target_name(object);
         // Stands here only until the pointer is followed.
@@ -116,8 +117,8 @@ impl Decoder<'_> {
     fn follow(&mut self, follow: Follow) -> Value {
         let Follow { object, depth, height, path } = follow;
         let Object { address, type_id, count } = object;
-        if let Some(shown_at) = self.shown.get(&object) {
-            return Value::Reference { address, shown_at: shown_at.clone() };
+        if let Some(shown_at) = self.shown_at(object) {
+            return Value::Reference { address, shown_at: shown_at.to_owned() };
         }
         let ty = self.world.types.get(type_id);
         let is_known = matches!(ty.shape, Shape::Opaque(_)) || count == Some(0);
@@ -147,7 +148,7 @@ impl Decoder<'_> {
         } else if size > 0 && length > 0 && !place.source.any(self.world.image, 0, size) {
             Value::Unavailable(place.source.missing(self.world.image, 0))
         } else {
-            self.shown.entry(object).or_insert_with(|| path.text().to_owned());
+            self.show(object, &path);
             self.elements(object.type_id, length, place, &mut path.target(Target::Elements))
         };
         Typed { type_name: self.target_name(object), value }

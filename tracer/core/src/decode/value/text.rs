@@ -9,13 +9,17 @@ use crate::model::value::{Typed, Value};
 use tracer_common::status::Status;
 
 /// Whether an array of this type is text. `unsigned char` and `int8_t` are bytes in most programs,
-/// and cutting bytes at the first zero would hide them; plain `char` is text whatever its sign.
+/// and cutting bytes at the first zero would hide them; so a name must say that it is `char`.
 pub(super) fn is_character(scalar: Scalar, type_name: &str) -> bool {
-    let bare = type_name.trim_start_matches("const ").trim_start_matches("volatile ");
+    let name = type_name.trim_start_matches("const ").trim_start_matches("volatile ");
     scalar.size == 1
         && match scalar.encoding {
-            Encoding::SignedChar => !bare.contains("signed char") && !bare.contains("int8"),
-            Encoding::UnsignedChar => bare == "char",
+            Encoding::SignedChar => {
+                let name = name.to_ascii_lowercase();
+                name.contains("char") && !name.contains("signed") && !name.contains("schar")
+            }
+            Encoding::UnsignedChar => name == "char",
+            Encoding::Utf => true,
             _ => false,
         }
 }
@@ -32,7 +36,8 @@ impl Decoder<'_> {
         if !self.spend(bytes.len()) {
             return Value::Unavailable(values_spent());
         }
-        Value::Text { address: None, bytes, total: Some(total), at_least: false, cut }
+        let total = cut.is_some().then_some(total);
+        Value::Text { address: None, bytes, total, at_least: false, cut }
     }
 
     /// `char *`: the text that the kernel copied for it.
@@ -73,11 +78,8 @@ impl Decoder<'_> {
         let source = Source::Memory { address, stack: false };
         let most = u64::from(limits.text_bytes_max).min(length);
         let (bytes, missing) = source.prefix(self.world.image, 0, most as usize);
-        // The kernel counts the bytes of a slice as elements.
-        let is_counted = bytes.len() as u64 == u64::from(limits.items_max);
         let cut = missing.map(|reason| match reason.code {
             ReasonCode::NotCaptured if depth >= limits.depth_max => ReasonCode::LimitDepth.into(),
-            ReasonCode::NotCaptured if is_counted => ReasonCode::LimitItems.into(),
             _ => reason,
         });
         let cut = cut.or_else(|| (most < length).then(|| ReasonCode::LimitText.into()));

@@ -59,6 +59,17 @@ fn a_pointer_to_another_variable_refers_to_it() {
 }
 
 #[test]
+fn another_name_of_the_type_does_not_make_another_object() {
+    let mut types = Types::default();
+    let node = types.node();
+    let shape = types.0.get(node).shape.clone();
+    let constant = types.add("const struct node", 24, shape);
+    let head = types.pointer(constant);
+    let items = vec![object(0x100, &words(&[0x1000])), object(0x1000, &words(&[1, 0x1000, 0]))];
+    assert_eq!(show(&decode(&types, items, head, 0x100)), "-> {id: 1, next: see a, prev: 0x0}");
+}
+
+#[test]
 fn pointers_are_followed_up_to_the_depth_limit() {
     let mut types = Types::default();
     let node = types.node();
@@ -157,7 +168,7 @@ fn arrays_are_cut_with_their_real_length() {
 fn pointers_that_are_not_followed() {
     let mut types = Types::default();
     let void = types.add("void", None, Shape::Nothing);
-    let opaque = types.add("struct hidden", None, Shape::Opaque(String::new()));
+    let opaque = types.add("struct hidden", None, Shape::Opaque(Shape::INCOMPLETE.to_owned()));
     let function = types.add("void (int)", None, Shape::Function);
     let members = vec![
         member("any", 0, types.pointer(void)),

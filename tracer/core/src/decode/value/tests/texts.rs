@@ -55,11 +55,11 @@ fn a_character_array_ends_at_its_first_nul() {
     let array = types.array(char_type, 8);
     let rows = types.array(array, 2);
     let value = |bytes: &[u8], id| show(&decode(&types, vec![object(0x100, bytes)], id, 0x100));
-    assert_eq!(value(b"ab\0secre", array), "\"ab\" of 8");
-    assert_eq!(value(b"abcdefgh", array), "\"abcdefgh\" of 8");
+    assert_eq!(value(b"ab\0secre", array), "\"ab\"");
+    assert_eq!(value(b"abcdefgh", array), "\"abcdefgh\"");
     assert_eq!(value(b"abc", array), "\"abc\" of 8 cut not_captured");
-    assert_eq!(value(b"ab\0", array), "\"ab\" of 8");
-    assert_eq!(value(b"ab\0.....cd\0.....", rows), "[\"ab\" of 8, \"cd\" of 8] of Some(2)");
+    assert_eq!(value(b"ab\0", array), "\"ab\"");
+    assert_eq!(value(b"ab\0.....cd\0.....", rows), "[\"ab\", \"cd\"] of Some(2)");
     let limits = Limits { text_bytes_max: 2, ..Limits::DEFAULT };
     let record = record(vec![object(0x100, b"abcdefgh")]);
     let cut = decode_with(&types, &record, &limits, array, 0x100);
@@ -69,10 +69,27 @@ fn a_character_array_ends_at_its_first_nul() {
 #[test]
 fn arrays_of_bytes_are_not_text() {
     let mut types = Types::default();
-    let byte = types.scalar("uint8_t", Encoding::UnsignedChar, 1);
-    let array = types.array(byte, 3);
-    let value = decode(&types, vec![object(0x100, &[0, 200, 65])], array, 0x100);
-    assert_eq!(show(&value), "[0 Some('\\0'), 200 None, 65 Some('A')] of Some(3)");
+    let mut shown = |name: &str, encoding| {
+        let element = types.scalar(name, encoding, 1);
+        let array = types.array(element, 3);
+        show(&decode(&types, vec![object(0x100, &[0, 100, 65])], array, 0x100))
+    };
+    let bytes = "[0 Some('\\0'), 100 Some('d'), 65 Some('A')] of Some(3)";
+    for name in ["unsigned char", "uint8_t", "u_char"] {
+        assert_eq!(shown(name, Encoding::UnsignedChar), bytes);
+    }
+    for name in ["signed char", "int8_t", "s8"] {
+        assert_eq!(shown(name, Encoding::SignedChar), bytes);
+    }
+    assert_eq!(shown("u8", Encoding::Unsigned), "[0, 100, 65] of Some(3)");
+    for (name, encoding) in [
+        ("char", Encoding::SignedChar),
+        ("const char", Encoding::UnsignedChar),
+        ("gchar", Encoding::SignedChar),
+        ("char8_t", Encoding::Utf),
+    ] {
+        assert_eq!(shown(name, encoding), "\"\"");
+    }
 }
 
 #[test]
@@ -83,12 +100,12 @@ fn text_slices_are_as_long_as_they_say() {
     let slice = types.add("&str", 16, shape);
     let value = |length: u64, behind: Item| {
         let record = record(vec![object(0x100, &words(&[0x1000, length])), behind]);
-        let limits = Limits { items_max: 4, ..Limits::DEFAULT };
+        let limits = Limits { text_bytes_max: 4, ..Limits::DEFAULT };
         show(&decode_with(&types, &record, &limits, slice, 0x100))
     };
     assert_eq!(value(3, object(0x1000, b"abcd")), "\"abc\"");
     assert_eq!(value(0, object(0x1000, b"abcd")), "\"\"");
-    assert_eq!(value(9, object(0x1000, b"abcd")), "\"abcd\" of 9 cut limit_items");
+    assert_eq!(value(9, object(0x1000, b"abcd")), "\"abcd\" of 9 cut limit_text");
     assert_eq!(value(9, object(0x1000, b"ab")), "\"ab\" of 9 cut not_captured");
     let absent = Some(Absence::NotResident);
     assert_eq!(value(9, fault(ItemKind::Object, 0x1000, 9, absent)), "-> <not_resident>");
