@@ -2,7 +2,6 @@
 //!
 //! The trap dominates the cost and differs by a factor of three to forty between machines, so it
 //! is measured and never assumed.
-#![expect(unsafe_code, reason = "functions whose first instruction is chosen")]
 
 use super::error::AttachError;
 use super::load::Program;

@@ -173,9 +173,7 @@ impl<'a> DebugInfo<'a> {
     pub fn follow<'d>(&'d self, from: Die<'d, 'a>, value: Value<'a>) -> Option<Die<'d, 'a>> {
         match value {
             AttributeValue::UnitRef(offset) => Some(Die { offset, ..from }),
-            AttributeValue::DebugInfoRef(offset) => {
-                Self::die_in(from.dwarf, from.units, offset)
-            }
+            AttributeValue::DebugInfoRef(offset) => Self::die_in(from.dwarf, from.units, offset),
             AttributeValue::DebugInfoRefSup(offset) => {
                 Self::die_in(self.dwarf.sup()?, self.supplementary.as_ref()?, offset)
             }

@@ -114,11 +114,19 @@ impl<'a> FunctionIndex<'a> {
                 });
             }
             let first = || entry.ranges(info).first().map(|range| range.start);
-            let start = if inlined { entry.entry_pc(info).filter(|pc| info.is_text(*pc)) } else { None };
+            let start =
+                if inlined { entry.entry_pc(info).filter(|pc| info.is_text(*pc)) } else { None };
             if let Some(entry_svma) = start.or_else(first) {
                 let entry_svma = Svma(entry_svma);
                 let offset = entry.offset;
-                part.code.push(FunctionCode { unit: index, offset, entry: entry_svma, inlined, origin, own });
+                part.code.push(FunctionCode {
+                    unit: index,
+                    offset,
+                    entry: entry_svma,
+                    inlined,
+                    origin,
+                    own,
+                });
             }
             Walk::Into
         });

@@ -44,9 +44,7 @@ fn kernel() -> Check {
     let (major, minor) = support::OLDEST_KERNEL;
     match version {
         Some(version) if version >= support::OLDEST_KERNEL => ok("kernel", release),
-        Some(_) => {
-            fail("kernel", release, &format!("use Linux {major}.{minor} or later"))
-        }
+        Some(_) => fail("kernel", release, &format!("use Linux {major}.{minor} or later")),
         None => warn("kernel", format!("{release}: its version can't be told"), ""),
     }
 }

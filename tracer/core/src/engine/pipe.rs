@@ -78,8 +78,7 @@ fn take(
         let time = i128::from(record.time_boot_ns) + super::clock::wall_minus_boot_ns();
         let types = &resolved.types;
         let capture = decode::decode(&record, index, site, types, &request.limits, code, time);
-        let event =
-            Event::Capture { capture: Box::new(capture), outcomes: probe.outcomes()? };
+        let event = Event::Capture { capture: Box::new(capture), outcomes: probe.outcomes()? };
         if probe.deliver(event, deliver).is_break() {
             return Ok(Some(Ended::Stopped));
         }

@@ -171,11 +171,7 @@ impl Probe {
     }
 
     /// Hands an event to the door, unless it had enough.
-    pub(super) fn deliver(
-        &mut self,
-        event: Event,
-        deliver: &mut Deliver<'_>,
-    ) -> ControlFlow<()> {
+    pub(super) fn deliver(&mut self, event: Event, deliver: &mut Deliver<'_>) -> ControlFlow<()> {
         if self.delivers && deliver(event).is_break() {
             self.delivers = false;
             return ControlFlow::Break(());
@@ -243,7 +239,8 @@ fn level(level: tracing::Level) -> u8 {
 
 /// A file descriptor that becomes readable when the process ends.
 fn watch(pid: u32) -> Result<OwnedFd, Issue> {
-    let gone = |detail: String| Issue::new(IssueKind::ProcessGone, format!("process {pid}"), detail);
+    let gone =
+        |detail: String| Issue::new(IssueKind::ProcessGone, format!("process {pid}"), detail);
     let raw = i32::try_from(pid).ok().and_then(Pid::from_raw);
     let raw = raw.ok_or_else(|| gone("not a process id".to_owned()))?;
     pidfd_open(raw, PidfdFlags::empty()).map_err(|e| gone(e.to_string()))

@@ -6,7 +6,7 @@ use super::site::{self, ArgumentRegisters, Home, Part, Placement, Row, Variables
 use super::types::TypeBuilder;
 use super::variables::{FrameAt, Meaning, is_unoptimised, meaning_at, variables_at};
 use crate::binary::cfi::CfaRule;
-use crate::binary::dwarf::{Die, DebugInfo};
+use crate::binary::dwarf::{DebugInfo, Die};
 use crate::binary::lines::{self, source_line};
 use crate::binary::module::Module;
 use crate::binary::modules::Code;
@@ -158,14 +158,13 @@ impl<'t, 'm> FunctionAt<'t, 'm> {
         let prologue_end = self.prologue_end();
         let body_cfa = prologue_end.and_then(|end| self.cfa(end));
         let entry = self.range.start;
-        let stored = |cfa_offset: i64| match site::parameter_home(
-            self.bytes, entry, pc, cfa_offset, 1,
-        ) {
-            Home::Stored => true,
-            Home::NotYet => false,
-            // Behind the prologue the compiler's word is taken.
-            Home::Unknown => prologue_end.is_none_or(|end| pc >= end),
-        };
+        let stored =
+            |cfa_offset: i64| match site::parameter_home(self.bytes, entry, pc, cfa_offset, 1) {
+                Home::Stored => true,
+                Home::NotYet => false,
+                // Behind the prologue the compiler's word is taken.
+                Home::Unknown => prologue_end.is_none_or(|end| pc >= end),
+            };
         let at = FrameAt {
             subprogram: debug.die.offset,
             pc,
@@ -174,9 +173,8 @@ impl<'t, 'm> FunctionAt<'t, 'm> {
             bias: self.module.bias(),
             home_stored: Some(&stored),
         };
-        let variables = variables_at(builder, debug.die.unit, &at).map_err(|error| {
-            Issue::new(IssueKind::MalformedFile, self.text, error.to_string())
-        })?;
+        let variables = variables_at(builder, debug.die.unit, &at)
+            .map_err(|error| Issue::new(IssueKind::MalformedFile, self.text, error.to_string()))?;
         builder.finish();
         Ok(variables)
     }

@@ -112,9 +112,10 @@ impl<'a> Cfi<'a> {
 
     /// The code that the entry of an address covers: a function or a part of one.
     pub fn covered(&self, svma: Svma) -> Option<Covered> {
-        let in_eh_frame = self.eh_frame.as_ref().and_then(|eh_frame| {
-            self.eh_frame_entry(eh_frame, svma).ok().map(|fde| covered(&fde))
-        });
+        let in_eh_frame = self
+            .eh_frame
+            .as_ref()
+            .and_then(|eh_frame| self.eh_frame_entry(eh_frame, svma).ok().map(|fde| covered(&fde)));
         in_eh_frame.or_else(|| {
             self.debug_frames.iter().find_map(|debug_frame| {
                 debug_frame.entry_at(&self.bases, svma).ok().map(|fde| covered(&fde))

@@ -240,3 +240,26 @@ fn a_real_stack_is_the_one_that_glibc_finds() {
     assert!(frames.len() >= 12, "{}", frames.len());
     assert_eq!(end, StackEnd::Complete);
 }
+
+#[test]
+fn the_computed_frame_address_of_the_plt_is_right_on_both_sides_of_its_push() {
+    const SP: u64 = 0x7ffd_0000_0000;
+    let directory = tempfile::tempdir().unwrap();
+    let (source, program) = (directory.path().join("a.c"), directory.path().join("a"));
+    std::fs::write(&source, "#include <stdio.h>\nint main(void) { return puts(\"x\"); }").unwrap();
+    let flags = ["-fcf-protection=none", "-Wl,-z,lazy", "-o"];
+    let status = Command::new("gcc").args(flags).args([&program, &source]).status().unwrap();
+    assert!(status.success());
+    let bytes = std::fs::read(&program).unwrap();
+    let plt = object::File::parse(&*bytes).unwrap().section_by_name(".plt").unwrap().address();
+    let modules = [Mapped::open(program.to_str().unwrap(), 0x5500_0000_0000)];
+    let code = RealCode::new(&modules);
+    // An entry of 16 bytes: a jump, at 6 a push, at 11 a jump.
+    for (offset, caller) in [(0, 1), (6, 1), (11, 2)] {
+        let mut record = record_with_stack(SP, &[1, 2, 3], vec![]);
+        record.registers[RIP] = modules[0].bias + plt + 16 + offset;
+        let (frames, _) = walk_record(&record, &code);
+        assert_eq!(pcs(&frames[1..]), [caller], "{offset}");
+        assert_eq!(frames[1].registers.sp(), Some(SP + 8 * caller));
+    }
+}
