@@ -63,7 +63,7 @@ impl World {
     }
 
     /// A layout of `size` bytes with these edges.
-    fn layout(&mut self, size: u32, edges: &[Edge]) -> u32 {
+    fn add_layout(&mut self, size: u32, edges: &[Edge]) -> u32 {
         let first = self.edges.len() as u32;
         self.edges.extend_from_slice(edges);
         let count = edges.len() as u32;
@@ -220,7 +220,7 @@ fn a_stack_that_ends_is_a_partial_read() {
 #[test]
 fn a_cycle_is_copied_once() {
     let mut world = World::new();
-    let node = world.layout(16, &[edge(0, 0)]);
+    let node = world.add_layout(16, &[edge(0, 0)]);
     world.write_word(OBJECT, OBJECT + 64);
     world.write_word(OBJECT + 64, OBJECT);
     world.registers[5] = OBJECT;
@@ -234,7 +234,7 @@ fn a_cycle_is_copied_once() {
 #[test]
 fn the_depth_limit_stops_a_list_and_is_noted() {
     let mut world = World::new();
-    let node = world.layout(8, &[edge(0, 0)]);
+    let node = world.add_layout(8, &[edge(0, 0)]);
     for n in 0..50 {
         world.write_word(OBJECT + n * 8, OBJECT + n * 8 + 8);
     }
@@ -250,7 +250,7 @@ fn the_depth_limit_stops_a_list_and_is_noted() {
 fn the_byte_limit_cuts_an_object_and_ends_the_chase() {
     let mut world = World::new();
     world.site.bytes_max = 256;
-    let big = world.layout(4096, &[]);
+    let big = world.add_layout(4096, &[]);
     for page in 0..3 {
         world.map(OBJECT + page * PAGE);
     }
@@ -267,7 +267,7 @@ fn the_byte_limit_cuts_an_object_and_ends_the_chase() {
 #[test]
 fn an_object_keeps_the_pages_before_the_missing_one() {
     let mut world = World::new();
-    let big = world.layout(8192, &[]);
+    let big = world.add_layout(8192, &[]);
     world.map(OBJECT);
     world.registers[5] = OBJECT;
     world.ops = [root(&[register(5), Op::on(Code::Chase, big, 1)]), vec![END]].concat();
@@ -334,7 +334,7 @@ fn an_endless_string_has_a_lower_bound_for_its_length() {
 #[test]
 fn the_elements_of_a_slice_are_limited() {
     let mut world = World::new();
-    let number = world.layout(4, &[]);
+    let number = world.add_layout(4, &[]);
     world.map(OBJECT);
     world.registers[5] = OBJECT;
     world.registers[4] = 1 << 60;
@@ -347,7 +347,7 @@ fn the_elements_of_a_slice_are_limited() {
 #[test]
 fn a_dereference_that_fails_skips_its_root_only() {
     let mut world = World::new();
-    let number = world.layout(4, &[]);
+    let number = world.add_layout(4, &[]);
     world.map(OBJECT);
     world.registers[5] = OBJECT;
     let lost = [register(4), Op::new(Code::Deref, 8, 0), Op::on(Code::Copy, number, 1)];
@@ -363,7 +363,7 @@ fn a_dereference_that_fails_skips_its_root_only() {
 #[test]
 fn what_a_dereference_reads_is_in_the_record() {
     let mut world = World::new();
-    let number = world.layout(4, &[]);
+    let number = world.add_layout(4, &[]);
     world.write_word(OBJECT, OBJECT + 0x100);
     world.registers[5] = OBJECT;
     let ops = [register(5), Op::new(Code::Deref, 8, 0), Op::on(Code::Copy, number, 1)];
@@ -425,7 +425,7 @@ fn random_world(random: &mut Random) -> World {
     }
     for _ in 0..6 {
         let edges: Vec<Edge> = (0..random.below(5)).map(|_| random_edge(random)).collect();
-        world.layout(random.below(200) as u32, &edges);
+        world.add_layout(random.below(200) as u32, &edges);
     }
     world.ops = (0..40)
         .map(|_| Op {

@@ -42,7 +42,7 @@ fn take(
 
 /// Reads a location.
 fn parse_location(text: &str) -> Result<LocationSpec, Issue> {
-    tracer_core::resolve::function::parse(text)
+    tracer_core::engine::parse_location(text)
 }
 
 /// What is meant by what was typed.

@@ -9,5 +9,6 @@ pub mod pipe;
 mod probe;
 pub mod request;
 
+pub use crate::resolve::function::parse as parse_location;
 pub use doctor::doctor;
 pub use pipe::{find, snapshot};

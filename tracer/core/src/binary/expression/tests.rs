@@ -1,3 +1,5 @@
+//! DWARF expressions against gimli's own evaluator, and hostile ones.
+
 use super::*;
 
 const ENCODING: gimli::Encoding =

@@ -1,3 +1,5 @@
+//! What is allowed, what is refused, and how the kernel executes it.
+
 use super::*;
 
 fn trap(bytes: &[u8]) -> TrapClass {

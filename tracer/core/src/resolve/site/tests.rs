@@ -1,3 +1,5 @@
+//! Where probes sit in made-up and compiled code.
+
 use super::*;
 
 /// Variables with one set of registers, the same everywhere.

@@ -1,3 +1,5 @@
+//! Types of compiled programs, hand-made debug info and damaged files.
+
 use super::*;
 use crate::model::types::{Encoding, Member, Scalar, VariantArm};
 use crate::resolve::fixture::Fixture;

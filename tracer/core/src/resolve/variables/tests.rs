@@ -1,3 +1,5 @@
+//! Variables of compiled programs, whole files and damaged files.
+
 use super::*;
 use crate::model::resolved::VariableKind;
 use crate::model::types::TypeGraph;
