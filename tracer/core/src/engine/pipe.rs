@@ -31,7 +31,6 @@ pub fn snapshot(
     stop: BorrowedFd<'_>,
     deliver: &mut Deliver<'_>,
 ) -> Result<Summary, EngineError> {
-    let deadline = Instant::now() + request.timeout;
     let process = resolve::process::read(request.pid)?;
     let modules = Modules::of(&process);
     let code = Code::new(&modules);
@@ -42,6 +41,7 @@ pub fn snapshot(
         .map(|site| plan::compile(site, &resolved.types, request.limits))
         .collect();
     let mut probe = Probe::arm(request, &process, &modules, &resolved, &plans)?;
+    let deadline = Instant::now() + request.timeout;
     let armed = armed(request, &process, &code, &resolved);
     let mut ended = match deliver(Event::Armed(Box::new(armed))) {
         ControlFlow::Continue(()) => None,
@@ -53,10 +53,12 @@ pub fn snapshot(
             Wake::Ended(ended) => Some(ended),
         };
     }
-    let text_restored = probe.remove();
+    probe.remove();
     // Hits of the last moment are in the ring still.
-    take(&mut probe, request, &code, &resolved, deliver, usize::MAX)?;
-    let summary = probe.summary(ended.unwrap_or_default(), text_restored)?;
+    while probe.has_records() {
+        take(&mut probe, request, &code, &resolved, deliver, BATCH)?;
+    }
+    let summary = probe.summary(ended.unwrap_or_default())?;
     // The door has been told all; whether it wants more makes no difference now.
     let _more = deliver(Event::Finished(summary.clone()));
     Ok(summary)
@@ -82,7 +84,7 @@ fn take(
         if probe.deliver(event, deliver).is_break() {
             return Ok(Some(Ended::Stopped));
         }
-        if request.hits != 0 && probe.received() >= request.hits {
+        if probe.is_complete() {
             return Ok(Some(Ended::Complete));
         }
     }
@@ -98,7 +100,9 @@ fn armed(
 ) -> Armed {
     let modules = code.modules();
     let label = |index| {
-        let module = modules.get(index).ok();
+        // Only what is shown is opened: a process may have a hundred libraries.
+        let shown = resolved.sites.iter().any(|site| site.module == index);
+        let module = shown.then(|| modules.get(index).ok()).flatten();
         let path = modules.path(index).map(|path| path.display().to_string());
         ModuleLabel {
             path: path.unwrap_or_default(),

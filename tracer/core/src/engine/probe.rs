@@ -37,9 +37,13 @@ pub(super) struct Probe {
     process: OwnedFd,
     pid: u32,
     logs: bool,
+    /// Captures wanted; 0 for as many as come.
+    wanted: u64,
     received: u64,
     malformed: u64,
     delivers: bool,
+    /// How the text was found when the breakpoints had gone; `None` while they are in place.
+    removed: Option<TextAfter>,
 }
 
 /// Why a wait ended.
@@ -93,9 +97,11 @@ impl Probe {
             process: pidfd,
             pid,
             logs: request.kernel_log.is_some(),
+            wanted: request.hits,
             received: 0,
             malformed: 0,
             delivers: true,
+            removed: None,
         })
     }
 
@@ -135,8 +141,16 @@ impl Probe {
         }
     }
 
+    /// Records wait in the ring.
+    pub(super) fn has_records(&self) -> bool {
+        let now = rustix::time::Timespec { tv_sec: 0, tv_nsec: 0 };
+        let mut fds = [PollFd::from_borrowed_fd(self.program.ring_fd(), PollFlags::IN)];
+        poll(&mut fds, Some(&now)).is_ok_and(|ready| ready > 0)
+    }
+
     /// The next record with the index of its site in the resolution; malformed ones are counted
-    /// and passed over.
+    /// and passed over. The last one wanted takes the breakpoints out at once: the target does not
+    /// pay while it is decoded.
     pub(super) fn next_record(&mut self) -> Option<(usize, Record)> {
         loop {
             let bytes = self.program.next_record()?;
@@ -145,6 +159,9 @@ impl Probe {
             match parsed {
                 Ok(mut record) if sites.contains(&record.site) => {
                     self.received += 1;
+                    if self.is_complete() {
+                        self.remove();
+                    }
                     if record.items.iter().any(|item| item.status == Status::Fault) {
                         self.explain(&mut record);
                     }
@@ -165,9 +182,9 @@ impl Probe {
         }
     }
 
-    /// Records received.
-    pub(super) fn received(&self) -> u64 {
-        self.received
+    /// All captures that were asked for are there.
+    pub(super) fn is_complete(&self) -> bool {
+        self.wanted != 0 && self.received >= self.wanted
     }
 
     /// Hands an event to the door, unless it had enough.
@@ -188,9 +205,16 @@ impl Probe {
         Ok(by_outcome(&self.counts()?))
     }
 
-    /// Takes the breakpoints out; whether the text is what it was, if there is one still.
-    pub(super) fn remove(&mut self) -> Option<bool> {
-        match self.links.detach(self.link) {
+    /// Takes the breakpoints out.
+    pub(super) fn remove(&mut self) {
+        if self.removed.is_none() {
+            self.removed = Some(self.links.detach(self.link));
+        }
+    }
+
+    /// Whether the text is what it was, if there is one still.
+    fn text_restored(&self) -> Option<bool> {
+        match self.removed? {
             TextAfter::Restored => Some(true),
             TextAfter::ProcessGone => None,
             TextAfter::Changed(address) => {
@@ -201,11 +225,7 @@ impl Probe {
     }
 
     /// What is told at the end, after [`Self::remove`].
-    pub(super) fn summary(
-        &mut self,
-        ended: Ended,
-        text_restored: Option<bool>,
-    ) -> Result<Summary, EngineError> {
+    pub(super) fn summary(&mut self, ended: Ended) -> Result<Summary, EngineError> {
         self.program.forward_log();
         let counts = self.counts()?;
         let kernel_misses = self.program.kernel_misses()?;
@@ -216,7 +236,7 @@ impl Probe {
             kernel_misses,
             received: self.received,
             malformed: self.malformed,
-            text_restored,
+            text_restored: self.text_restored(),
             ended,
         })
     }
