@@ -1,0 +1,4 @@
+//! Tests on the real kernel: real uprobes in real processes. They need root, and fail where they
+//! can't run.
+
+mod instructions;
