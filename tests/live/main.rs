@@ -2,3 +2,4 @@
 //! can't run.
 
 mod privilege;
+mod instructions;

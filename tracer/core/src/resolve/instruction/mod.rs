@@ -207,14 +207,14 @@ pub(super) fn verdict(instruction: &Instruction, bytes: &[u8]) -> Result<Entry, 
     }
     Err(match listed {
         [] => RefusalCode::NotListed,
-        [Entry { form: Form::Nop, .. }] => RefusalCode::RewrittenNop,
+        [Entry { form: Form::Padding, .. }, ..] => RefusalCode::RewrittenNop,
         [Entry { form: Form::Vex, .. }, ..] => RefusalCode::Encoding,
         _ => RefusalCode::Operands,
     })
 }
 
 /// What matters of the raw bytes of an instruction.
-struct Encoding {
+struct Encoding<'a> {
     /// There is a 66 prefix.
     operand_size: bool,
     /// There is a 67 prefix.
@@ -223,15 +223,26 @@ struct Encoding {
     rex: u8,
     /// The byte behind the legacy, REX and VEX prefixes.
     opcode: u8,
-    /// Bytes of the instruction.
-    length: usize,
+    /// The instruction.
+    bytes: &'a [u8],
 }
 
-impl Encoding {
+/// What the kernel emulates as a nop: its own padding (`x86_nops`).
+const PADDING: [&[u8]; 7] = [
+    &[0x90],
+    &[0x66, 0x90],
+    &[0x0f, 0x1f, 0x00],
+    &[0x0f, 0x1f, 0x40, 0x00],
+    &[0x66, 0x0f, 0x1f, 0x44, 0x00, 0x00],
+    &[0x0f, 0x1f, 0x80, 0, 0, 0, 0],
+    &[0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0],
+];
+
+impl<'a> Encoding<'a> {
     /// Parses the prefixes (Intel SDM volume 2, 2.1.1). `None` for lock (f0) and es, cs, ss, ds
     /// (26, 2e, 36, 3e), which the kernel refuses, and for prefixes that are doubled or ignored,
     /// which decoders read differently. 66 alone may be doubled: it pads nops.
-    fn parse(bytes: &[u8]) -> Option<Self> {
+    fn parse(bytes: &'a [u8]) -> Option<Self> {
         let mut seen = Vec::new();
         let mut rest = bytes;
         while let [prefix, tail @ ..] = rest {
@@ -255,18 +266,12 @@ impl Encoding {
             [opcode, ..] => (0, *opcode),
             [] => return None,
         };
-        Some(Self {
-            operand_size: has(0x66),
-            address_size: has(0x67),
-            rex,
-            opcode,
-            length: bytes.len(),
-        })
+        Some(Self { operand_size: has(0x66), address_size: has(0x67), rex, opcode, bytes })
     }
 }
 
 /// Whether `form` allows an instruction of its mnemonic.
-fn fits(form: Form, instruction: &Instruction, encoding: &Encoding) -> bool {
+fn fits(form: Form, instruction: &Instruction, encoding: &Encoding<'_>) -> bool {
     let vex = instruction.encoding() == EncodingKind::VEX;
     if vex != (form == Form::Vex) {
         return false;
@@ -276,15 +281,13 @@ fn fits(form: Form, instruction: &Instruction, encoding: &Encoding) -> bool {
         Form::Legacy => true,
         Form::Registers => !memory,
         Form::Exchange => encoding.opcode != 0x90,
-        Form::Nop => {
-            // REX.B would make 0x90 an exchange.
-            matches!(encoding.opcode, 0x90 | 0x0f)
-                && encoding.rex & 1 == 0
-                && !matches!(encoding.length, 5 | 10)
-        }
+        Form::Padding => PADDING.contains(&encoding.bytes),
+        // REX.B would make 0x90 an exchange.
+        Form::Nop => !matches!(encoding.bytes.len(), 5 | 10) && encoding.rex & 1 == 0,
         Form::PushRegister => {
             instruction.code() == Code::Push_r64
-                && (encoding.length == 1 || (encoding.length == 2 && encoding.rex == 0x41))
+                && (encoding.bytes.len() == 1
+                    || (encoding.bytes.len() == 2 && encoding.rex == 0x41))
         }
         Form::Stack => matches!(
             instruction.code(),

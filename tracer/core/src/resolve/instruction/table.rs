@@ -19,7 +19,9 @@ pub enum Form {
     /// Legacy encodings but not opcode 0x90: the kernel up to 6.16 executes `xchg r8, rax`
     /// (41 90) as a nop. With memory it stays atomic, for it is executed as it is.
     Exchange,
-    /// 0x90 and 0f 1f, but not of 5 or 10 bytes: the kernel rewrites those into a call.
+    /// The nops that assemblers pad with, of 1 to 8 bytes, without the one of 5 bytes.
+    Padding,
+    /// Other nops, but not of 5 or 10 bytes: the kernel rewrites those into a call.
     Nop,
     /// `push` of a 64-bit register in one byte, or two with REX.B: what the kernel emulates.
     PushRegister,
@@ -57,7 +59,7 @@ pub fn entries() -> impl Iterator<Item = Entry> {
 /// of Linux 6.18.
 #[rustfmt::skip]
 const TABLE: &[(TrapClass, Form, &[Mnemonic])] = &[
-    (Emulated, Form::Nop, &[Nop]),
+    (Emulated, Form::Padding, &[Nop]),
     (Emulated, Form::PushRegister, &[Push]),
     (Emulated, Form::Relative, &[
         Jmp, Call,
@@ -65,6 +67,7 @@ const TABLE: &[(TrapClass, Form, &[Mnemonic])] = &[
     ]),
 
     // Control flow and stack.
+    (SingleStepped, Form::Nop, &[Nop]),
     (SingleStepped, Form::Indirect, &[Jmp, Call]),
     (SingleStepped, Form::Stack, &[Push, Pop]),
     (SingleStepped, Form::Registers, &[Ret, Leave, Endbr64, Pause]),
@@ -140,33 +143,33 @@ const TABLE: &[(TrapClass, Form, &[Mnemonic])] = &[
     // AVX, AVX2 and FMA, as far as the opcode byte lets them pass.
     (SingleStepped, Form::Vex, &[
         Vmovaps, Vmovapd, Vmovups, Vmovupd, Vmovss, Vmovsd,
-        Vmovhps, Vmovhpd, Vmovlps, Vmovlpd, Vmovhlps, Vmovlhps, Vmovshdup, Vmovsldup, Vmovddup,
-        Vmovntps, Vmovntpd, Vmovntdqa, Vmovmskps, Vmovmskpd, Vpmovmskb, Vmovq,
+        Vmovlps, Vmovlpd, Vmovhlps, Vmovsldup, Vmovddup,
+        Vmovntps, Vmovntpd, Vmovntdqa, Vmovmskps, Vmovmskpd, Vpmovmskb,
         Vaddps, Vaddpd, Vaddss, Vaddsd, Vsubps, Vsubpd, Vsubss, Vsubsd,
         Vmulps, Vmulpd, Vmulss, Vmulsd, Vdivps, Vdivpd, Vdivss, Vdivsd,
         Vminps, Vminpd, Vminss, Vminsd, Vmaxps, Vmaxpd, Vmaxss, Vmaxsd,
         Vsqrtps, Vsqrtpd, Vsqrtss, Vsqrtsd, Vrcpps, Vrcpss, Vrsqrtps, Vrsqrtss,
         Vandps, Vandpd, Vandnps, Vandnpd, Vorps, Vorpd, Vxorps, Vxorpd,
         Vaddsubps, Vaddsubpd, Vdpps, Vdppd, Vroundps, Vroundpd, Vroundss, Vroundsd,
-        Vcomiss, Vcomisd, Vucomiss, Vucomisd,
+        Vucomiss, Vucomisd,
         Vcvtsi2ss, Vcvtsi2sd, Vcvtss2si, Vcvtsd2si, Vcvttss2si, Vcvttsd2si, Vcvtss2sd, Vcvtsd2ss,
         Vcvtps2pd, Vcvtpd2ps, Vcvtdq2ps, Vcvtps2dq, Vcvttps2dq, Vcvtph2ps, Vcvtps2ph,
-        Vshufps, Vshufpd, Vunpcklps, Vunpcklpd, Vunpckhps, Vunpckhpd, Vinsertps, Vextractps,
-        Vblendps, Vblendpd, Vblendvps, Vblendvpd, Vpblendw, Vpblendd, Vpblendvb,
-        Vpermilps, Vpermilpd, Vperm2f128, Vperm2i128, Vpermd, Vpermps, Vpermq, Vpermpd,
+        Vshufps, Vshufpd, Vunpcklps, Vunpcklpd, Vunpckhps, Vunpckhpd, Vinsertps,
+        Vblendps, Vblendpd, Vblendvps, Vblendvpd, Vpblendd, Vpblendvb,
+        Vpermilps, Vpermilpd, Vperm2i128, Vpermd, Vpermq, Vpermpd,
         Vinsertf128, Vinserti128, Vextractf128, Vextracti128,
         Vbroadcastss, Vbroadcastsd, Vbroadcastf128, Vbroadcasti128, Vpbroadcastd, Vpbroadcastq,
-        Vpaddb, Vpaddw, Vpaddd, Vpaddusb, Vpaddusw, Vpsubb, Vpsubw, Vpsubd, Vpsubq, Vpsubusb,
-        Vpsubusw, Vpmulld, Vpmulhw, Vpmulhuw, Vpmulhrsw, Vpmuldq, Vpmaddubsw, Vpmaddwd,
-        Vpavgb, Vpavgw, Vpsadbw, Vmpsadbw, Vphminposuw, Vpabsb, Vpabsw, Vpabsd,
-        Vpsignb, Vpsignw, Vpsignd, Vphaddw, Vphaddd, Vphaddsw, Vphsubw, Vphsubd, Vphsubsw,
-        Vpminsb, Vpminsd, Vpminub, Vpminuw, Vpminud, Vpmaxsb, Vpmaxsd, Vpmaxub, Vpmaxuw, Vpmaxud,
-        Vpand, Vpandn, Vptest, Vtestps, Vtestpd,
+        Vpaddb, Vpaddw, Vpaddd, Vpaddusb, Vpaddusw, Vpsubb, Vpsubw, Vpsubusb,
+        Vpsubusw, Vpmulld, Vpmulhrsw, Vpmuldq, Vpmaddubsw, Vpmaddwd,
+        Vpavgb, Vpavgw, Vpsadbw, Vmpsadbw, Vphminposuw, Vpabsb, Vpabsw,
+        Vpsignb, Vpsignw, Vpsignd, Vphaddw, Vphaddd, Vphaddsw, Vphsubw,
+        Vpminsb, Vpminsd, Vpminub, Vpminuw, Vpminud, Vpmaxsb, Vpmaxsd, Vpmaxub, Vpmaxuw,
+        Vpand, Vpandn, Vtestpd,
         Vpcmpeqq, Vpcmpgtb, Vpcmpgtw, Vpcmpgtd,
-        Vpsllw, Vpslld, Vpsllq, Vpsrlw, Vpsrld, Vpsrlq, Vpsraw, Vpsrad,
+        Vpslld, Vpsllq, Vpsrlw, Vpsrld, Vpsrlq, Vpsraw, Vpsrad,
         Vpsllvd, Vpsllvq, Vpsrlvd, Vpsrlvq, Vpsravd, Vpshufb, Vpalignr,
         Vpunpckhbw, Vpunpckhwd, Vpunpckhdq, Vpacksswb, Vpackssdw, Vpackusdw,
-        Vpinsrb, Vpinsrw, Vpinsrd, Vpinsrq, Vpextrb, Vpextrw, Vpextrd, Vpextrq,
+        Vpinsrb, Vpinsrw, Vpinsrd, Vpinsrq, Vpextrb, Vpextrw,
         Vpmovsxbw, Vpmovsxbd, Vpmovsxbq, Vpmovsxwd, Vpmovsxwq, Vpmovsxdq,
         Vpmovzxbw, Vpmovzxbd, Vpmovzxbq, Vpmovzxwd, Vpmovzxwq, Vpmovzxdq,
         Vfmadd132ps, Vfmadd132pd, Vfmadd132ss, Vfmadd132sd,
