@@ -135,11 +135,9 @@ fn check(candidate: &ElfFile, proof: &Proof<'_>) -> Result<(), Refusal> {
     match proof {
         Proof::BuildId(wanted) => match candidate.build_id() {
             Some(id) if id == *wanted => Ok(()),
-            Some(id) => Err(Refusal::Mismatch(format!(
-                "its build-id is {}, not {}",
-                hex(id),
-                hex(wanted)
-            ))),
+            Some(id) => {
+                Err(Refusal::Mismatch(format!("its build-id is {}, not {}", hex(id), hex(wanted))))
+            }
             None => Err(Refusal::Mismatch("it has no build-id".to_owned())),
         },
         Proof::Checksum(wanted) => {

@@ -89,6 +89,11 @@ impl<'a> DebugInfo<'a> {
         &self.dwarf
     }
 
+    #[cfg(test)]
+    pub(crate) fn into_dwarf(self) -> Dwarf<'a> {
+        self.dwarf
+    }
+
     /// How many units there are in `.debug_info`.
     pub fn unit_count(&self) -> usize {
         self.units.headers.len()
@@ -173,9 +178,7 @@ impl<'a> DebugInfo<'a> {
     pub fn follow<'d>(&'d self, from: Die<'d, 'a>, value: Value<'a>) -> Option<Die<'d, 'a>> {
         match value {
             AttributeValue::UnitRef(offset) => Some(Die { offset, ..from }),
-            AttributeValue::DebugInfoRef(offset) => {
-                Self::die_in(from.dwarf, from.units, offset)
-            }
+            AttributeValue::DebugInfoRef(offset) => Self::die_in(from.dwarf, from.units, offset),
             AttributeValue::DebugInfoRefSup(offset) => {
                 Self::die_in(self.dwarf.sup()?, self.supplementary.as_ref()?, offset)
             }

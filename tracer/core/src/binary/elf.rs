@@ -130,9 +130,9 @@ impl ElfFile {
         self.sections.iter().find(is_named).or_else(|| {
             // The older GNU form: `.zdebug_info` for `.debug_info`.
             let rest = name.strip_prefix(".debug_")?;
-            self.sections.iter().find(|section| {
-                section.name.strip_prefix(b".zdebug_") == Some(rest.as_bytes())
-            })
+            self.sections
+                .iter()
+                .find(|section| section.name.strip_prefix(b".zdebug_") == Some(rest.as_bytes()))
         })
     }
 }

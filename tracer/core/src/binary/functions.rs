@@ -271,7 +271,7 @@ impl<'a> Entry<'_, 'a> {
         Some(text.slice())
     }
 
-    fn udata(&self, name: gimli::DwAt) -> Option<u64> {
+    pub(super) fn udata(&self, name: gimli::DwAt) -> Option<u64> {
         self.attributes.iter().find(|attribute| attribute.name() == name)?.udata_value()
     }
 
@@ -289,8 +289,7 @@ impl<'a> Entry<'_, 'a> {
 
     /// DW_AT_entry_pc: an address, or a distance from DW_AT_low_pc (DWARF 5, 2.18).
     pub(super) fn entry_pc(&self, info: &DebugInfo<'a>) -> Option<u64> {
-        let address =
-            |value| info.dwarf().attr_address(self.unit, value).ok().flatten();
+        let address = |value| info.dwarf().attr_address(self.unit, value).ok().flatten();
         match self.value(gimli::DW_AT_entry_pc)? {
             gimli::AttributeValue::Udata(distance) => {
                 let base = self.value(gimli::DW_AT_low_pc).map_or(Some(self.unit.low_pc), address);

@@ -160,8 +160,7 @@ impl Module {
     fn no_debug_info(&self, tried: &[Attempt]) -> Issue {
         let mismatches: Vec<_> =
             tried.iter().filter(|a| matches!(a.why, Refusal::Mismatch(_))).collect();
-        let list =
-            |a: &[&Attempt]| a.iter().map(|a| a.to_string()).collect::<Vec<_>>().join(", ");
+        let list = |a: &[&Attempt]| a.iter().map(|a| a.to_string()).collect::<Vec<_>>().join(", ");
         let subject = self.path().display().to_string();
         if !mismatches.is_empty() {
             return Issue::new(IssueKind::DebugInfoMismatch, subject, list(&mismatches));
@@ -211,7 +210,10 @@ fn biases(segments: &[Segment], mapping: &Mapping) -> impl Iterator<Item = u64> 
         let end = segment.file_offset.0.checked_add(segment.file_bytes)?;
         // The mapping starts at `offset` in the file, the segment's address at `file_offset`.
         (first..end).contains(&offset).then(|| {
-            start.wrapping_sub(offset).wrapping_add(segment.file_offset.0).wrapping_sub(segment.svma.0)
+            start
+                .wrapping_sub(offset)
+                .wrapping_add(segment.file_offset.0)
+                .wrapping_sub(segment.svma.0)
         })
     })
 }

@@ -1,9 +1,9 @@
 //! The modules of a process, opened when they are needed, and what is read from them.
 
-use super::code_map::{CodeFrame, CodeMap};
-use super::dwarf::DebugInfo;
 use super::cfi::UnwindRow;
+use super::code_map::{CodeFrame, CodeMap};
 use super::demangle;
+use super::dwarf::DebugInfo;
 use super::function_index::FunctionIndex;
 use super::module::{Module, file_name};
 use super::symbolize;
@@ -39,9 +39,10 @@ impl Modules {
         let mut groups: Vec<Vec<Mapping>> = Vec::new();
         for mapping in process.mappings.iter().filter(|mapping| mapping.file.2 != 0) {
             // A file that is loaded twice (dlmopen) starts again at a lower offset.
-            let load = groups.iter_mut().rev().find(|group| {
-                group.last().is_some_and(|last| last.file == mapping.file)
-            });
+            let load = groups
+                .iter_mut()
+                .rev()
+                .find(|group| group.last().is_some_and(|last| last.file == mapping.file));
             match load {
                 Some(group) if continues(group, mapping) => group.push(mapping.clone()),
                 _ => groups.push(vec![mapping.clone()]),
@@ -113,8 +114,9 @@ impl Modules {
 
     /// The module that is mapped executable at an address.
     pub fn index_at(&self, address: Avma) -> Option<ModuleIndex> {
-        self.slots.iter().position(|slot| {
-            slot.mappings.iter().any(|m| m.execute && m.range.contains(&address))
+        self.slots.iter().position(|slot| match slot.module.get() {
+            Some(Ok(module)) if slot.mappings.is_empty() => module.is_text(module.to_svma(address)),
+            _ => slot.mappings.iter().any(|m| m.execute && m.range.contains(&address)),
         })
     }
 }

@@ -115,8 +115,7 @@ impl MappedFile {
             Err(errno) => errno,
         };
         let by_path = Root::of_process(pid).and_then(|root| root.open(&mapping.path));
-        let by_exe =
-            || Self::follow(Path::new(&format!("/proc/{pid}/exe")), mapping.path.clone());
+        let by_exe = || Self::follow(Path::new(&format!("/proc/{pid}/exe")), mapping.path.clone());
         let mut replaced = false;
         for file in [by_path].into_iter().chain(std::iter::once_with(by_exe)).flatten() {
             if file.is_mapped_by(mapping) {
@@ -158,8 +157,7 @@ impl MappedFile {
 
     fn is_mapped_by(&self, mapping: &Mapping) -> bool {
         let device = self.stat.st_dev;
-        mapping.file
-            == (rustix::fs::major(device), rustix::fs::minor(device), self.stat.st_ino)
+        mapping.file == (rustix::fs::major(device), rustix::fs::minor(device), self.stat.st_ino)
     }
 
     /// The contents.
@@ -211,14 +209,8 @@ mod tests {
     fn pipes_and_devices_are_not_opened() {
         let directory = tempfile::tempdir().unwrap();
         let pipe = directory.path().join("pipe");
-        rustix::fs::mknodat(
-            rustix::fs::CWD,
-            &pipe,
-            FileType::Fifo,
-            Mode::from_raw_mode(0o600),
-            0,
-        )
-        .unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, FileType::Fifo, Mode::from_raw_mode(0o600), 0)
+            .unwrap();
         let root = Root::at(directory.path(), PathBuf::new()).unwrap();
         assert_eq!(root.open(Path::new("/pipe")).unwrap_err(), Errno::INVAL);
         assert_eq!(Root::host().unwrap().open(Path::new("/dev/zero")).unwrap_err(), Errno::INVAL);

@@ -215,8 +215,17 @@ fn is_implementation(candidate: &[u8], name: &[u8]) -> bool {
     let Some(rest) = candidate.strip_prefix(prefix.as_slice()) else { return false };
     let Some(kind) = rest.strip_prefix(b"_") else { return false };
     let families: [&[u8]; 11] = [
-        b"sse", b"ssse", b"avx", b"evex", b"erms", b"fma", b"bmi", b"generic", b"unaligned",
-        b"x86", b"ia32",
+        b"sse",
+        b"ssse",
+        b"avx",
+        b"evex",
+        b"erms",
+        b"fma",
+        b"bmi",
+        b"generic",
+        b"unaligned",
+        b"x86",
+        b"ia32",
     ];
     kind == b"c" || families.iter().any(|family| kind.starts_with(family))
 }
@@ -239,8 +248,7 @@ fn read_table<'a>(
     symbols: &mut Vec<Symbol<'a>>,
 ) -> object::read::Result<()> {
     let table = sections.symbols(ENDIAN, data, kind)?;
-    let versions =
-        if kind == elf::SHT_DYNSYM { sections.versions(ENDIAN, data)? } else { None };
+    let versions = if kind == elf::SHT_DYNSYM { sections.versions(ENDIAN, data)? } else { None };
     for (index, entry) in table.enumerate() {
         let Some(mut symbol) = function(entry) else { continue };
         // A name that can't be read is a symbol that can't be asked for.

@@ -94,7 +94,9 @@ pub(super) fn function(
 fn split_file(text: &str) -> (Option<&str>, &str) {
     match text.split_once(':') {
         Some((file, name))
-            if !file.is_empty() && !name.starts_with(':') && !file.contains(['<', '(', '{', '*']) =>
+            if !file.is_empty()
+                && !name.starts_with(':')
+                && !file.contains(['<', '(', '{', '*']) =>
         {
             (Some(file), name)
         }
@@ -123,7 +125,8 @@ fn is_module(code: &Code<'_>, index: ModuleIndex, wanted: &str) -> bool {
     if wanted == name || wanted == stem || path.as_os_str() == wanted {
         return true;
     }
-    let is_hex = wanted.len() >= BUILD_ID_DIGITS_MIN && wanted.bytes().all(|b| b.is_ascii_hexdigit());
+    let is_hex =
+        wanted.len() >= BUILD_ID_DIGITS_MIN && wanted.bytes().all(|b| b.is_ascii_hexdigit());
     let build_id = || code.modules().get(index).ok()?.build_id();
     is_hex && build_id().is_some_and(|id| id.starts_with(&wanted.to_ascii_lowercase()))
 }
@@ -197,11 +200,13 @@ fn with_implementations<'c>(
     hits: Vec<Hit<'c>>,
     subject: &str,
 ) -> Result<Vec<Hit<'c>>, Issue> {
-    let (resolvers, mut functions): (Vec<_>, Vec<_>) = hits.into_iter().partition(|hit| hit.resolver);
+    let (resolvers, mut functions): (Vec<_>, Vec<_>) =
+        hits.into_iter().partition(|hit| hit.resolver);
     for resolver in &resolvers {
         let symbols = code.symbols(resolver.module)?;
         let symbol = symbols.aliases(resolver.svma).find(|symbol| symbol.is_resolver);
-        let implementations = symbol.map(|symbol| symbols.implementations(symbol)).unwrap_or_default();
+        let implementations =
+            symbol.map(|symbol| symbols.implementations(symbol)).unwrap_or_default();
         functions.extend(implementations.into_iter().map(|implementation| Hit {
             svma: implementation.svma,
             resolver: false,
@@ -295,11 +300,7 @@ fn identity(code: &Code<'_>, hit: &Hit<'_>) -> Identity {
     Identity { module: hit.module, name, file, line }
 }
 
-fn ambiguous(
-    code: &Code<'_>,
-    subject: String,
-    groups: &BTreeMap<Identity, Vec<Hit<'_>>>,
-) -> Issue {
+fn ambiguous(code: &Code<'_>, subject: String, groups: &BTreeMap<Identity, Vec<Hit<'_>>>) -> Issue {
     let modules: BTreeSet<_> = groups.keys().map(|identity| identity.module).collect();
     let mut candidates = Vec::new();
     for (identity, hits) in groups.iter().take(CANDIDATES_MAX) {

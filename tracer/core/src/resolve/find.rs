@@ -38,8 +38,10 @@ pub fn find(pattern: &str, code: &Code<'_>) -> Vec<Found> {
         };
         if let Ok(symbols) = code.symbols(module) {
             for symbol in symbols.iter() {
-                let fits = || Some(demangle::display(symbol.name))
-                    .filter(|name| matches_pattern(pattern, name));
+                let fits = || {
+                    Some(demangle::display(symbol.name))
+                        .filter(|name| matches_pattern(pattern, name))
+                };
                 if split_suffix(symbol.name).1 != Part::Cold
                     && let Some(name) = fits()
                 {
@@ -69,9 +71,9 @@ fn by_debug_info(pattern: &str, code: &Code<'_>, module: ModuleIndex) -> Vec<Fou
     let mut out_of_line: BTreeMap<String, Vec<Svma>> = BTreeMap::new();
     let mut inlined = BTreeMap::new();
     for (function, name) in index.iter() {
-        let text: &Option<String> = shown.entry(name).or_insert_with(|| {
-            name.display().filter(|text| matches_pattern(pattern, text))
-        });
+        let text: &Option<String> = shown
+            .entry(name)
+            .or_insert_with(|| name.display().filter(|text| matches_pattern(pattern, text)));
         let Some(text) = text else { continue };
         if function.inlined {
             inlined.entry(text.clone()).or_insert(*function);

@@ -100,7 +100,8 @@ fn split_offset(text: &str) -> Option<(&str, Option<u64>)> {
         None => (offset, 10),
     };
     let is_number = !digits.is_empty() && digits.chars().all(|digit| digit.is_digit(radix));
-    (is_number && !name.is_empty()).then(|| (name.trim_end(), u64::from_str_radix(digits, radix).ok()))
+    (is_number && !name.is_empty())
+        .then(|| (name.trim_end(), u64::from_str_radix(digits, radix).ok()))
 }
 
 /// Looks a location up in the modules of a process.
@@ -133,12 +134,7 @@ pub fn lookup(spec: &LocationSpec, code: &Code<'_>) -> Result<Vec<Target>, Issue
     }
 }
 
-fn at_offset(
-    code: &Code<'_>,
-    name: &str,
-    found: &[Target],
-    offset: u64,
-) -> Result<Target, Issue> {
+fn at_offset(code: &Code<'_>, name: &str, found: &[Target], offset: u64) -> Result<Target, Issue> {
     let subject = format!("{name}+{offset:#x}");
     let entries: Vec<&Target> = found.iter().filter(|target| target.at_entry).collect();
     let [entry] = entries.as_slice() else {
@@ -168,9 +164,9 @@ pub(super) fn target(code: &Code<'_>, module: ModuleIndex, svma: Svma) -> Target
     let symbol = code.symbols(module).ok().and_then(|symbols| symbols.containing(svma));
     let info = code.debug_info(module).ok();
     let die = info.and_then(|info| info.function_at(svma));
-    let part = info.zip(die).and_then(|(info, die)| {
-        info.functions(info.index_of(die.unit)?)?.part_at(svma)
-    });
+    let part = info
+        .zip(die)
+        .and_then(|(info, die)| info.functions(info.index_of(die.unit)?)?.part_at(svma));
     let declared = || declaration(info?, die?).name.display();
     let range = part.or_else(|| symbol.as_ref().map(|(_, range)| range.clone()));
     let name = match &symbol {

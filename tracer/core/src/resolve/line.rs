@@ -35,7 +35,9 @@ pub(super) fn lookup(code: &Code<'_>, file: &str, line: u64) -> Result<Vec<Targe
     let sites = |files: &[(ModuleIndex, SourceFile)]| {
         let mut targets = Vec::new();
         for (module, file) in files {
-            let Some((_, info)) = modules.iter().find(|(index, _)| index == module) else { continue };
+            let Some((_, info)) = modules.iter().find(|(index, _)| index == module) else {
+                continue;
+            };
             let sites = line_sites::sites(info, file, line);
             targets.extend(sites.into_iter().map(|svma| target(code, *module, svma)));
         }

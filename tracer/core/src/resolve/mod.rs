@@ -6,3 +6,5 @@ pub mod function;
 mod line;
 mod name;
 pub mod process;
+#[cfg(test)]
+mod tests;

@@ -222,10 +222,37 @@ fn normal(name: &str) -> String {
 /// standard library and of the language, and Rust its closures.
 fn needle(name: &str) -> Option<String> {
     const ABBREVIATED: [&str; 31] = [
-        "std", "allocator", "basic_string", "string", "char_traits", "istream", "ostream",
-        "iostream", "basic_istream", "basic_ostream", "basic_iostream", "operator", "closure",
-        "shim", "impl", "dyn", "const", "unsigned", "signed", "char", "short", "long", "double",
-        "float", "bool", "void", "int", "anonymous", "namespace", "volatile", "wchar_t",
+        "std",
+        "allocator",
+        "basic_string",
+        "string",
+        "char_traits",
+        "istream",
+        "ostream",
+        "iostream",
+        "basic_istream",
+        "basic_ostream",
+        "basic_iostream",
+        "operator",
+        "closure",
+        "shim",
+        "impl",
+        "dyn",
+        "const",
+        "unsigned",
+        "signed",
+        "char",
+        "short",
+        "long",
+        "double",
+        "float",
+        "bool",
+        "void",
+        "int",
+        "anonymous",
+        "namespace",
+        "volatile",
+        "wchar_t",
     ];
     // `a.b` and `#0` are not mangled literally, so words end there; words of primitive types of
     // Rust (`u32`, `str`) are too short to win over a function's name.
@@ -244,7 +271,11 @@ fn find(text: &[u8], part: &[u8]) -> Option<usize> {
 }
 
 /// Names that are close to `wanted`, the closest first.
-pub(super) fn nearest(wanted: &str, names: impl Iterator<Item = String>, max: usize) -> Vec<String> {
+pub(super) fn nearest(
+    wanted: &str,
+    names: impl Iterator<Item = String>,
+    max: usize,
+) -> Vec<String> {
     let limit = (wanted.chars().count() / 3).max(1);
     let last = |path: &str| boundaries(path).last().map_or(0, |at| at);
     let wanted_end = wanted.get(last(wanted)..).unwrap_or(wanted);
@@ -380,7 +411,8 @@ mod tests {
 
     #[test]
     fn the_nearest_names_come_first() {
-        let names = ["process_order", "process_orders", "proces_order", "other", "ns::process_ordr"];
+        let names =
+            ["process_order", "process_orders", "proces_order", "other", "ns::process_ordr"];
         let names = names.iter().map(|name| (*name).to_owned());
         let found = nearest("process_ordr", names, 3);
         assert_eq!(found, ["ns::process_ordr", "process_order", "proces_order"]);

@@ -28,7 +28,8 @@ pub fn read(pid: u32) -> Result<Process, Issue> {
     }
     let exe = later(pid, "exe", std::fs::read_link(format!("/proc/{pid}/exe")))?;
     let maps = later(pid, "maps", file(pid, "maps"))?;
-    let mut mappings: Vec<Mapping> = maps.split(|byte| *byte == b'\n').filter_map(mapping).collect();
+    let mut mappings: Vec<Mapping> =
+        maps.split(|byte| *byte == b'\n').filter_map(mapping).collect();
     mappings.sort_by_key(|mapping| mapping.range.start);
     let again = later(pid, "stat", file(pid, "stat"))?;
     if self::start_ticks(&again) != Some(start_ticks) {
