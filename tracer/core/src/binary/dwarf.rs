@@ -89,6 +89,11 @@ impl<'a> DebugInfo<'a> {
         &self.dwarf
     }
 
+    #[cfg(test)]
+    pub(crate) fn into_dwarf(self) -> Dwarf<'a> {
+        self.dwarf
+    }
+
     /// How many units there are in `.debug_info`.
     pub fn unit_count(&self) -> usize {
         self.units.headers.len()

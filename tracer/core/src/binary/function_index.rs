@@ -4,7 +4,7 @@
 //! only the names and addresses are kept.
 
 use super::dwarf::{DebugInfo, Unit, UnitIndex};
-use super::functions::{self, FunctionName, Walk};
+use super::functions::{self, Entry, FunctionName, Walk};
 use crate::model::address::Svma;
 use gimli::{AttributeValue, UnitOffset};
 use std::sync::Mutex;
@@ -24,6 +24,8 @@ pub struct FunctionCode {
     pub entry: Svma,
     /// It is a copy inlined into another function.
     pub inlined: bool,
+    /// Line and column of the call that was inlined.
+    call: Option<(u64, u64)>,
     /// The offset in `.debug_info` of the DIE that names it: DW_AT_abstract_origin or
     /// DW_AT_specification; `None` where it names itself.
     origin: Option<usize>,
@@ -43,6 +45,8 @@ pub struct FunctionIndex<'a> {
 struct Named<'a> {
     offset: usize,
     name: FunctionName<'a>,
+    /// Line and column of the declaration.
+    place: Option<(u64, u64)>,
     origin: Option<usize>,
 }
 
@@ -83,6 +87,9 @@ impl<'a> FunctionIndex<'a> {
             all.code.extend(moved);
             all.names.extend(part.names);
         }
+        let mut code = std::mem::take(&mut all.code);
+        code.retain(|code| !all.is_rest(code));
+        all.code = code;
         all
     }
 
@@ -91,39 +98,31 @@ impl<'a> FunctionIndex<'a> {
         let base = unit.header.offset().0;
         // What follows a malformed entry is lost; what came before it is right.
         let _ended: Result<(), gimli::Error> = functions::walk(unit, None, |entry| {
-            let reference = entry
-                .value(gimli::DW_AT_abstract_origin)
-                .or_else(|| entry.value(gimli::DW_AT_specification));
-            let origin = match reference {
-                Some(AttributeValue::UnitRef(offset)) => base.checked_add(offset.0),
-                Some(AttributeValue::DebugInfoRef(offset)) => Some(offset.0),
-                _ => None,
-            };
             let inlined = entry.tag == gimli::DW_TAG_inlined_subroutine;
-            let mut own = None;
+            let origin = origin(entry, base);
+            let own = (!inlined).then_some(part.names.len());
             if !inlined {
-                let linkage = entry
-                    .text(info.dwarf(), gimli::DW_AT_linkage_name)
-                    .or_else(|| entry.text(info.dwarf(), gimli::DW_AT_MIPS_linkage_name));
-                let plain = entry.text(info.dwarf(), gimli::DW_AT_name);
-                own = Some(part.names.len());
+                let text = |name| entry.text(info.dwarf(), name);
+                let linkage = text(gimli::DW_AT_linkage_name);
                 part.names.push(Named {
                     offset: base.saturating_add(entry.offset.0),
-                    name: FunctionName { linkage, plain },
+                    name: FunctionName {
+                        linkage: linkage.or_else(|| text(gimli::DW_AT_MIPS_linkage_name)),
+                        plain: text(gimli::DW_AT_name),
+                    },
+                    place: place(entry, gimli::DW_AT_decl_line, gimli::DW_AT_decl_column),
                     origin,
                 });
             }
-            let first = || entry.ranges(info).first().map(|range| range.start);
-            let start =
-                if inlined { entry.entry_pc(info).filter(|pc| info.is_text(*pc)) } else { None };
-            if let Some(entry_svma) = start.or_else(first) {
-                let entry_svma = Svma(entry_svma);
-                let offset = entry.offset;
+            // An inlined copy of which no code is left can't be told from what is around it.
+            if let Some(first) = entry.ranges(info).first() {
+                let start = entry.entry_pc(info).filter(|pc| info.is_text(*pc));
                 part.code.push(FunctionCode {
                     unit: index,
-                    offset,
-                    entry: entry_svma,
+                    offset: entry.offset,
+                    entry: Svma(start.unwrap_or(first.start)),
                     inlined,
+                    call: place(entry, gimli::DW_AT_call_line, gimli::DW_AT_call_column),
                     origin,
                     own,
                 });
@@ -131,6 +130,20 @@ impl<'a> FunctionIndex<'a> {
             Walk::Into
         });
         part
+    }
+
+    /// GCC may inline the beginning of a function and then the rest of it as if called from where
+    /// the function is declared. That rest is not entered by calls.
+    fn is_rest(&self, code: &FunctionCode) -> bool {
+        let mut next = code.origin.and_then(|origin| self.named(origin));
+        for _ in 0..functions::REFERENCES_MAX {
+            let Some(named) = next.filter(|_| code.inlined && code.call.is_some()) else { break };
+            if named.place.is_some() {
+                return named.place == code.call;
+            }
+            next = named.origin.and_then(|origin| self.named(origin));
+        }
+        false
     }
 
     /// All code with its name.
@@ -157,4 +170,19 @@ impl<'a> FunctionIndex<'a> {
         let index = self.names.binary_search_by_key(&offset, |named| named.offset).ok()?;
         self.names.get(index)
     }
+}
+
+/// The offset in `.debug_info` of the DIE that an entry takes its name from.
+fn origin(entry: &Entry<'_, '_>, base: usize) -> Option<usize> {
+    let reference = entry.value(gimli::DW_AT_abstract_origin);
+    match reference.or_else(|| entry.value(gimli::DW_AT_specification))? {
+        AttributeValue::UnitRef(offset) => base.checked_add(offset.0),
+        AttributeValue::DebugInfoRef(offset) => Some(offset.0),
+        _ => None,
+    }
+}
+
+/// A line and a column, where both are known.
+fn place(entry: &Entry<'_, '_>, line: gimli::DwAt, column: gimli::DwAt) -> Option<(u64, u64)> {
+    entry.udata(line).zip(entry.udata(column))
 }

@@ -271,7 +271,7 @@ impl<'a> Entry<'_, 'a> {
         Some(text.slice())
     }
 
-    fn udata(&self, name: gimli::DwAt) -> Option<u64> {
+    pub(super) fn udata(&self, name: gimli::DwAt) -> Option<u64> {
         self.attributes.iter().find(|attribute| attribute.name() == name)?.udata_value()
     }
 

@@ -19,3 +19,8 @@ pub mod open;
 pub mod range_map;
 pub mod symbolize;
 pub mod symbols;
+
+#[cfg(test)]
+pub(crate) mod fixture;
+#[cfg(test)]
+mod tests;

@@ -116,9 +116,10 @@ impl Modules {
 
     /// The module that is mapped executable at an address.
     pub fn index_at(&self, address: Avma) -> Option<ModuleIndex> {
-        self.slots
-            .iter()
-            .position(|slot| slot.mappings.iter().any(|m| m.execute && m.range.contains(&address)))
+        self.slots.iter().position(|slot| match slot.module.get() {
+            Some(Ok(module)) if slot.mappings.is_empty() => module.is_text(module.to_svma(address)),
+            _ => slot.mappings.iter().any(|m| m.execute && m.range.contains(&address)),
+        })
     }
 }
 

@@ -16,6 +16,8 @@ pub mod variables;
 
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod tests;
 
 use crate::binary::modules::Code;
 use crate::model::issue::{Issue, IssueKind};
