@@ -1,7 +1,8 @@
 //! What can go wrong between us and the kernel.
 
 use super::btf::BtfError;
-use crate::model::issue::Issue;
+use super::support;
+use crate::model::issue::{Issue, IssueKind};
 use std::io;
 
 /// Why the kernel side could not be set up.
@@ -38,7 +39,19 @@ pub enum AttachError {
 
 impl AttachError {
     pub(crate) fn kernel(what: &'static str, source: io::Error) -> Self {
-        Self::Kernel { what, source, log: String::new() }
+        Self::refused(what, source, String::new())
+    }
+
+    /// The kernel's refusal; of an old kernel it is to be expected. A version number alone tells
+    /// nothing, for distributions port features back.
+    pub(crate) fn refused(what: &'static str, source: io::Error, log: String) -> Self {
+        match support::kernel_release() {
+            (release, Some(version)) if version < support::OLDEST_KERNEL => {
+                let detail = format!("it is {release} and refused {what}: {source}");
+                Issue::new(IssueKind::KernelTooOld, "the kernel", detail).into()
+            }
+            _ => Self::Kernel { what, source, log },
+        }
     }
 
     pub(crate) fn object(error: impl std::fmt::Display) -> Self {

@@ -98,7 +98,11 @@ impl Links {
     ) -> Result<LinkId, AttachError> {
         let mut armed = Vec::new();
         for site in sites {
-            armed.push(Armed { pc: site.pc, text: check(gate.pid, site)? });
+            let mut text = check(gate.pid, site)?;
+            // What is compared afterwards is what the breakpoint replaces; behind it others may
+            // place and remove theirs meanwhile.
+            text.truncate(site.instruction.len());
+            armed.push(Armed { pc: site.pc, text });
         }
         let plans: Vec<&Plan> = sites.iter().map(|site| site.plan).collect();
         let occupied = program.maps.occupy(gate, &plans)?;
@@ -148,7 +152,7 @@ impl Links {
         link.fds.clear();
         for armed in &link.armed {
             match text::process_bytes(link.pid, armed.pc, armed.text.len()) {
-                Ok(now) if now == armed.text => {}
+                Ok(now) if now.starts_with(&armed.text) => {}
                 Ok(_) => return TextAfter::Changed(armed.pc),
                 Err(_) => return TextAfter::ProcessGone,
             }
@@ -175,13 +179,12 @@ fn check(pid: u32, site: &SiteToArm<'_>) -> Result<Vec<u8>, Issue> {
     if in_process.first() == Some(&BREAKPOINT) {
         return Err(changed("another breakpoint is there already".to_owned()));
     }
-    let same = in_file.len().min(in_process.len());
-    let instruction = site.instruction.len();
-    if instruction == 0 || instruction > same || in_file[..instruction] != *site.instruction {
+    if site.instruction.is_empty() || !in_file.starts_with(site.instruction) {
         return Err(changed("the file does not hold the instruction that was decoded".to_owned()));
     }
-    if in_file[..same] != in_process[..same] && in_file[..instruction] != in_process[..instruction]
-    {
+    // Behind the site another tracer's breakpoint may stand; at the site it was refused above.
+    let same = |(file, process): (&u8, &u8)| file == process || *process == BREAKPOINT;
+    if in_process.len() < site.instruction.len() || !in_file.iter().zip(&in_process).all(same) {
         return Err(changed(format!("file {in_file:02x?}, process {in_process:02x?}")));
     }
     Ok(in_process)

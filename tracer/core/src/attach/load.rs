@@ -150,7 +150,7 @@ fn load_program(bpf: &Ebpf) -> Result<OwnedFd, AttachError> {
         func_info_size: u32::try_from(function.func_info_rec_size).unwrap_or(0),
         func_info_count: u32::try_from(function.func_info.len()).unwrap_or(0),
     })
-    .map_err(|(source, log)| AttachError::Kernel { what: "the program", source, log })
+    .map_err(|(source, log)| AttachError::refused("the program", source, log))
 }
 
 /// Puts the maps' file descriptors and the callee's offsets into the instructions.

@@ -9,6 +9,7 @@ use crate::attach::late;
 use crate::attach::link::{Counts, LinkId, Links, SiteToArm, TextAfter};
 use crate::attach::load::{LoadOptions, Program};
 use crate::attach::maps::Gate;
+use crate::attach::support;
 use crate::binary::modules::Modules;
 use crate::model::issue::{Issue, IssueKind};
 use crate::model::plan::Plan;
@@ -62,6 +63,9 @@ impl Probe {
         plans: &[Plan],
     ) -> Result<Self, EngineError> {
         let pid = process.id.pid;
+        if support::in_initial_pid_namespace() == Some(false) {
+            return Err(Issue::new(IssueKind::PidNamespace, pid.to_string(), "").into());
+        }
         let pidfd = watch(pid)?;
         // The pidfd is of the process that was looked at only if that one is still there.
         resolve::process::check(process.id)?;

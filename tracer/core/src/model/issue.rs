@@ -65,6 +65,8 @@ issues! {
         "the code may not run now: raise --timeout, or probe a caller";
     UnsupportedFilesystem "unsupported_filesystem" 29 "the file is on a filesystem that is not safe to probe"
         "copy the program to a local filesystem (ext4, xfs, btrfs, overlay, tmpfs)";
+    PidNamespace "pid_namespace" 32 "tracer runs in a pid namespace of its own, so it can't tell the kernel which process is meant"
+        "run tracer on the host, or in a container with the host's pid namespace (hostPID: true, --pid=host)";
     BeingDebugged "being_debugged" 30 "a debugger is attached to the process"
         "detach the debugger first: two owners of breakpoints break the target";
     NoCapture "no_capture" 31 "the code ran, but no hit could be captured"
