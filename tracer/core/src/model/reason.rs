@@ -28,6 +28,8 @@ reasons! {
         "try another line of the same function";
     BeforePrologue "before_prologue" "it is not stored yet at this pc: the prologue has not ended"
         "place the probe on the function's first line of code";
+    NotDeclaredYet "not_declared_yet" "its declaration is on this line or a later one, so it was not set yet"
+        "place the probe on a later line";
     VectorRegister "vector_register" "it is in a vector or x87 register, which uprobes can't read"
         "try a line where it is in memory";
     EntryValue "entry_value" "only its value at function entry is known to the compiler"

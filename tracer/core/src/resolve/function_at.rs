@@ -4,12 +4,13 @@ use super::dies::Dies;
 use super::function::Target;
 use super::site::{self, ArgumentRegisters, Home, Part, Placement, Row, Variables};
 use super::types::TypeBuilder;
-use super::variables::{FrameAt, Meaning, is_unoptimised, meaning_at, variables_at};
+use super::variables::{FrameAt, LineAt, Meaning, is_unoptimised, meaning_at, variables_at};
 use crate::binary::cfi::CfaRule;
 use crate::binary::dwarf::{DebugInfo, Die};
 use crate::binary::lines::{self, source_line};
 use crate::binary::module::Module;
 use crate::binary::modules::Code;
+use crate::binary::symbolize;
 use crate::model::address::Svma;
 use crate::model::issue::{Issue, IssueKind};
 use crate::model::location::Expression;
@@ -111,7 +112,8 @@ impl<'t, 'm> FunctionAt<'t, 'm> {
     /// Where the function's body begins: the row so marked, else the second one.
     fn prologue_end(&self) -> Option<Svma> {
         let entry = self.range.start;
-        let rows = &self.debug.as_ref()?.rows;
+        let debug = self.debug.as_ref().filter(|debug| debug.is_entered_at(entry))?;
+        let rows = &debug.rows;
         let mut body = rows.iter().filter(|row| row.svma > entry && !row.end_sequence);
         let marked = body.clone().find(|row| row.prologue_end);
         marked.or_else(|| body.find(|row| row.is_stmt && row.line != 0)).map(|row| row.svma)
@@ -158,8 +160,8 @@ impl<'t, 'm> FunctionAt<'t, 'm> {
         let prologue_end = self.prologue_end();
         let body_cfa = prologue_end.and_then(|end| self.cfa(end));
         let entry = self.range.start;
-        let stored =
-            |cfa_offset: i64| match site::parameter_home(self.bytes, entry, pc, cfa_offset, 1) {
+        let stored: &dyn Fn(i64) -> bool =
+            &|cfa_offset| match site::parameter_home(self.bytes, entry, pc, cfa_offset, 1) {
                 Home::Stored => true,
                 Home::NotYet => false,
                 // Behind the prologue the compiler's word is taken.
@@ -171,7 +173,9 @@ impl<'t, 'm> FunctionAt<'t, 'm> {
             cfa,
             body_cfa: body_cfa.as_ref(),
             bias: self.module.bias(),
-            home_stored: Some(&stored),
+            // A cold part is entered by a branch, behind the prologue.
+            home_stored: debug.is_entered_at(entry).then_some(stored),
+            lines: &debug.lines_at(pc),
         };
         let variables = variables_at(builder, debug.die.unit, &at)
             .map_err(|error| Issue::new(IssueKind::MalformedFile, self.text, error.to_string()))?;
@@ -206,6 +210,27 @@ impl<'t, 'm> Debug<'t, 'm> {
     fn line(&self, pc: Svma) -> Option<SourceLine> {
         let row = self.rows.iter().take_while(|row| row.svma <= pc).last()?;
         source_line(self.info.dwarf(), self.die.unit, u64::from(row.file), u64::from(row.line))
+    }
+
+    /// Calls of the function come in at this address.
+    fn is_entered_at(&self, svma: Svma) -> bool {
+        self.info.entry_of(self.die) == Some(svma)
+    }
+
+    /// Where each frame at the pc is in the source, innermost inlined function first.
+    fn lines_at(&self, pc: Svma) -> Vec<LineAt> {
+        let frames = symbolize::frames(self.info, pc);
+        let row = self.rows.iter().take_while(|row| row.svma <= pc).last();
+        let starts = |index: usize| match row {
+            // The rows speak of the innermost frame only.
+            Some(row) if index == 0 => {
+                let same = |other: &&lines::Row| (other.file, other.line) == (row.file, row.line);
+                self.rows.iter().find(same).is_none_or(|first| pc == first.svma)
+            }
+            _ => true,
+        };
+        let lines = frames.into_iter().map_while(|frame| frame.line).enumerate();
+        lines.map(|(index, line)| LineAt { line, starts: starts(index) }).collect()
     }
 
     fn meaning(&self, pc: Svma) -> Option<Meaning> {

@@ -3,6 +3,7 @@
 //! Scopes come from the tree of the concrete function (blocks and inlined calls by their ranges),
 //! names and types from the abstract one, locations from expressions or location lists at the pc.
 
+mod declaration;
 mod location;
 mod meaning;
 mod scopes;
@@ -21,7 +22,7 @@ use crate::binary::dwarf::Unit;
 use crate::model::address::Svma;
 use crate::model::location::{Expression, Location, Piece};
 use crate::model::reason::{Reason, ReasonCode};
-use crate::model::resolved::ScopedVariable;
+use crate::model::resolved::{ScopedVariable, SourceLine};
 use gimli::UnitOffset;
 
 /// A pc in a function, and what is known about its frame there.
@@ -41,6 +42,17 @@ pub struct FrameAt<'f> {
     /// `None` where the prologue has ended. Before: whether the parameter at this offset from the
     /// CFA, negative, is proven to be stored there already.
     pub home_stored: Option<&'f dyn Fn(i64) -> bool>,
+    /// Where in the source each frame at the pc is, innermost inlined function first.
+    pub lines: &'f [LineAt],
+}
+
+/// Where in the source a frame is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LineAt {
+    /// The line.
+    pub line: SourceLine,
+    /// No code of this line has been executed yet, as far as the order of the code tells.
+    pub starts: bool,
 }
 
 /// The variables in scope at a pc, innermost scope first, and in a scope as debug info has them.
@@ -65,9 +77,13 @@ pub fn variables_at<'a>(
     for scope in scopes.iter().rev() {
         for found in &scope.found {
             let language = unit.language.unwrap_or(Language::Other);
-            let Some(variable) = variable(builder, found, &frame, language) else { continue };
-            let inline_depth = innermost - scope.inlined_calls;
-            variables.push(ScopedVariable { inline_depth, ..variable });
+            let Some(mut variable) = variable(builder, found, &frame, language) else { continue };
+            variable.inline_depth = innermost - scope.inlined_calls;
+            let here = at.lines.get(variable.inline_depth as usize);
+            if here.is_some_and(|here| declaration::is_ahead(found, here)) {
+                variable.location = Err(ReasonCode::NotDeclaredYet.into());
+            }
+            variables.push(variable);
         }
     }
     Ok(variables)

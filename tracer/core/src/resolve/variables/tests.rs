@@ -56,6 +56,7 @@ fn at_body(
         body_cfa: body.as_ref(),
         bias: 0x10_0000,
         home_stored,
+        lines: &[],
     };
     let variables = variables_at(&mut builder, &function.unit.unit, &frame).unwrap();
     let graph = builder.into_graph();

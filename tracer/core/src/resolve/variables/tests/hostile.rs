@@ -87,6 +87,7 @@ impl Info {
             body_cfa: None,
             bias: 0,
             home_stored: None,
+            lines: &[],
         };
         let variables = variables_at(&mut builder, &function.unit.unit, &frame);
         let graph = builder.into_graph();

@@ -197,6 +197,7 @@ fn walk<'a>(builder: &mut TypeBuilder<'a>, function: &Function<'a>) -> usize {
                 body_cfa: Some(&cfa),
                 bias: 0x1000,
                 home_stored,
+                lines: &[],
             };
             if let Ok(variables) = variables_at(builder, &function.unit.unit, &frame) {
                 shown += variables.iter().filter(|variable| variable.location.is_ok()).count();
