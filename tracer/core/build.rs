@@ -26,11 +26,9 @@ fn object() -> PathBuf {
     if let Some(object) = env::var_os("TRACER_BPF_OBJECT") {
         return PathBuf::from(object);
     }
-    // Cargo runs us in the package's folder and sets this variable.
-    let workspace = env::var_os("CARGO_MANIFEST_DIR")
-        .map_or_else(PathBuf::new, PathBuf::from)
-        .join("..")
-        .join("..");
+    // Cargo tells the package's folder, which is `tracer/core` in the workspace.
+    let package = env::var_os("CARGO_MANIFEST_DIR").map_or_else(PathBuf::new, PathBuf::from);
+    let workspace = package.ancestors().nth(2).unwrap_or(&package);
     let target = env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| workspace.join("target"), |target| workspace.join(target));
     target.join("bpf").join("tracer.bpf.o")
