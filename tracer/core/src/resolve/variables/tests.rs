@@ -1,8 +1,10 @@
 //! Variables of compiled programs, whole files and damaged files.
 
 use super::*;
+use crate::binary::lines::path_of;
 use crate::model::resolved::VariableKind;
 use crate::model::types::TypeGraph;
+use crate::resolve::dies::Dies;
 use crate::resolve::fixture::{Fixture, Function, function_at, functions};
 use std::collections::BTreeSet;
 use tracer_common::code::{Code, Op};
@@ -45,6 +47,16 @@ fn at_body(
     home_stored: Option<&dyn Fn(i64) -> bool>,
     body: Option<u64>,
 ) -> Vec<ScopedVariable> {
+    on_lines(fixture, pc, home_stored, body, &[])
+}
+
+fn on_lines(
+    fixture: &Fixture,
+    pc: u64,
+    home_stored: Option<&dyn Fn(i64) -> bool>,
+    body: Option<u64>,
+    lines: &[LineAt],
+) -> Vec<ScopedVariable> {
     let dwarf = fixture.dwarf();
     let mut builder = TypeBuilder::new(&dwarf, TypeGraph::default());
     let function = function_at(&dwarf, &builder.dies(), Svma(pc));
@@ -56,7 +68,7 @@ fn at_body(
         body_cfa: body.as_ref(),
         bias: 0x10_0000,
         home_stored,
-        lines: &[],
+        lines,
     };
     let variables = variables_at(&mut builder, &function.unit.unit, &frame).unwrap();
     let graph = builder.into_graph();
@@ -107,6 +119,33 @@ fn scopes_come_innermost_first_and_hidden_names_stay() {
             with(&["inner", "local"], &["calls", "local"]),
         ]);
         assert_eq!(all, expected);
+    }
+}
+
+/// SEM-4
+#[test]
+fn a_local_is_not_shown_before_its_declaration() {
+    for fixture in unoptimised() {
+        let (start, _) = fixture.symbol("probe");
+        let dwarf = fixture.dwarf();
+        let function = function_at(&dwarf, &Dies::new(&dwarf), Svma(start));
+        let file = path_of(&dwarf, &function.unit.unit, 1).unwrap();
+        // `int local = first + 1;` is on line 7 of the source.
+        for (line, starts, shown) in
+            [(6, true, false), (7, true, false), (7, false, true), (8, true, true)]
+        {
+            let file = file.clone();
+            let here = [LineAt { line: SourceLine { file, line }, starts }];
+            let variables = on_lines(&fixture, start + 4, None, None, &here);
+            let local = location(&variables, "local");
+            assert_eq!(local.is_ok(), shown, "line {line}, starts {starts}: {local:?}");
+            if !shown {
+                assert_eq!(code(local), Some(ReasonCode::NotDeclaredYet));
+            }
+            // Parameters and statics are there from the beginning.
+            assert!(location(&variables, "first").is_ok());
+            assert!(location(&variables, "calls").is_ok());
+        }
     }
 }
 
