@@ -390,6 +390,7 @@ impl Random {
     }
 }
 
+/// COST-1, HOST-1
 #[test]
 fn random_plans_over_random_memory_stay_within_every_limit() {
     let mut random = Random(0x1234_5678_9abc_def1);

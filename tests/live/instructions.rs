@@ -45,6 +45,7 @@ fn name(entry: &Entry) -> String {
     format!("{:?} {:?} {:?}", entry.mnemonic, entry.form, entry.trap)
 }
 
+/// SAFE-3
 #[test]
 fn every_allowed_instruction_does_the_same_under_a_probe() {
     let mut report = Report::default();

@@ -290,6 +290,7 @@ pub(crate) mod tests {
             .collect()
     }
 
+    /// HOST-2
     #[test]
     fn hostile_payloads_become_harmless() {
         for payload in hostile_payloads(5000) {

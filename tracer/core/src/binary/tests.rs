@@ -211,6 +211,7 @@ fn a_debug_file_is_found_beside_the_binary() {
     }
 }
 
+/// IDENT-2
 #[test]
 fn debug_info_of_another_build_is_refused() {
     for flags in ["-O2", "-O2 -Wl,--build-id=none"] {

@@ -224,6 +224,7 @@ mod tests {
         assert_eq!(parse(&beyond).unwrap_err(), RecordError::ItemAddress { index: 0 });
     }
 
+    /// HOST-1
     #[test]
     fn random_and_mutated_bytes_never_panic() {
         let mut random = Random::new(1);

@@ -151,6 +151,7 @@ fn values_come_from_registers_memory_and_the_compiler() {
     }
 }
 
+/// SEM-1
 #[test]
 fn memory_that_was_not_copied_gives_the_reason_and_no_value() {
     let beyond = Location::Memory(vec![register(RBP, 0x100)]);
@@ -177,6 +178,7 @@ fn memory_that_was_not_copied_gives_the_reason_and_no_value() {
     assert_eq!(codes, expected);
 }
 
+/// SEM-1
 #[test]
 fn a_hit_at_another_address_shows_no_value() {
     // After exec the same file can be mapped elsewhere: what was known for the pc is not true.

@@ -220,6 +220,7 @@ fn measure(path: &str) -> Option<(Count, Count)> {
     Some((at_boundaries, at_rows))
 }
 
+/// SAFE-2
 #[test]
 fn sites_in_real_programs_are_on_boundaries_and_nearly_everywhere() {
     let mut programs = 0;

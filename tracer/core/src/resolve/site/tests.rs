@@ -79,6 +79,7 @@ fn a_line_moves_back_to_a_push_of_the_same_line_only() {
     assert_eq!(place(part(PROLOGUE, &[]), 5, &NONE).unwrap().0, 5);
 }
 
+/// SEM-2
 #[test]
 fn a_move_does_not_change_what_a_variable_reads() {
     // mov edi, 5; push rbp; ret
@@ -111,6 +112,7 @@ fn a_move_does_not_pass_what_may_write_memory_fault_or_branch() {
     assert_eq!(place(part(&stack, &[]), 0, &NONE).unwrap().0, 4);
 }
 
+/// SEM-2
 #[test]
 fn a_move_does_not_pass_a_branch_target() {
     // mov eax, edi; push rbp; jmp to the push
@@ -134,6 +136,7 @@ fn beside_a_jump_table_a_move_does_not_cross_a_row() {
     assert_eq!(place(part(&code, &two), 1, &NONE).unwrap().0, 1);
 }
 
+/// SAFE-2
 #[test]
 fn the_middle_of_an_instruction_is_no_place() {
     let issue = place(part(PROLOGUE, &[]), 6, &NONE).unwrap_err();
@@ -196,6 +199,7 @@ fn home(code: &[u8], pc: i64, cfa_offset: i64, size: u64) -> Home {
     parameter_home(code, START, START.offset(pc), cfa_offset, size)
 }
 
+/// SEM-3
 #[test]
 fn a_parameter_is_home_once_its_store_has_been_executed() {
     // rbp is CFA - 16: edi goes to CFA - 36, rsi to CFA - 48.

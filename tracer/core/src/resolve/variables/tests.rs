@@ -168,6 +168,7 @@ fn unoptimised_variables_are_at_the_frame() {
     }
 }
 
+/// SEM-3
 #[test]
 fn before_the_prologue_ends_only_what_is_stored_is_shown() {
     for fixture in unoptimised() {
