@@ -182,7 +182,9 @@ impl<'a> TypeBuilder<'a> {
                 let base = self.definitions.complete(&self.dies, base, *language);
                 let size = self.size(&base, *dimension);
                 let shape = self.shape(&base, *dimension, *language);
-                Type { name, size, shape: shape.unwrap_or_else(Shape::Opaque) }
+                let shape = shape.unwrap_or_else(Shape::Opaque);
+                let shape = language.meaning(&name, shape);
+                Type { name, size, shape }
             }
             Ok(None) => Type { name, size: None, shape: Shape::Nothing },
             Err(error) => Type { name, size: None, shape: Shape::Opaque(error.to_string()) },

@@ -3,6 +3,7 @@
 use super::super::dies::{self, Die, Dies};
 use super::super::types::array;
 use super::Language;
+use crate::model::types::{Encoding, Scalar, Shape};
 
 /// Entries read for one name; a type can mention itself in a parameter.
 const STEPS_MAX: u32 = 256;
@@ -174,4 +175,15 @@ fn parenthesized(inner: String) -> String {
 
 fn join(name: &str, inner: &str) -> String {
     if inner.is_empty() { name.to_owned() } else { format!("{name} {inner}") }
+}
+
+/// A character type under a name that does not speak of characters is a small number: `uint8_t`.
+pub(super) fn meaning(name: &str, shape: Shape) -> Shape {
+    let Shape::Scalar(Scalar { encoding, size }) = shape else { return shape };
+    let encoding = match encoding {
+        Encoding::SignedChar if !name.contains("char") => Encoding::Signed,
+        Encoding::UnsignedChar if !name.contains("char") => Encoding::Unsigned,
+        other => other,
+    };
+    Shape::Scalar(Scalar { encoding, size })
 }

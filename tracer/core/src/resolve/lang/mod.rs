@@ -5,6 +5,7 @@ pub mod c;
 pub mod rust;
 
 use super::dies::{Die, Dies};
+use crate::model::types::Shape;
 
 /// A source language, as far as types differ.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -51,6 +52,14 @@ impl Language {
     /// `unsigned char` are numbers as often as text, so they do not count.
     pub fn is_text(self, base_type: &str) -> bool {
         matches!(self, Self::C | Self::Cpp) && matches!(base_type, "char" | "char8_t")
+    }
+
+    /// What a type of this name means to its programmers, where that is more than its shape.
+    pub fn meaning(self, name: &str, shape: Shape) -> Shape {
+        match self {
+            Self::C | Self::Cpp => c::meaning(name, shape),
+            Self::Rust | Self::Go | Self::Other => shape,
+        }
     }
 }
 

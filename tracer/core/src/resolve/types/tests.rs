@@ -27,6 +27,7 @@ struct all {
     int grid[3][4]; char *names[2]; int (*row)[4]; char label[16];
     union word word; struct bits bits;
     struct { int inner; };
+    uint8_t octet; const int8_t delta;
     volatile int v; _Float128 quad; __fp16_placeholder
     size_t length; int tail[];
 };
@@ -152,6 +153,9 @@ fn base_types_of_c_are_scalars() {
         all.check("letter", "char", Some(1), scalar(Encoding::SignedChar, 1));
         all.check("small", "signed char", Some(1), scalar(Encoding::SignedChar, 1));
         all.check("byte", "unsigned char", Some(1), scalar(Encoding::UnsignedChar, 1));
+        // A name that does not speak of characters.
+        all.check("octet", "uint8_t", Some(1), scalar(Encoding::Unsigned, 1));
+        all.check("delta", "const int8_t", Some(1), scalar(Encoding::Signed, 1));
         all.check("s", "short int", Some(2), scalar(Encoding::Signed, 2));
         all.check("ul", "long unsigned int", Some(8), scalar(Encoding::Unsigned, 8));
         all.check("wide", "__int128", Some(16), scalar(Encoding::Signed, 16));
