@@ -28,8 +28,7 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let mut world = Self::default();
-        world.site = Site {
+        let site = Site {
             stack_bytes: 256,
             bytes_max: 64 * 1024,
             text_max: 16,
@@ -38,6 +37,7 @@ impl World {
             nodes_max: 1000,
             ..Site::default()
         };
+        let mut world = Self { site, ..Self::default() };
         world.registers[7] = RSP;
         world.map(RSP & !(PAGE - 1));
         world

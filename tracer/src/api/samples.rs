@@ -237,7 +237,7 @@ pub(crate) fn armed() -> Armed {
             exe: PathBuf::from("/usr/bin/billing"),
             mappings: Vec::new(),
         },
-        resolved: Resolved { sites: vec![site], types: TypeGraph::default() },
+        resolved: Resolved { sites: vec![site], types: TypeGraph::default(), issues: Vec::new() },
         modules: vec![ModuleLabel {
             path: "/usr/bin/billing".to_owned(),
             build_id: Some("00ff12".to_owned()),

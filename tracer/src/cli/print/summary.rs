@@ -29,6 +29,10 @@ pub(crate) fn armed(armed: &Armed, request: &SnapshotRequest) -> Page {
         hits => line.with(Ink::Dim, " for ").text(hits).with(Ink::Dim, " hits"),
     };
     page.line(&line.with(Ink::Dim, " (Ctrl-C ends it)"));
+    for issue in &armed.resolved.issues {
+        let line = Line::new().with(Ink::Error, "  not probed").text(": ");
+        page.line(&line.text(Escaped::name(&issue.to_string())));
+    }
     page
 }
 
