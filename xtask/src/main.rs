@@ -4,6 +4,7 @@ mod demo;
 mod ebpf;
 mod project;
 mod setup;
+mod soak;
 mod test;
 mod tidy;
 
@@ -20,6 +21,7 @@ Usage: cargo xtask COMMAND
   ebpf             build the kernel program to TARGET/bpf/tracer.bpf.o
   demo [LOCATION]  build, start the bundled service, take a snapshot of it, print it
   test             everything that must pass: formatting, lints, licences, tests, live tests
+  soak NAME [N]    the live tests whose name contains NAME, at full length (N calls)
   tidy [--pin]     the project's rules; --pin accepts a changed wire format
 ";
 
@@ -45,6 +47,8 @@ fn run(words: &[&str]) -> Result<ExitCode> {
         ["demo"] => return demo::demo(demo::LOCATION),
         ["demo", location] => return demo::demo(location),
         ["test"] => test::test()?,
+        ["soak", name] => soak::soak(name, soak::CALLS)?,
+        ["soak", name, calls] => soak::soak(name, calls)?,
         ["tidy"] => tidy::tidy()?,
         ["tidy", "--pin"] => tidy::pin()?,
         [] | ["help" | "--help" | "-h"] => print!("{USAGE}"),

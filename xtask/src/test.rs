@@ -37,7 +37,7 @@ pub(crate) fn test() -> Result<()> {
     run(cargo().args(["test", "--workspace", "--locked"]))?;
 
     step("live tests");
-    run(cargo().args(["build", "--quiet", "--package", "tracer", "--locked"]))?;
+    build_tracer()?;
     run(cargo()
         .args(["test", "--package", "tracer-tests", "--test", "live", "--locked"])
         .args(["--", "--test-threads=1"])
@@ -45,6 +45,11 @@ pub(crate) fn test() -> Result<()> {
 
     println!("\nall passed in {} s", start.elapsed().as_secs());
     Ok(())
+}
+
+/// Builds the binary that live tests start.
+pub(crate) fn build_tracer() -> Result<()> {
+    run(cargo().args(["build", "--quiet", "--package", "tracer", "--locked"]))
 }
 
 /// Licences, bans and origins need only the crates that are here; known vulnerabilities need a
