@@ -1,14 +1,15 @@
 //! DWARF sections of a file, and its units.
 
 use super::elf::ElfFile;
-use super::functions::{self, UnitFunctions};
+use super::functions::{self, Scopes, UnitFunctions};
 use super::lines::UnitLines;
 use super::range_map::RangeMap;
 use crate::model::address::Svma;
 use crate::model::issue::{Issue, IssueKind};
 use gimli::{AttributeValue, DebugInfoOffset, UnitOffset, UnitSectionOffset};
+use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// How DWARF is read: slices of the mapped or decompressed sections, little-endian.
 pub type Reader<'a> = gimli::EndianSlice<'a, gimli::LittleEndian>;
@@ -21,6 +22,8 @@ pub type Value<'a> = AttributeValue<Reader<'a>>;
 
 /// Ranges of one DW_AT_ranges that are read, at most.
 const RANGES_MAX: usize = 65_536;
+/// Functions whose inlined copies are remembered.
+const SCOPES_KEPT: usize = 4096;
 
 /// Index of a unit in [`DebugInfo`].
 pub type UnitIndex = usize;
@@ -35,6 +38,7 @@ pub struct DebugInfo<'a> {
     by_address: OnceLock<RangeMap<UnitIndex>>,
     functions: Box<[OnceLock<UnitFunctions>]>,
     lines: Box<[OnceLock<UnitLines>]>,
+    scopes: Mutex<HashMap<(UnitIndex, UnitOffset), Arc<Scopes>>>,
 }
 
 /// A DIE and the unit it is in, which may be in the supplementary file.
@@ -81,6 +85,7 @@ impl<'a> DebugInfo<'a> {
             by_address: OnceLock::new(),
             functions: (0..count).map(|_| OnceLock::new()).collect(),
             lines: (0..count).map(|_| OnceLock::new()).collect(),
+            scopes: Mutex::default(),
         })
     }
 
@@ -157,6 +162,27 @@ impl<'a> DebugInfo<'a> {
             Some(unit) => UnitFunctions::read(self, unit),
             None => UnitFunctions::default(),
         }))
+    }
+
+    /// What is inlined into the function whose DIE is at `offset`.
+    pub fn scopes(&self, index: UnitIndex, offset: UnitOffset) -> Arc<Scopes> {
+        let known = |kept: std::sync::MutexGuard<'_, HashMap<_, Arc<Scopes>>>| {
+            kept.get(&(index, offset)).cloned()
+        };
+        if let Some(scopes) = self.scopes.lock().ok().and_then(known) {
+            return scopes;
+        }
+        let scopes = match self.unit(index) {
+            Some(unit) => Arc::new(Scopes::read(self, unit, offset)),
+            None => Arc::default(),
+        };
+        if let Ok(mut kept) = self.scopes.lock() {
+            if kept.len() >= SCOPES_KEPT {
+                kept.clear();
+            }
+            kept.insert((index, offset), Arc::clone(&scopes));
+        }
+        scopes
     }
 
     /// The line table of a unit.

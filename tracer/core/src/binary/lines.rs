@@ -143,7 +143,9 @@ fn path_in<'a>(
     let text = |value| dwarf.attr_string(unit, value).ok().map(|text| text.to_string_lossy());
     let mut path = text(entry.path_name())?.into_owned();
     let directory = entry.directory(header).and_then(text);
-    let base = unit.comp_dir.map(|base| base.to_string_lossy());
+    // Directory 0 is that of the compilation; the others may be relative to it.
+    let base = unit.comp_dir.filter(|_| entry.directory_index() != 0);
+    let base = base.map(|base| base.to_string_lossy());
     for prefix in [directory, base].into_iter().flatten() {
         if !path.starts_with('/') {
             path = format!("{prefix}/{path}");

@@ -241,7 +241,7 @@ fn by_debug_info<'c>(
         };
         let mut fits: HashMap<FunctionName<'_>, Option<Fit>> = HashMap::new();
         for (function, name) in index.iter() {
-            let Some(raw) = name.linkage.or(name.plain) else { continue };
+            let Some(raw) = name.searched() else { continue };
             let Some(fit) = *fits.entry(name).or_insert_with(|| query.fit(raw)) else { continue };
             if function.inlined || is_whole(symbols, function.entry) {
                 hits.push(Hit {
@@ -361,7 +361,7 @@ fn no_function(code: &Code<'_>, modules: &[ModuleIndex], subject: String, name: 
         }
         match code.functions(*module) {
             Ok(index) => {
-                let raw = index.iter().filter_map(|(_, name)| name.linkage.or(name.plain));
+                let raw = index.iter().filter_map(|(_, name)| name.searched());
                 names.extend(raw.collect::<BTreeSet<_>>().into_iter().map(short));
             }
             Err(issue) if issue.kind != IssueKind::NoDebugInfo => bare.push(issue.to_string()),

@@ -47,7 +47,7 @@ impl Query {
         if name == self.name.as_bytes() {
             return Some(Fit::Exact);
         }
-        if !is_mangled(name) {
+        if !demangle::is_mangled(name) {
             // Debug info writes template arguments into plain names.
             let text = std::str::from_utf8(name).ok()?;
             return text.contains('<').then(|| self.fit_forms(&plain_forms(text)))?;
@@ -70,11 +70,6 @@ impl Query {
         };
         forms.iter().filter_map(fit).min()
     }
-}
-
-/// The name starts as Rust and C++ compilers mangle.
-fn is_mangled(name: &[u8]) -> bool {
-    name.starts_with(b"_Z") || name.starts_with(b"_R")
 }
 
 /// The ways that people write a mangled name, best first.
