@@ -114,6 +114,15 @@ impl<'a> DebugInfo<'a> {
         (0..self.unit_count()).filter_map(|index| Some((index, self.unit(index)?)))
     }
 
+    /// The units of the supplementary file, with its sections.
+    pub fn supplementary_units(&self) -> impl Iterator<Item = (&Dwarf<'a>, &Unit<'a>)> {
+        let file = self.dwarf.sup().zip(self.supplementary.as_ref());
+        file.into_iter().flat_map(|(dwarf, units)| {
+            (0..units.headers.len())
+                .filter_map(move |index| Some((dwarf, units.get(dwarf, index)?)))
+        })
+    }
+
     /// The index of a unit of this debug info.
     pub fn index_of(&self, unit: &Unit<'a>) -> Option<UnitIndex> {
         self.units.index_of(unit.header.debug_info_offset()?)

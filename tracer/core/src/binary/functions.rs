@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 /// References that are followed in a row (DW_AT_abstract_origin, DW_AT_specification).
-pub(super) const REFERENCES_MAX: u32 = 64;
+pub(super) const REFERENCES_MAX: usize = 64;
 /// Nesting of DIEs that is looked into.
 const DEPTH_MAX: isize = 256;
 /// Scopes of one function, at most; more only in a hostile file.

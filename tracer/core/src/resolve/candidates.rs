@@ -3,7 +3,7 @@
 //! Copies of one function (clones, inlined copies, instances of a template, the variants of a
 //! constructor) are one candidate; a name that leaves more than one is ambiguous.
 
-use super::function::{Target, target};
+use super::function::{Target, parse, target};
 use super::name::{Fit, Query, nearest, short};
 use crate::binary::demangle;
 use crate::binary::functions::{FunctionName, declaration};
@@ -12,7 +12,7 @@ use crate::binary::modules::Code;
 use crate::binary::symbols::{Part, Symbol, SymbolTable, split_suffix};
 use crate::model::address::Svma;
 use crate::model::issue::{Issue, IssueKind};
-use crate::model::resolved::{ModuleIndex, SourceLine};
+use crate::model::resolved::{LocationSpec, ModuleIndex, SourceLine};
 use gimli::UnitOffset;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -328,7 +328,12 @@ fn unique_text(
     let mut texts: Vec<String> = names.clone().map(short).collect();
     texts.extend(names.clone().map(demangle::display));
     texts.extend(names.map(|name| String::from_utf8_lossy(name).into_owned()));
-    for text in texts {
+    // A type such as `*const T` looks like an address, for example.
+    let reads_back = |text: &String| {
+        let spec = LocationSpec::Function { module: None, name: text.clone(), offset: None };
+        parse(text).is_ok_and(|parsed| parsed == spec)
+    };
+    for text in texts.into_iter().filter(reads_back) {
         let query = Query::new(&text);
         let best = |hits: &[Hit<'_>]| hits.iter().filter_map(|hit| query.fit(hit.name)).min();
         let own = best(hits);

@@ -407,6 +407,53 @@ fn functions_of_cpp_are_found_in_all_their_forms() {
     assert_eq!(find_in(&code, "ice(int)").unwrap_err().kind, IssueKind::NoFunction);
 }
 
+const RUST: &str = r"
+struct Config(u32);
+trait Price { fn price(&self) -> u32; }
+impl Price for *const Config {
+    #[inline(never)]
+    fn price(&self) -> u32 { std::hint::black_box(3) }
+}
+impl Price for Config {
+    #[inline(never)]
+    fn price(&self) -> u32 { std::hint::black_box(self.0) }
+}
+impl Config {
+    #[inline(never)]
+    fn double<T: Into<u32>>(&self, t: T) -> u32 { std::hint::black_box(self.0) * 2 + t.into() }
+}
+fn main() {
+    let config = Config(7);
+    let pointer: *const Config = &config;
+    std::process::exit((pointer.price() + config.price() + config.double(1u8) + config.double(2u16)) as i32);
+}
+";
+
+#[test]
+fn functions_of_rust_are_found_in_all_their_forms() {
+    for mangling in ["v0", "legacy"] {
+        let fixture = Fixture::new();
+        fixture.write("shop.rs", RUST);
+        let flags = match mangling {
+            "v0" => "-C symbol-mangling-version=v0",
+            _ => "",
+        };
+        fixture.run(&format!("rustc -g -O {flags} shop.rs -o main"));
+        let modules = Modules::of_file(&fixture.path("main")).unwrap();
+        let code = Code::new(&modules);
+        let of_config = one(&code, "<shop::Config as shop::Price>::price");
+        // Both instances of a generic function are one function of the source.
+        for text in ["shop::Config::double", "Config::double", "double"] {
+            assert_eq!(find_in(&code, text).unwrap().len(), 2, "{mangling} {text}");
+        }
+        let issue = find_in(&code, "price").unwrap_err();
+        assert_eq!(issue.kind, IssueKind::Ambiguous);
+        let found: Vec<_> = issue.candidates.iter().map(|text| one(&code, text)).collect();
+        assert_eq!(found.len(), 2, "{:?}", issue.candidates);
+        assert!(found.contains(&of_config) && found[0] != found[1]);
+    }
+}
+
 #[test]
 fn versions_of_a_symbol_are_told_apart() {
     let fixture = Fixture::new();
