@@ -2,6 +2,7 @@
 
 use super::elf::ElfFile;
 use super::functions::{self, Scopes, UnitFunctions};
+use super::line_header;
 use super::lines::UnitLines;
 use super::range_map::RangeMap;
 use crate::model::address::Svma;
@@ -20,8 +21,8 @@ pub type Unit<'a> = gimli::Unit<Reader<'a>>;
 /// The value of an attribute.
 pub type Value<'a> = AttributeValue<Reader<'a>>;
 
-/// Ranges of one DW_AT_ranges that are read, at most.
-const RANGES_MAX: usize = 65_536;
+/// Ranges of one DW_AT_ranges that are read, at most; a unit may have one for each function.
+const RANGES_MAX: usize = 1 << 16;
 /// Functions whose inlined copies are remembered.
 const SCOPES_KEPT: usize = 4096;
 
@@ -312,7 +313,8 @@ impl<'a> Units<'a> {
 
     fn get(&self, dwarf: &Dwarf<'a>, index: UnitIndex) -> Option<&Unit<'a>> {
         let header = self.headers.get(index)?;
-        self.cells.get(index)?.get_or_init(|| dwarf.unit(*header).ok()).as_ref()
+        let read = || line_header::is_bounded(dwarf, header).then(|| dwarf.unit(*header).ok())?;
+        self.cells.get(index)?.get_or_init(read).as_ref()
     }
 
     /// The unit that holds an offset of `.debug_info`.

@@ -16,6 +16,10 @@ pub(super) const REFERENCES_MAX: usize = 64;
 const DEPTH_MAX: isize = 256;
 /// Scopes of one function, at most; more only in a hostile file.
 const SCOPES_MAX: usize = 1 << 16;
+/// Ranges of a unit's functions, or of one function's scopes, at most.
+const RANGES_MAX: usize = 1 << 20;
+/// Longer names are left out: many entries may share one name of megabytes.
+const NAME_BYTES_MAX: usize = 1 << 16;
 
 /// The functions of a unit that have code.
 #[derive(Debug)]
@@ -37,6 +41,7 @@ impl UnitFunctions {
             if entry.tag == gimli::DW_TAG_subprogram {
                 let offset = entry.offset;
                 ranges.extend(entry.ranges(info).into_iter().map(|range| (range, offset)));
+                ranges.truncate(RANGES_MAX);
             }
             Walk::Into
         });
@@ -106,7 +111,10 @@ pub fn declaration<'a>(info: &DebugInfo<'a>, die: Die<'_, 'a>) -> Declaration<'a
         let mut reference = None;
         for attribute in entry.attrs() {
             let value = attribute.value();
-            let text = || die.dwarf.attr_string(die.unit, value).ok().map(|name| name.slice());
+            let text = || {
+                let text = die.dwarf.attr_string(die.unit, value).ok()?;
+                Some(text.slice()).filter(|text| text.len() <= NAME_BYTES_MAX)
+            };
             match (attribute.name(), value) {
                 (gimli::DW_AT_linkage_name | gimli::DW_AT_MIPS_linkage_name, _) => {
                     found.name.linkage = found.name.linkage.or_else(text);
@@ -194,11 +202,13 @@ pub(super) fn entry<'a>(info: &DebugInfo<'a>, unit: &Unit<'a>, offset: UnitOffse
 fn scopes<'a>(info: &DebugInfo<'a>, unit: &Unit<'a>, offset: UnitOffset) -> Vec<Scope> {
     let mut scopes: Vec<Scope> = Vec::new();
     let mut open: Vec<usize> = Vec::new();
+    let mut range_count = 0;
     // What follows a malformed entry is lost; what came before it is right.
     let _ended: Result<(), gimli::Error> = walk(unit, Some(offset), |entry| {
         // A function inside a function has its own code.
         let is_root = scopes.is_empty();
-        if is_root != (entry.tag == gimli::DW_TAG_subprogram) || scopes.len() >= SCOPES_MAX {
+        let is_full = scopes.len() >= SCOPES_MAX || range_count >= RANGES_MAX;
+        if is_root != (entry.tag == gimli::DW_TAG_subprogram) || is_full {
             return Walk::Over;
         }
         open.truncate(entry.nesting);
@@ -206,6 +216,7 @@ fn scopes<'a>(info: &DebugInfo<'a>, unit: &Unit<'a>, offset: UnitOffset) -> Vec<
         open.push(scopes.len());
         let ranges = entry.ranges(info);
         let first = ranges.first().map(|range| range.start);
+        range_count += ranges.len();
         scopes.push(Scope {
             offset: entry.offset,
             parent,
@@ -279,7 +290,7 @@ impl<'a> Entry<'_, 'a> {
 
     pub(super) fn text(&self, dwarf: &Dwarf<'a>, name: gimli::DwAt) -> Option<&'a [u8]> {
         let text = dwarf.attr_string(self.unit, self.value(name)?).ok()?;
-        Some(text.slice())
+        Some(text.slice()).filter(|text| text.len() <= NAME_BYTES_MAX)
     }
 
     pub(super) fn udata(&self, name: gimli::DwAt) -> Option<u64> {

@@ -10,6 +10,7 @@ pub mod elf;
 pub mod expression;
 pub mod function_index;
 pub mod functions;
+mod line_header;
 pub mod line_sites;
 pub mod lines;
 pub mod module;

@@ -20,6 +20,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 const CANDIDATES_MAX: usize = 20;
 /// Near names that are offered.
 const NEAREST_MAX: usize = 5;
+/// Names of one function that are tried as its candidate.
+const NAMES_TRIED: usize = 4;
 /// Digits of a build-id that are enough to name a module.
 const BUILD_ID_DIGITS_MIN: usize = 8;
 
@@ -324,7 +326,9 @@ fn unique_text(
     hits: &[Hit<'_>],
     rivals: &[(&Identity, &Vec<Hit<'_>>)],
 ) -> String {
-    let names = hits.iter().map(|hit| split_suffix(hit.name).0);
+    // Copies of one function mostly have one name.
+    let names: BTreeSet<&[u8]> = hits.iter().map(|hit| split_suffix(hit.name).0).collect();
+    let names = names.iter().copied().take(NAMES_TRIED);
     let mut texts: Vec<String> = names.clone().map(short).collect();
     texts.extend(names.clone().map(demangle::display));
     texts.extend(names.map(|name| String::from_utf8_lossy(name).into_owned()));
