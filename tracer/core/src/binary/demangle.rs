@@ -6,6 +6,11 @@ use std::fmt::{self, Write};
 /// for gigabytes.
 const NAME_BYTES_MAX: usize = 64 * 1024;
 
+/// The name starts as Rust and C++ compilers mangle.
+pub fn is_mangled(name: &[u8]) -> bool {
+    name.starts_with(b"_Z") || name.starts_with(b"_R")
+}
+
 /// Demangles a Rust or C++ name; `None` for any other name. Rust hashes are cut; of C++ functions
 /// the parameters are shown but not the return type.
 pub fn demangle(name: &[u8]) -> Option<String> {

@@ -1,14 +1,16 @@
 //! DWARF sections of a file, and its units.
 
 use super::elf::ElfFile;
-use super::functions::{self, UnitFunctions};
+use super::functions::{self, Scopes, UnitFunctions};
+use super::line_header;
 use super::lines::UnitLines;
 use super::range_map::RangeMap;
 use crate::model::address::Svma;
 use crate::model::issue::{Issue, IssueKind};
 use gimli::{AttributeValue, DebugInfoOffset, UnitOffset, UnitSectionOffset};
+use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// How DWARF is read: slices of the mapped or decompressed sections, little-endian.
 pub type Reader<'a> = gimli::EndianSlice<'a, gimli::LittleEndian>;
@@ -19,8 +21,10 @@ pub type Unit<'a> = gimli::Unit<Reader<'a>>;
 /// The value of an attribute.
 pub type Value<'a> = AttributeValue<Reader<'a>>;
 
-/// Ranges of one DW_AT_ranges that are read, at most.
-const RANGES_MAX: usize = 65_536;
+/// Ranges of one DW_AT_ranges that are read, at most; a unit may have one for each function.
+const RANGES_MAX: usize = 1 << 16;
+/// Functions whose inlined copies are remembered.
+const SCOPES_KEPT: usize = 4096;
 
 /// Index of a unit in [`DebugInfo`].
 pub type UnitIndex = usize;
@@ -35,6 +39,7 @@ pub struct DebugInfo<'a> {
     by_address: OnceLock<RangeMap<UnitIndex>>,
     functions: Box<[OnceLock<UnitFunctions>]>,
     lines: Box<[OnceLock<UnitLines>]>,
+    scopes: Mutex<HashMap<(UnitIndex, UnitOffset), Arc<Scopes>>>,
 }
 
 /// A DIE and the unit it is in, which may be in the supplementary file.
@@ -81,6 +86,7 @@ impl<'a> DebugInfo<'a> {
             by_address: OnceLock::new(),
             functions: (0..count).map(|_| OnceLock::new()).collect(),
             lines: (0..count).map(|_| OnceLock::new()).collect(),
+            scopes: Mutex::default(),
         })
     }
 
@@ -107,6 +113,15 @@ impl<'a> DebugInfo<'a> {
     /// All well-formed units.
     pub fn units(&self) -> impl Iterator<Item = (UnitIndex, &Unit<'a>)> {
         (0..self.unit_count()).filter_map(|index| Some((index, self.unit(index)?)))
+    }
+
+    /// The units of the supplementary file, with its sections.
+    pub fn supplementary_units(&self) -> impl Iterator<Item = (&Dwarf<'a>, &Unit<'a>)> {
+        let file = self.dwarf.sup().zip(self.supplementary.as_ref());
+        file.into_iter().flat_map(|(dwarf, units)| {
+            (0..units.headers.len())
+                .filter_map(move |index| Some((dwarf, units.get(dwarf, index)?)))
+        })
     }
 
     /// The index of a unit of this debug info.
@@ -157,6 +172,27 @@ impl<'a> DebugInfo<'a> {
             Some(unit) => UnitFunctions::read(self, unit),
             None => UnitFunctions::default(),
         }))
+    }
+
+    /// What is inlined into the function whose DIE is at `offset`.
+    pub fn scopes(&self, index: UnitIndex, offset: UnitOffset) -> Arc<Scopes> {
+        let known = |kept: std::sync::MutexGuard<'_, HashMap<_, Arc<Scopes>>>| {
+            kept.get(&(index, offset)).cloned()
+        };
+        if let Some(scopes) = self.scopes.lock().ok().and_then(known) {
+            return scopes;
+        }
+        let scopes = match self.unit(index) {
+            Some(unit) => Arc::new(Scopes::read(self, unit, offset)),
+            None => Arc::default(),
+        };
+        if let Ok(mut kept) = self.scopes.lock() {
+            if kept.len() >= SCOPES_KEPT {
+                kept.clear();
+            }
+            kept.insert((index, offset), Arc::clone(&scopes));
+        }
+        scopes
     }
 
     /// The line table of a unit.
@@ -277,7 +313,8 @@ impl<'a> Units<'a> {
 
     fn get(&self, dwarf: &Dwarf<'a>, index: UnitIndex) -> Option<&Unit<'a>> {
         let header = self.headers.get(index)?;
-        self.cells.get(index)?.get_or_init(|| dwarf.unit(*header).ok()).as_ref()
+        let read = || line_header::is_bounded(dwarf, header).then(|| dwarf.unit(*header).ok())?;
+        self.cells.get(index)?.get_or_init(read).as_ref()
     }
 
     /// The unit that holds an offset of `.debug_info`.

@@ -145,8 +145,9 @@ fn check_header(header: &FileHeader64<LittleEndian>) -> Result<(), &'static str>
         return Err("not for x86-64");
     }
     match header.e_type(ENDIAN) {
-        elf::ET_EXEC | elf::ET_DYN => Ok(()),
-        _ => Err("neither an executable nor a shared object"),
+        // dwz writes the file that others share as ET_REL.
+        elf::ET_EXEC | elf::ET_DYN | elf::ET_REL => Ok(()),
+        _ => Err("neither an executable, a shared object nor a debug file"),
     }
 }
 

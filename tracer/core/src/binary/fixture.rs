@@ -1,7 +1,7 @@
 //! Programs that tests compile.
 
 use super::module::Module;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 /// A directory with a program that was just built.
@@ -51,9 +51,4 @@ pub(crate) fn line_of(source: &str, mark: &str) -> u64 {
     let mut lines = source.lines();
     let index = lines.position(|line| line.ends_with(&format!("// {mark}"))).unwrap();
     u64::try_from(index).unwrap() + 1
-}
-
-/// The C library of this process.
-pub(crate) fn libc() -> &'static Path {
-    Path::new("/lib/x86_64-linux-gnu/libc.so.6")
 }

@@ -3,7 +3,7 @@
 //! Inlined copies can only be found by reading every unit, so that is done once, in parallel, and
 //! only the names and addresses are kept.
 
-use super::dwarf::{DebugInfo, Unit, UnitIndex};
+use super::dwarf::{DebugInfo, Dwarf, Unit, UnitIndex};
 use super::functions::{self, Entry, FunctionName, Walk};
 use crate::model::address::Svma;
 use gimli::{AttributeValue, UnitOffset};
@@ -26,28 +26,33 @@ pub struct FunctionCode {
     pub inlined: bool,
     /// Line and column of the call that was inlined.
     call: Option<(u64, u64)>,
-    /// The offset in `.debug_info` of the DIE that names it: DW_AT_abstract_origin or
-    /// DW_AT_specification; `None` where it names itself.
-    origin: Option<usize>,
-    /// Index in `names`, where it names itself.
-    own: Option<usize>,
+    /// The subprogram that names it: itself, or the one that was inlined.
+    subprogram: Option<Reference>,
 }
+
+/// The offset of a DIE in `.debug_info`, with [`SUPPLEMENTARY`] for that of the supplementary
+/// file.
+type Reference = u64;
+
+/// Marks offsets in the supplementary file; no section is as large.
+const SUPPLEMENTARY: u64 = 1 << 63;
 
 /// The functions of a file.
 #[derive(Debug, Default)]
 pub struct FunctionIndex<'a> {
-    /// Every subprogram DIE by offset in `.debug_info`.
+    /// Every subprogram DIE by reference.
     names: Vec<Named<'a>>,
     code: Vec<FunctionCode>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Named<'a> {
-    offset: usize,
+    reference: Reference,
     name: FunctionName<'a>,
     /// Line and column of the declaration.
     place: Option<(u64, u64)>,
-    origin: Option<usize>,
+    /// What it refers to for the rest: DW_AT_abstract_origin or DW_AT_specification.
+    origin: Option<Reference>,
 }
 
 impl<'a> FunctionIndex<'a> {
@@ -79,13 +84,14 @@ impl<'a> FunctionIndex<'a> {
         parts.sort_by_key(|(index, _)| *index);
         let mut all = Self::default();
         for (_, part) in parts {
-            let base = all.names.len();
-            let moved = part.code.into_iter().map(|mut code| {
-                code.own = code.own.map(|own| own + base);
-                code
-            });
-            all.code.extend(moved);
             all.names.extend(part.names);
+            all.code.extend(part.code);
+        }
+        for (dwarf, unit) in info.supplementary_units() {
+            let _ended: Result<(), gimli::Error> = functions::walk(unit, None, |entry| {
+                all.names.extend(Named::read(dwarf, unit, entry, SUPPLEMENTARY));
+                Walk::Into
+            });
         }
         let mut code = std::mem::take(&mut all.code);
         code.retain(|code| !all.is_rest(code));
@@ -95,25 +101,12 @@ impl<'a> FunctionIndex<'a> {
 
     fn read_unit(info: &DebugInfo<'a>, unit: &Unit<'a>, index: UnitIndex) -> Self {
         let mut part = Self::default();
-        let base = unit.header.offset().0;
         // What follows a malformed entry is lost; what came before it is right.
         let _ended: Result<(), gimli::Error> = functions::walk(unit, None, |entry| {
             let inlined = entry.tag == gimli::DW_TAG_inlined_subroutine;
-            let origin = origin(entry, base);
-            let own = (!inlined).then_some(part.names.len());
-            if !inlined {
-                let text = |name| entry.text(info.dwarf(), name);
-                let linkage = text(gimli::DW_AT_linkage_name);
-                part.names.push(Named {
-                    offset: base.saturating_add(entry.offset.0),
-                    name: FunctionName {
-                        linkage: linkage.or_else(|| text(gimli::DW_AT_MIPS_linkage_name)),
-                        plain: text(gimli::DW_AT_name),
-                    },
-                    place: place(entry, gimli::DW_AT_decl_line, gimli::DW_AT_decl_column),
-                    origin,
-                });
-            }
+            let named = Named::read(info.dwarf(), unit, entry, 0);
+            let own = named.map(|named| named.reference);
+            part.names.extend(named);
             // An inlined copy of which no code is left can't be told from what is around it.
             if let Some(first) = entry.ranges(info).first() {
                 let start = entry.entry_pc(info).filter(|pc| info.is_text(*pc));
@@ -123,8 +116,7 @@ impl<'a> FunctionIndex<'a> {
                     entry: Svma(start.unwrap_or(first.start)),
                     inlined,
                     call: place(entry, gimli::DW_AT_call_line, gimli::DW_AT_call_column),
-                    origin,
-                    own,
+                    subprogram: own.or_else(|| origin(unit, entry, 0)),
                 });
             }
             Walk::Into
@@ -135,15 +127,8 @@ impl<'a> FunctionIndex<'a> {
     /// GCC may inline the beginning of a function and then the rest of it as if called from where
     /// the function is declared. That rest is not entered by calls.
     fn is_rest(&self, code: &FunctionCode) -> bool {
-        let mut next = code.origin.and_then(|origin| self.named(origin));
-        for _ in 0..functions::REFERENCES_MAX {
-            let Some(named) = next.filter(|_| code.inlined && code.call.is_some()) else { break };
-            if named.place.is_some() {
-                return named.place == code.call;
-            }
-            next = named.origin.and_then(|origin| self.named(origin));
-        }
-        false
+        let place = self.chain(code).find_map(|named| named.place);
+        code.inlined && place.is_some() && place == code.call
     }
 
     /// All code with its name.
@@ -153,31 +138,62 @@ impl<'a> FunctionIndex<'a> {
 
     fn name_of(&self, code: &FunctionCode) -> FunctionName<'a> {
         let mut name = FunctionName::default();
-        let mut next = code.own.and_then(|own| self.names.get(own));
-        if next.is_none() {
-            next = code.origin.and_then(|origin| self.named(origin));
-        }
-        for _ in 0..functions::REFERENCES_MAX {
-            let Some(named) = next else { break };
+        for named in self.chain(code) {
             name.linkage = name.linkage.or(named.name.linkage);
             name.plain = name.plain.or(named.name.plain);
-            next = named.origin.and_then(|origin| self.named(origin));
         }
         name
     }
 
-    fn named(&self, offset: usize) -> Option<&Named<'a>> {
-        let index = self.names.binary_search_by_key(&offset, |named| named.offset).ok()?;
-        self.names.get(index)
+    /// The subprogram DIEs that describe a function, the nearest first.
+    fn chain(&self, code: &FunctionCode) -> impl Iterator<Item = &Named<'a>> {
+        let named = |reference: Reference| {
+            let index = self.names.binary_search_by_key(&reference, |named| named.reference);
+            self.names.get(index.ok()?)
+        };
+        let first = code.subprogram.and_then(named);
+        std::iter::successors(first, move |last| last.origin.and_then(named))
+            .take(functions::REFERENCES_MAX)
     }
 }
 
-/// The offset in `.debug_info` of the DIE that an entry takes its name from.
-fn origin(entry: &Entry<'_, '_>, base: usize) -> Option<usize> {
+impl<'a> Named<'a> {
+    /// What a subprogram DIE says itself; `None` for another entry. `space` is
+    /// [`SUPPLEMENTARY`] or 0.
+    fn read(
+        dwarf: &Dwarf<'a>,
+        unit: &Unit<'a>,
+        entry: &Entry<'_, 'a>,
+        space: Reference,
+    ) -> Option<Self> {
+        let text = |name| entry.text(dwarf, name);
+        let linkage = || text(gimli::DW_AT_linkage_name);
+        (entry.tag == gimli::DW_TAG_subprogram).then(|| Self {
+            reference: in_space(unit.header.offset().0.saturating_add(entry.offset.0), space),
+            name: FunctionName {
+                linkage: linkage().or_else(|| text(gimli::DW_AT_MIPS_linkage_name)),
+                plain: text(gimli::DW_AT_name),
+            },
+            place: place(entry, gimli::DW_AT_decl_line, gimli::DW_AT_decl_column),
+            origin: origin(unit, entry, space),
+        })
+    }
+}
+
+fn in_space(offset: usize, space: Reference) -> Reference {
+    offset as u64 | space
+}
+
+/// The DIE that an entry takes the rest of its description from.
+fn origin(unit: &Unit<'_>, entry: &Entry<'_, '_>, space: Reference) -> Option<Reference> {
     let reference = entry.value(gimli::DW_AT_abstract_origin);
     match reference.or_else(|| entry.value(gimli::DW_AT_specification))? {
-        AttributeValue::UnitRef(offset) => base.checked_add(offset.0),
-        AttributeValue::DebugInfoRef(offset) => Some(offset.0),
+        AttributeValue::UnitRef(offset) => {
+            let offset = unit.header.offset().0.checked_add(offset.0)?;
+            Some(in_space(offset, space))
+        }
+        AttributeValue::DebugInfoRef(offset) => Some(in_space(offset.0, space)),
+        AttributeValue::DebugInfoRefSup(offset) => Some(in_space(offset.0, SUPPLEMENTARY)),
         _ => None,
     }
 }

@@ -7,15 +7,19 @@ use super::range_map::RangeMap;
 use crate::model::address::Svma;
 use crate::model::resolved::SourceLine;
 use gimli::UnitOffset;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 /// References that are followed in a row (DW_AT_abstract_origin, DW_AT_specification).
-pub(super) const REFERENCES_MAX: u32 = 64;
+pub(super) const REFERENCES_MAX: usize = 64;
 /// Nesting of DIEs that is looked into.
 const DEPTH_MAX: isize = 256;
 /// Scopes of one function, at most; more only in a hostile file.
 const SCOPES_MAX: usize = 1 << 16;
+/// Ranges of a unit's functions, or of one function's scopes, at most.
+const RANGES_MAX: usize = 1 << 20;
+/// Longer names are left out: many entries may share one name of megabytes.
+const NAME_BYTES_MAX: usize = 1 << 16;
 
 /// The functions of a unit that have code.
 #[derive(Debug)]
@@ -37,10 +41,16 @@ impl UnitFunctions {
             if entry.tag == gimli::DW_TAG_subprogram {
                 let offset = entry.offset;
                 ranges.extend(entry.ranges(info).into_iter().map(|range| (range, offset)));
+                ranges.truncate(RANGES_MAX);
             }
             Walk::Into
         });
         Self { by_address: RangeMap::new(ranges) }
+    }
+
+    /// The DIEs of the functions.
+    pub fn offsets(&self) -> BTreeSet<UnitOffset> {
+        self.by_address.iter().map(|(_, offset)| *offset).collect()
     }
 
     /// The innermost function that contains an address.
@@ -65,7 +75,13 @@ pub struct FunctionName<'a> {
     pub plain: Option<&'a [u8]>,
 }
 
-impl FunctionName<'_> {
+impl<'a> FunctionName<'a> {
+    /// The name that people ask for it by: mangled, else plain. (GCC also gives names such as
+    /// `f.isra.0` as linkage names.)
+    pub fn searched(&self) -> Option<&'a [u8]> {
+        self.linkage.filter(|name| demangle::is_mangled(name)).or(self.plain).or(self.linkage)
+    }
+
     /// The name for people: demangled, else plain.
     pub fn display(&self) -> Option<String> {
         let demangled = self.linkage.and_then(demangle::demangle);
@@ -95,7 +111,10 @@ pub fn declaration<'a>(info: &DebugInfo<'a>, die: Die<'_, 'a>) -> Declaration<'a
         let mut reference = None;
         for attribute in entry.attrs() {
             let value = attribute.value();
-            let text = || die.dwarf.attr_string(die.unit, value).ok().map(|name| name.slice());
+            let text = || {
+                let text = die.dwarf.attr_string(die.unit, value).ok()?;
+                Some(text.slice()).filter(|text| text.len() <= NAME_BYTES_MAX)
+            };
             match (attribute.name(), value) {
                 (gimli::DW_AT_linkage_name | gimli::DW_AT_MIPS_linkage_name, _) => {
                     found.name.linkage = found.name.linkage.or_else(text);
@@ -182,23 +201,25 @@ pub(super) fn entry<'a>(info: &DebugInfo<'a>, unit: &Unit<'a>, offset: UnitOffse
 
 fn scopes<'a>(info: &DebugInfo<'a>, unit: &Unit<'a>, offset: UnitOffset) -> Vec<Scope> {
     let mut scopes: Vec<Scope> = Vec::new();
-    let mut open: Vec<(isize, usize)> = Vec::new();
+    let mut open: Vec<usize> = Vec::new();
+    let mut range_count = 0;
     // What follows a malformed entry is lost; what came before it is right.
     let _ended: Result<(), gimli::Error> = walk(unit, Some(offset), |entry| {
-        while open.last().is_some_and(|(depth, _)| *depth >= entry.depth) {
-            open.pop();
-        }
         // A function inside a function has its own code.
         let is_root = scopes.is_empty();
-        if is_root != (entry.tag == gimli::DW_TAG_subprogram) || scopes.len() >= SCOPES_MAX {
+        let is_full = scopes.len() >= SCOPES_MAX || range_count >= RANGES_MAX;
+        if is_root != (entry.tag == gimli::DW_TAG_subprogram) || is_full {
             return Walk::Over;
         }
+        open.truncate(entry.nesting);
+        let parent = open.last().copied();
+        open.push(scopes.len());
         let ranges = entry.ranges(info);
         let first = ranges.first().map(|range| range.start);
-        open.push((entry.depth, scopes.len()));
+        range_count += ranges.len();
         scopes.push(Scope {
             offset: entry.offset,
-            parent: open.iter().rev().nth(1).map(|(_, index)| *index),
+            parent,
             call: entry.call_file().zip(entry.udata(gimli::DW_AT_call_line)),
             entry: entry.entry_pc(info).filter(|pc| info.is_text(*pc)).or(first),
             ranges,
@@ -256,7 +277,8 @@ pub(super) struct Entry<'e, 'a> {
     unit: &'e Unit<'a>,
     pub(super) offset: UnitOffset,
     pub(super) tag: gimli::DwTag,
-    pub(super) depth: isize,
+    /// How many entries that were visited enclose it.
+    pub(super) nesting: usize,
     attributes: &'e [gimli::Attribute<super::dwarf::Reader<'a>>],
 }
 
@@ -268,7 +290,7 @@ impl<'a> Entry<'_, 'a> {
 
     pub(super) fn text(&self, dwarf: &Dwarf<'a>, name: gimli::DwAt) -> Option<&'a [u8]> {
         let text = dwarf.attr_string(self.unit, self.value(name)?).ok()?;
-        Some(text.slice())
+        Some(text.slice()).filter(|text| text.len() <= NAME_BYTES_MAX)
     }
 
     pub(super) fn udata(&self, name: gimli::DwAt) -> Option<u64> {
@@ -300,8 +322,8 @@ impl<'a> Entry<'_, 'a> {
     }
 }
 
-/// Calls `visit` for the subprograms, inlined subroutines and their containers of a unit, from
-/// `start` (with its descendants) or from the unit's root.
+/// Calls `visit` for the subprograms and inlined subroutines of a unit: for all of them, or for
+/// the one at `start` and those inside it.
 pub(super) fn walk<'a>(
     unit: &Unit<'a>,
     start: Option<UnitOffset>,
@@ -309,35 +331,38 @@ pub(super) fn walk<'a>(
 ) -> Result<(), gimli::Error> {
     let mut entries = unit.entries_raw(start)?;
     let mut attributes = Vec::new();
+    // Depths of the visited entries that enclose the next one.
+    let mut enclosing: Vec<isize> = Vec::new();
     let mut skip_below = None;
-    let base = entries.next_depth();
     while !entries.is_empty() {
         let offset = entries.next_offset();
         let depth = entries.next_depth();
         let Some(abbreviation) = entries.read_abbreviation()? else {
-            if start.is_some() && entries.next_depth() <= base {
+            if start.is_some() && entries.next_depth() <= 0 {
                 break;
             }
             continue;
         };
-        let of_interest = matches!(
-            abbreviation.tag(),
-            gimli::DW_TAG_subprogram | gimli::DW_TAG_inlined_subroutine
-        );
+        while enclosing.last().is_some_and(|outer| *outer >= depth) {
+            enclosing.pop();
+        }
+        let tag = abbreviation.tag();
+        let visited = [gimli::DW_TAG_subprogram, gimli::DW_TAG_inlined_subroutine].contains(&tag);
         if skip_below.is_some_and(|limit| depth <= limit) {
             skip_below = None;
         }
-        if !of_interest || skip_below.is_some() || depth > DEPTH_MAX {
+        if !visited || skip_below.is_some() || depth > DEPTH_MAX {
             entries.skip_attributes(abbreviation.attributes())?;
         } else {
             entries.read_attributes(abbreviation.attributes(), &mut attributes)?;
-            let tag = abbreviation.tag();
-            let entry = Entry { unit, offset, tag, depth, attributes: &attributes };
-            if visit(&entry) == Walk::Over {
-                skip_below = Some(depth);
+            let nesting = enclosing.len();
+            let entry = Entry { unit, offset, tag, nesting, attributes: &attributes };
+            match visit(&entry) {
+                Walk::Into => enclosing.push(depth),
+                Walk::Over => skip_below = Some(depth),
             }
         }
-        if start.is_some() && depth == base && !abbreviation.has_children() {
+        if start.is_some() && depth == 0 && !abbreviation.has_children() {
             break;
         }
     }

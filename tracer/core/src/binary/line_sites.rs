@@ -5,12 +5,13 @@
 //! line, as seen from the function that calls, so the code behind the call does not count as a
 //! second block.
 
-use super::dwarf::{DebugInfo, Unit, UnitIndex};
+use super::dwarf::{DebugInfo, UnitIndex};
 use super::functions::{self, Scopes};
-use super::lines::{Row, has_tail, normalize, paths};
+use super::lines::{Row, UnitLines, has_tail, normalize, paths};
 use crate::model::address::Svma;
 use gimli::UnitOffset;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 /// A source file that debug info mentions, with the units that do.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -40,17 +41,22 @@ pub fn source_files(info: &DebugInfo<'_>, tail: &str) -> Vec<SourceFile> {
     files.into_iter().map(into_file).collect()
 }
 
+/// The file has code, not only declarations.
+pub fn has_code(info: &DebugInfo<'_>, file: &SourceFile) -> bool {
+    rows(info, file).next().is_some()
+}
+
+/// The rows of a file where statements start.
+fn rows<'d>(info: &'d DebugInfo<'_>, file: &'d SourceFile) -> impl Iterator<Item = &'d Row> {
+    file.units.iter().flat_map(|(index, files)| {
+        let rows = info.lines(*index).into_iter().flat_map(UnitLines::sequences).flatten();
+        rows.filter(|row| row.is_stmt && !row.end_sequence && files.contains(&u64::from(row.file)))
+    })
+}
+
 /// The lines of a file that have code.
 pub fn lines_with_code(info: &DebugInfo<'_>, file: &SourceFile) -> BTreeSet<u64> {
-    let mut lines = BTreeSet::new();
-    for (index, files) in &file.units {
-        let Some(table) = info.lines(*index) else { continue };
-        for row in table.sequences().flatten() {
-            if row.is_stmt && !row.end_sequence && files.contains(&u64::from(row.file)) {
-                lines.insert(u64::from(row.line));
-            }
-        }
-    }
+    let mut lines: BTreeSet<u64> = rows(info, file).map(|row| u64::from(row.line)).collect();
     lines.remove(&0);
     lines
 }
@@ -59,20 +65,21 @@ pub fn lines_with_code(info: &DebugInfo<'_>, file: &SourceFile) -> BTreeSet<u64>
 pub fn sites(info: &DebugInfo<'_>, file: &SourceFile, line: u64) -> BTreeSet<Svma> {
     let mut sites = BTreeSet::new();
     for (index, files) in &file.units {
-        let Some(unit) = info.unit(*index) else { continue };
-        let mut blocks = Blocks { info, unit, index: *index, files, line, trees: HashMap::new() };
-        sites.extend(blocks.sites());
+        sites.extend(Blocks::new(info, *index, files, line).sites());
     }
     sites
 }
 
+/// A function of a unit by its DIE; `None` for assembly, which has rows but no functions.
+type Function = Option<UnitOffset>;
+
 struct Blocks<'d, 'a> {
     info: &'d DebugInfo<'a>,
-    unit: &'d Unit<'a>,
     index: UnitIndex,
     files: &'d [u64],
     line: u64,
-    trees: HashMap<Option<UnitOffset>, Scopes>,
+    /// The functions that the line has code in, with what is inlined into them.
+    functions: HashMap<Function, Arc<Scopes>>,
 }
 
 /// A contiguous block of the line's code in a scope.
@@ -85,14 +92,46 @@ struct Block {
     inlined: Option<u64>,
 }
 
-impl Blocks<'_, '_> {
-    fn sites(&mut self) -> Vec<Svma> {
-        let Some(table) = self.info.lines(self.index) else { return Vec::new() };
-        let mut open: HashMap<(Option<UnitOffset>, usize), Block> = HashMap::new();
+impl<'d, 'a> Blocks<'d, 'a> {
+    fn new(info: &'d DebugInfo<'a>, index: UnitIndex, files: &'d [u64], line: u64) -> Self {
+        let mut blocks = Self { info, index, files, line, functions: HashMap::new() };
+        let (Some(table), Some(functions)) = (info.lines(index), info.functions(index)) else {
+            return blocks;
+        };
+        for row in table.sequences().flatten() {
+            if blocks.is_line(u64::from(row.file), u64::from(row.line)) {
+                blocks.functions.insert(functions.at(row.svma), Arc::default());
+            }
+        }
+        for offset in functions.offsets() {
+            let scopes = info.scopes(index, offset);
+            let calls = scopes.list.iter().filter_map(|scope| scope.call);
+            let mut calls = calls.map(|(file, line)| blocks.is_line(file, line));
+            if blocks.functions.contains_key(&Some(offset)) || calls.any(|is_line| is_line) {
+                blocks.functions.insert(Some(offset), scopes);
+            }
+        }
+        blocks
+    }
+
+    fn is_line(&self, file: u64, line: u64) -> bool {
+        line == self.line && self.files.contains(&file)
+    }
+
+    fn sites(&self) -> Vec<Svma> {
+        let (Some(table), Some(functions)) =
+            (self.info.lines(self.index), self.info.functions(self.index))
+        else {
+            return Vec::new();
+        };
+        let mut open: HashMap<(Function, usize), Block> = HashMap::new();
         let mut sites = Vec::new();
         for rows in table.sequences() {
             for (row, next) in rows.iter().zip(rows.iter().skip(1)) {
-                self.visit(row, next.svma.0, &mut open, &mut sites);
+                let function = functions.at(row.svma);
+                if let Some(scopes) = self.functions.get(&function) {
+                    self.visit((function, scopes), row, next.svma.0, &mut open, &mut sites);
+                }
             }
             sites.extend(open.drain().filter_map(|(_, block)| block.site()));
         }
@@ -100,29 +139,22 @@ impl Blocks<'_, '_> {
     }
 
     fn visit(
-        &mut self,
+        &self,
+        (function, scopes): (Function, &Scopes),
         row: &Row,
         end: u64,
-        open: &mut HashMap<(Option<UnitOffset>, usize), Block>,
+        open: &mut HashMap<(Function, usize), Block>,
         sites: &mut Vec<Svma>,
     ) {
-        let function = self.info.functions(self.index).and_then(|f| f.at(row.svma));
-        let (info, unit) = (self.info, self.unit);
-        let tree = self.trees.entry(function).or_insert_with(|| match function {
-            Some(offset) => Scopes::read(info, unit, offset),
-            None => Scopes::default(),
-        });
-        let mut chain = tree.at(row.svma);
+        let mut chain = scopes.at(row.svma);
         if chain.is_empty() {
-            // Assembly has rows but no functions.
             chain.push(0);
         }
         let mut place = Some((u64::from(row.file), u64::from(row.line)));
         for (depth, scope) in chain.into_iter().enumerate() {
-            let is_line =
-                place.is_some_and(|(file, line)| line == self.line && self.files.contains(&file));
+            let is_line = place.is_some_and(|(file, line)| self.is_line(file, line));
             let has_line = place.is_some_and(|(_, line)| line != 0);
-            place = tree.list.get(scope).and_then(|scope| scope.call);
+            place = scopes.list.get(scope).and_then(|scope| scope.call);
             let block = open.entry((function, scope)).or_insert_with(Block::other);
             if has_line && (block.end != row.svma.0 || block.is_line != is_line) {
                 sites.extend(std::mem::replace(block, Block::other()).site());

@@ -10,6 +10,9 @@ use std::ops::Range;
 /// Rows of one line program that are read, at most.
 const ROWS_MAX: usize = 50_000_000;
 
+/// Longer paths are left out: no file has one, and many entries may share it.
+const PATH_BYTES_MAX: usize = 4096;
+
 /// A row of a line table (DWARF 5, 6.2.2).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Row {
@@ -140,10 +143,15 @@ fn path_in<'a>(
     file: u64,
 ) -> Option<String> {
     let entry = header.file(file)?;
-    let text = |value| dwarf.attr_string(unit, value).ok().map(|text| text.to_string_lossy());
+    let text = |value| {
+        let text = dwarf.attr_string(unit, value).ok()?;
+        (text.len() <= PATH_BYTES_MAX).then(|| text.to_string_lossy())
+    };
     let mut path = text(entry.path_name())?.into_owned();
     let directory = entry.directory(header).and_then(text);
-    let base = unit.comp_dir.map(|base| base.to_string_lossy());
+    // Directory 0 is that of the compilation; the others may be relative to it.
+    let base = unit.comp_dir.filter(|_| entry.directory_index() != 0);
+    let base = base.map(|base| base.to_string_lossy());
     for prefix in [directory, base].into_iter().flatten() {
         if !path.starts_with('/') {
             path = format!("{prefix}/{path}");

@@ -11,6 +11,7 @@ pub mod expression;
 pub mod function_index;
 pub mod functions;
 pub mod landing_pads;
+mod line_header;
 pub mod line_sites;
 pub mod lines;
 pub mod module;

@@ -57,6 +57,10 @@ impl Module {
         };
         let root = Root::host().map_err(unopened)?;
         let elf = ElfFile::parse(root.open(path).map_err(unopened)?)?;
+        if elf.segments().is_empty() {
+            let kind = IssueKind::MalformedFile;
+            return Err(Issue::new(kind, path.display().to_string(), "it has no segments"));
+        }
         Ok(Self { elf, bias: 0, roots: vec![root], debug: OnceLock::new() })
     }
 

@@ -2,7 +2,7 @@
 
 use super::code_map::CodeFrame;
 use super::dwarf::DebugInfo;
-use super::functions::{Scopes, declaration};
+use super::functions::declaration;
 use super::lines::source_line;
 use crate::model::address::Svma;
 
@@ -12,7 +12,8 @@ pub fn frames(info: &DebugInfo<'_>, svma: Svma) -> Vec<CodeFrame> {
     let function = info.function_at(svma);
     let unit = function.map(|die| die.unit).or_else(|| info.unit_at(svma).map(|(_, unit)| unit));
     let Some(unit) = unit else { return Vec::new() };
-    let row = info.index_of(unit).and_then(|index| info.lines(index)?.row_at(svma));
+    let Some(index) = info.index_of(unit) else { return Vec::new() };
+    let row = info.lines(index).and_then(|lines| lines.row_at(svma));
     let mut place = row.map(|row| (u64::from(row.file), u64::from(row.line)));
     let line = |place: Option<(u64, u64)>| {
         place.and_then(|(file, line)| source_line(info.dwarf(), unit, file, line))
@@ -23,7 +24,7 @@ pub fn frames(info: &DebugInfo<'_>, svma: Svma) -> Vec<CodeFrame> {
             .into_iter()
             .collect();
     };
-    let scopes = Scopes::read(info, unit, function.offset);
+    let scopes = info.scopes(index, function.offset);
     let mut frames = Vec::new();
     for scope in scopes.at(svma).into_iter().filter_map(|index| scopes.list.get(index)) {
         let name = declaration(info, info.die(unit, scope.offset)).name;

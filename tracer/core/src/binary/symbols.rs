@@ -12,6 +12,10 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 const ENDIAN: LittleEndian = LittleEndian;
+/// Longer names are left out: many symbols may share the end of one name of megabytes.
+const NAME_BYTES_MAX: usize = 1 << 16;
+/// Names of a resolver that implementations may be named for.
+const RESOLVER_NAMES_MAX: usize = 64;
 
 /// A function symbol.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -140,7 +144,8 @@ impl<'a> SymbolTable<'a> {
     /// The functions that a resolver chooses from: those named for it and a kind of processor, as
     /// the C library (`__memcpy_avx_unaligned`) and GCC's `target_clones` (`f.avx2`) name them.
     pub fn implementations(&self, resolver: &Symbol<'a>) -> Vec<&Symbol<'a>> {
-        let names: Vec<&[u8]> = self.aliases(resolver.svma).map(|alias| alias.name).collect();
+        let aliases = self.aliases(resolver.svma).take(RESOLVER_NAMES_MAX);
+        let names: Vec<&[u8]> = aliases.map(|alias| alias.name).collect();
         let implements = |symbol: &&Symbol<'a>| {
             !symbol.is_resolver && names.iter().any(|name| is_implementation(symbol.name, name))
         };
@@ -261,7 +266,7 @@ fn read_table<'a>(
                 symbol.version = Some(Version { name: found.name(), is_default });
             }
         }
-        if !symbol.name.is_empty() {
+        if (1..=NAME_BYTES_MAX).contains(&symbol.name.len()) {
             symbols.push(symbol);
         }
     }

@@ -162,6 +162,58 @@ fn frames_are_those_that_addr2line_gives() {
     }
 }
 
+const NESTED: &str = r"
+volatile int seen;
+static inline __attribute__((always_inline)) int leaf(void) { return seen; }
+static inline __attribute__((always_inline)) int inner(int n) {
+    int twice = n * seen;
+    return twice + 1;
+}
+int outer(int n) {
+    int sum = leaf();
+    {
+        int part = inner(n);
+        seen = part;
+        sum += part;
+    }
+    return sum + leaf();
+}
+int main(int argc, char **argv) { return outer(argc); }
+";
+
+#[test]
+fn an_inlined_function_without_children_encloses_nothing() {
+    for flags in ["-O0", "-O1", "-O2", "-O2 -gdwarf-4"] {
+        let fixture = program(NESTED, flags);
+        let module = fixture.module("main");
+        let symbols = SymbolTable::load(&module).unwrap();
+        let (_, range) = symbols.containing(svma(&symbols, "outer")).unwrap();
+        compare_with_addr2line(&module, std::iter::once(range.start.0..range.end.0));
+    }
+}
+
+#[test]
+fn paths_are_relative_to_the_directory_of_the_compilation() {
+    for flags in ["-gdwarf-4", "-gdwarf-5"] {
+        let fixture = Fixture::new();
+        fixture.write("sub/part.h", "static inline int part(int n) { return n + 1; }\n");
+        fixture.write(
+            "sub/main.c",
+            "#include \"part.h\"\nint main(int c, char **v) {\n    return part(c); }\n",
+        );
+        let directory = fixture.path("sub").parent().unwrap().display().to_string();
+        fixture.run(&format!("gcc -g {flags} -fdebug-prefix-map={directory}=. sub/main.c -o main"));
+        let module = fixture.module("main");
+        let info = module.debug_info().unwrap();
+        for (tail, path) in [("main.c", "sub/main.c"), ("part.h", "sub/part.h")] {
+            let files = line_sites::source_files(&info, tail);
+            let paths: Vec<_> = files.iter().map(|file| file.path.as_str()).collect();
+            assert_eq!(paths, [path], "{flags}");
+            assert!(line_sites::has_code(&info, &files[0]), "{flags} {tail}");
+        }
+    }
+}
+
 #[test]
 fn dropped_functions_are_not_found() {
     let source = "int unused(int n) { return n + 1; }\nint main(void) { return 0; }\n";

@@ -3,7 +3,7 @@
 //! Copies of one function (clones, inlined copies, instances of a template, the variants of a
 //! constructor) are one candidate; a name that leaves more than one is ambiguous.
 
-use super::function::{Target, target};
+use super::function::{Target, parse, target};
 use super::name::{Fit, Query, nearest, short};
 use crate::binary::demangle;
 use crate::binary::functions::{FunctionName, declaration};
@@ -12,7 +12,7 @@ use crate::binary::modules::Code;
 use crate::binary::symbols::{Part, Symbol, SymbolTable, split_suffix};
 use crate::model::address::Svma;
 use crate::model::issue::{Issue, IssueKind};
-use crate::model::resolved::{ModuleIndex, SourceLine};
+use crate::model::resolved::{LocationSpec, ModuleIndex, SourceLine};
 use gimli::UnitOffset;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -20,6 +20,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 const CANDIDATES_MAX: usize = 20;
 /// Near names that are offered.
 const NEAREST_MAX: usize = 5;
+/// Names of one function that are tried as its candidate.
+const NAMES_TRIED: usize = 4;
 /// Digits of a build-id that are enough to name a module.
 const BUILD_ID_DIGITS_MIN: usize = 8;
 
@@ -241,7 +243,7 @@ fn by_debug_info<'c>(
         };
         let mut fits: HashMap<FunctionName<'_>, Option<Fit>> = HashMap::new();
         for (function, name) in index.iter() {
-            let Some(raw) = name.linkage.or(name.plain) else { continue };
+            let Some(raw) = name.searched() else { continue };
             let Some(fit) = *fits.entry(name).or_insert_with(|| query.fit(raw)) else { continue };
             if function.inlined || is_whole(symbols, function.entry) {
                 hits.push(Hit {
@@ -324,11 +326,18 @@ fn unique_text(
     hits: &[Hit<'_>],
     rivals: &[(&Identity, &Vec<Hit<'_>>)],
 ) -> String {
-    let names = hits.iter().map(|hit| split_suffix(hit.name).0);
+    // Copies of one function mostly have one name.
+    let names: BTreeSet<&[u8]> = hits.iter().map(|hit| split_suffix(hit.name).0).collect();
+    let names = names.iter().copied().take(NAMES_TRIED);
     let mut texts: Vec<String> = names.clone().map(short).collect();
     texts.extend(names.clone().map(demangle::display));
     texts.extend(names.map(|name| String::from_utf8_lossy(name).into_owned()));
-    for text in texts {
+    // A type such as `*const T` looks like an address, for example.
+    let reads_back = |text: &String| {
+        let spec = LocationSpec::Function { module: None, name: text.clone(), offset: None };
+        parse(text).is_ok_and(|parsed| parsed == spec)
+    };
+    for text in texts.into_iter().filter(reads_back) {
         let query = Query::new(&text);
         let best = |hits: &[Hit<'_>]| hits.iter().filter_map(|hit| query.fit(hit.name)).min();
         let own = best(hits);
@@ -361,7 +370,7 @@ fn no_function(code: &Code<'_>, modules: &[ModuleIndex], subject: String, name: 
         }
         match code.functions(*module) {
             Ok(index) => {
-                let raw = index.iter().filter_map(|(_, name)| name.linkage.or(name.plain));
+                let raw = index.iter().filter_map(|(_, name)| name.searched());
                 names.extend(raw.collect::<BTreeSet<_>>().into_iter().map(short));
             }
             Err(issue) if issue.kind != IssueKind::NoDebugInfo => bare.push(issue.to_string()),

@@ -37,7 +37,7 @@ pub fn find(pattern: &str, code: &Code<'_>) -> Vec<Found> {
             by_name.entry((found.name.clone(), found.svma)).or_insert(found);
         };
         if let Ok(symbols) = code.symbols(module) {
-            for symbol in symbols.iter() {
+            for symbol in symbols.iter().filter(|symbol| !symbol.is_resolver) {
                 let fits = || {
                     Some(demangle::display(symbol.name))
                         .filter(|name| matches_pattern(pattern, name))

@@ -32,6 +32,8 @@ pub struct FunctionPart {
     pub name: String,
     /// From its first address to the one behind it.
     pub range: Range<Svma>,
+    /// Where calls enter the function; `None` where that is in another part.
+    pub entry: Option<Svma>,
 }
 
 /// Parses a location: `function`, `module!function`, `function+0x12`, `file:line`, `*0xADDRESS`.
@@ -176,7 +178,11 @@ pub(super) fn target(code: &Code<'_>, module: ModuleIndex, svma: Svma) -> Target
         }
         _ => declared().or_else(|| symbol.as_ref().map(|(symbol, _)| symbol_name(symbol))),
     };
-    let function = name.zip(range).map(|(name, range)| FunctionPart { name, range });
+    let function = name.zip(range).map(|(name, range)| {
+        let entry = Some(range.start).filter(|start| is_entry(code, module, info, *start));
+        let declared = || info?.entry_of(die?).filter(|entry| range.contains(entry));
+        FunctionPart { name, entry: entry.or_else(declared), range }
+    });
     let at_entry = is_entry(code, module, info, svma);
     Target { module, svma, function, at_entry }
 }

@@ -28,6 +28,14 @@ pub(super) fn lookup(code: &Code<'_>, file: &str, line: u64) -> Result<Vec<Targe
             by_path.entry(found.path.clone()).or_default().push((*module, found));
         }
     }
+    // Files that only declare things have no lines to stop at.
+    let with_code = |(module, file): &(ModuleIndex, SourceFile)| {
+        let info = modules.iter().find(|(index, _)| index == module);
+        info.is_some_and(|(_, info)| line_sites::has_code(info, file))
+    };
+    if by_path.values().flatten().any(with_code) {
+        by_path.retain(|_, files| files.iter().any(with_code));
+    }
     // A whole path means itself even where another path ends in it.
     if let Some(exact) = by_path.remove_entry(&normalize(file)) {
         by_path = ByPath::from([exact]);

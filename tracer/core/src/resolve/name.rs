@@ -47,7 +47,7 @@ impl Query {
         if name == self.name.as_bytes() {
             return Some(Fit::Exact);
         }
-        if !is_mangled(name) {
+        if !demangle::is_mangled(name) {
             // Debug info writes template arguments into plain names.
             let text = std::str::from_utf8(name).ok()?;
             return text.contains('<').then(|| self.fit_forms(&plain_forms(text)))?;
@@ -70,11 +70,6 @@ impl Query {
         };
         forms.iter().filter_map(fit).min()
     }
-}
-
-/// The name starts as Rust and C++ compilers mangle.
-fn is_mangled(name: &[u8]) -> bool {
-    name.starts_with(b"_Z") || name.starts_with(b"_R")
 }
 
 /// The ways that people write a mangled name, best first.
@@ -204,13 +199,16 @@ fn boundaries(path: &str) -> impl Iterator<Item = usize> {
     })
 }
 
-/// The name without spaces that do not separate words.
+/// The name without spaces that do not separate words, and without the `::` before `<`.
 fn normal(name: &str) -> String {
     let is_word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
     let mut output = String::with_capacity(name.len());
     let mut characters = name.trim().chars().peekable();
     while let Some(character) = characters.next() {
         let separates = is_word(output.chars().next_back()) && is_word(characters.peek().copied());
+        if character == '<' && output.ends_with("::") {
+            output.truncate(output.len() - 2);
+        }
         if character != ' ' || separates {
             output.push(character);
         }
@@ -276,7 +274,7 @@ pub(super) fn nearest(
     names: impl Iterator<Item = String>,
     max: usize,
 ) -> Vec<String> {
-    let limit = (wanted.chars().count() / 3).max(1);
+    let limit = (wanted.chars().count() / 3).clamp(1, 4);
     let last = |path: &str| boundaries(path).last().map_or(0, |at| at);
     let wanted_end = wanted.get(last(wanted)..).unwrap_or(wanted);
     let mut close: Vec<(usize, String)> = names
@@ -399,6 +397,11 @@ mod tests {
             assert!(fit(query, of_trait).is_some(), "{query}");
         }
         assert_eq!(fit("Debug::fmt", of_trait), None);
+        let generic = "_RINvC4demo3runhE";
+        assert_eq!(demangle::display(generic.as_bytes()), "demo::run::<u8>");
+        for query in ["demo::run::<u8>", "demo::run<u8>", "demo::run", "run"] {
+            assert!(fit(query, generic).is_some(), "{query}");
+        }
         let closure = "_RNCNvC4demo3run0";
         assert_eq!(demangle::display(closure.as_bytes()), "demo::run::{closure#0}");
         assert_eq!(fit("demo::run::{closure#0}", closure), Some(Fit::Exact));

@@ -4,7 +4,7 @@ use super::find::find;
 use super::function::{Target, lookup, parse};
 use super::process;
 use crate::binary::code_map::CodeMap;
-use crate::binary::fixture::{Fixture, libc, line_of, program};
+use crate::binary::fixture::{Fixture, line_of, program};
 use crate::binary::modules::{Code, Modules};
 use crate::model::address::Svma;
 use crate::model::issue::{Issue, IssueKind};
@@ -201,7 +201,9 @@ fn the_cold_part_belongs_to_its_function_but_is_not_its_entry() {
     let cold = &targets[0];
     assert!(!cold.at_entry);
     let entry = find_in(&code, "split").unwrap().remove(0);
-    assert_ne!(cold.function.as_ref().unwrap().range, entry.function.unwrap().range);
+    let (cold_part, entry_part) = (cold.function.as_ref().unwrap(), entry.function.unwrap());
+    assert_ne!(cold_part.range, entry_part.range);
+    assert_eq!((cold_part.entry, entry_part.entry), (None, Some(entry.svma)));
     let by_name = find_in(&code, "split.cold").unwrap();
     assert!(!by_name.is_empty());
 }
@@ -227,6 +229,7 @@ fn a_resolver_stands_for_its_implementations() {
     assert_eq!(found.len(), 2, "{found:?}");
     assert!(found.iter().all(|name| name.starts_with("many.") && !name.contains("resolver")));
     assert_eq!(find_in(&code, "unnamed").unwrap_err().kind, IssueKind::Resolver);
+    assert!(find("unnamed", &code).is_empty(), "a resolver is nothing to probe");
 }
 
 #[test]
@@ -407,6 +410,53 @@ fn functions_of_cpp_are_found_in_all_their_forms() {
     assert_eq!(find_in(&code, "ice(int)").unwrap_err().kind, IssueKind::NoFunction);
 }
 
+const RUST: &str = r"
+struct Config(u32);
+trait Price { fn price(&self) -> u32; }
+impl Price for *const Config {
+    #[inline(never)]
+    fn price(&self) -> u32 { std::hint::black_box(3) }
+}
+impl Price for Config {
+    #[inline(never)]
+    fn price(&self) -> u32 { std::hint::black_box(self.0) }
+}
+impl Config {
+    #[inline(never)]
+    fn double<T: Into<u32>>(&self, t: T) -> u32 { std::hint::black_box(self.0) * 2 + t.into() }
+}
+fn main() {
+    let config = Config(7);
+    let pointer: *const Config = &config;
+    std::process::exit((pointer.price() + config.price() + config.double(1u8) + config.double(2u16)) as i32);
+}
+";
+
+#[test]
+fn functions_of_rust_are_found_in_all_their_forms() {
+    for mangling in ["v0", "legacy"] {
+        let fixture = Fixture::new();
+        fixture.write("shop.rs", RUST);
+        let flags = match mangling {
+            "v0" => "-C symbol-mangling-version=v0",
+            _ => "",
+        };
+        fixture.run(&format!("rustc -g -O {flags} shop.rs -o main"));
+        let modules = Modules::of_file(&fixture.path("main")).unwrap();
+        let code = Code::new(&modules);
+        let of_config = one(&code, "<shop::Config as shop::Price>::price");
+        // Both instances of a generic function are one function of the source.
+        for text in ["shop::Config::double", "Config::double", "double"] {
+            assert_eq!(find_in(&code, text).unwrap().len(), 2, "{mangling} {text}");
+        }
+        let issue = find_in(&code, "price").unwrap_err();
+        assert_eq!(issue.kind, IssueKind::Ambiguous);
+        let found: Vec<_> = issue.candidates.iter().map(|text| one(&code, text)).collect();
+        assert_eq!(found.len(), 2, "{:?}", issue.candidates);
+        assert!(found.contains(&of_config) && found[0] != found[1]);
+    }
+}
+
 #[test]
 fn versions_of_a_symbol_are_told_apart() {
     let fixture = Fixture::new();
@@ -449,10 +499,8 @@ fn functions_of_several_modules_are_ambiguous_unless_the_loader_has_the_other() 
     }
     let by_build_id = format!("{}!work", modules.get(0).unwrap().build_id().unwrap());
     assert_eq!(one(&code, &by_build_id), one(&code, "work"));
-    // The loader has a `strlen` of its own.
-    let names = |text: &str| find_in(&code, text).map(|targets| targets.len());
-    if let Ok(count) = names("libc!malloc") {
-        assert_eq!(count, 1);
-    }
-    assert!(libc().exists());
+    // The loader's private copies are found when they are asked for by its name only.
+    assert!(find_in(&code, "libc!abort").is_ok());
+    let libc = find_in(&code, "abort").unwrap();
+    assert_eq!(modules.name(libc[0].module).as_deref(), Some("libc.so.6"));
 }
