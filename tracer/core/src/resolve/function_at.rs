@@ -26,6 +26,8 @@ pub(super) struct FunctionAt<'t, 'm> {
     module: &'t Module,
     /// The function's code around the target.
     range: Range<Svma>,
+    /// Where calls enter it; `None` where that is in another part.
+    entry: Option<Svma>,
     bytes: &'t [u8],
     debug: Option<Debug<'t, 'm>>,
 }
@@ -46,20 +48,23 @@ impl<'t, 'm> FunctionAt<'t, 'm> {
         text: &'t str,
     ) -> Result<Self, Issue> {
         let module = code.modules().get(target.module)?;
-        let range = match &target.function {
-            Some(function) => function.range.clone(),
-            None => covered(code, target).ok_or_else(|| {
-                let detail = "no symbol, debug info or unwind table tells where its function \
+        let (range, entry) = match &target.function {
+            Some(function) => (function.range.clone(), function.entry),
+            None => {
+                let range = covered(code, target).ok_or_else(|| {
+                    let detail = "no symbol, debug info or unwind table tells where its function \
                               starts, so instruction boundaries are unknown";
-                Issue::new(IssueKind::NotOnInstruction, text, detail)
-            })?,
+                    Issue::new(IssueKind::NotOnInstruction, text, detail)
+                })?;
+                (range, target.at_entry.then_some(target.svma))
+            }
         };
         let length = usize::try_from(range.end.0.saturating_sub(range.start.0)).unwrap_or(0);
         let bytes = module.text(range.start, length).ok_or_else(|| {
             Issue::new(IssueKind::MalformedFile, text, "its code is not in the file")
         })?;
         let debug = Debug::find(code, target, &range);
-        Ok(Self { text, target, code, module, range, bytes, debug })
+        Ok(Self { text, target, code, module, range, entry, bytes, debug })
     }
 
     /// The site: the place that is probed, with the variables in scope there.
@@ -111,8 +116,7 @@ impl<'t, 'm> FunctionAt<'t, 'm> {
 
     /// Where the function's body begins: the row so marked, else the second one.
     fn prologue_end(&self) -> Option<Svma> {
-        let entry = self.range.start;
-        let debug = self.debug.as_ref().filter(|debug| debug.is_entered_at(entry))?;
+        let (entry, debug) = (self.entry?, self.debug.as_ref()?);
         let rows = &debug.rows;
         let mut body = rows.iter().filter(|row| row.svma > entry && !row.end_sequence);
         let marked = body.clone().find(|row| row.prologue_end);
@@ -127,7 +131,7 @@ impl<'t, 'm> FunctionAt<'t, 'm> {
         let part = Part {
             bytes: self.bytes,
             start: self.range.start,
-            entry: self.target.at_entry.then_some(self.target.svma),
+            entry: self.entry,
             rows: &rows,
             targets: &targets,
         };
@@ -159,9 +163,14 @@ impl<'t, 'm> FunctionAt<'t, 'm> {
     ) -> Result<Vec<ScopedVariable>, Issue> {
         let prologue_end = self.prologue_end();
         let body_cfa = prologue_end.and_then(|end| self.cfa(end));
-        let entry = self.range.start;
+        // A cold part is entered by a branch, behind the prologue.
+        let entry = self.entry.and_then(|entry| {
+            let at = usize::try_from(entry.0.checked_sub(self.range.start.0)?).ok()?;
+            Some((entry, self.bytes.get(at..)?))
+        });
+        let (start, code) = entry.unwrap_or((pc, &[]));
         let stored: &dyn Fn(i64) -> bool =
-            &|cfa_offset| match site::parameter_home(self.bytes, entry, pc, cfa_offset, 1) {
+            &|cfa_offset| match site::parameter_home(code, start, pc, cfa_offset, 1) {
                 Home::Stored => true,
                 Home::NotYet => false,
                 // Behind the prologue the compiler's word is taken.
@@ -173,8 +182,7 @@ impl<'t, 'm> FunctionAt<'t, 'm> {
             cfa,
             body_cfa: body_cfa.as_ref(),
             bias: self.module.bias(),
-            // A cold part is entered by a branch, behind the prologue.
-            home_stored: debug.is_entered_at(entry).then_some(stored),
+            home_stored: entry.is_some().then_some(stored),
             lines: &debug.lines_at(pc),
         };
         let variables = variables_at(builder, debug.die.unit, &at)
@@ -210,11 +218,6 @@ impl<'t, 'm> Debug<'t, 'm> {
     fn line(&self, pc: Svma) -> Option<SourceLine> {
         let row = self.rows.iter().take_while(|row| row.svma <= pc).last()?;
         source_line(self.info.dwarf(), self.die.unit, u64::from(row.file), u64::from(row.line))
-    }
-
-    /// Calls of the function come in at this address.
-    fn is_entered_at(&self, svma: Svma) -> bool {
-        self.info.entry_of(self.die) == Some(svma)
     }
 
     /// Where each frame at the pc is in the source, innermost inlined function first.
