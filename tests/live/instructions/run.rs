@@ -39,6 +39,9 @@ struct Slot {
     stepped: u8,
 }
 
+/// How long an execution may take.
+const SECONDS: u32 = 5;
+
 /// What the processes write beside the results.
 #[repr(C)]
 struct Head {
@@ -229,6 +232,8 @@ unsafe fn run(cases: &[(usize, &Input)], shared: &Shared) {
             ptr::copy_nonoverlapping(input.vectors.as_ptr(), vectors, input.vectors.len());
             *((behind + PATH) as *mut u64) = 0xee;
             *(at as *mut u64) = sample;
+            // A branch gone wrong may go round for ever.
+            libc::alarm(SECONDS);
             let stub: extern "C" fn() = std::mem::transmute(CODE as *const ());
             stub();
             let slot = shared.raw_slot(shared.next());
