@@ -2,7 +2,8 @@
 
 #![expect(unsafe_code, reason = "fork, fixed mappings and calls into assembled code")]
 
-use super::samples::{Input, Sample};
+use super::inputs::Input;
+use super::samples::Sample;
 use super::stubs::{
     ARENA, ARENA_BYTES, CODE, CONTROL, CONTROL_BYTES, DATA, FLAGS, PATH, STACK, STATE_BYTES,
     STATES, Stubs, VECTORS, target,
