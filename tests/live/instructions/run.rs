@@ -2,7 +2,8 @@
 
 #![expect(unsafe_code, reason = "fork, fixed mappings and calls into assembled code")]
 
-use super::samples::{Input, Sample};
+use super::inputs::Input;
+use super::samples::Sample;
 use super::stubs::{
     ARENA, ARENA_BYTES, CODE, CONTROL, CONTROL_BYTES, DATA, FLAGS, PATH, STACK, STATE_BYTES,
     STATES, Stubs, VECTORS, target,
@@ -38,6 +39,9 @@ struct Slot {
     arena: [u8; ARENA_BYTES],
     stepped: u8,
 }
+
+/// How long an execution may take.
+const SECONDS: u32 = 5;
 
 /// What the processes write beside the results.
 #[repr(C)]
@@ -229,6 +233,8 @@ unsafe fn run(cases: &[(usize, &Input)], shared: &Shared) {
             ptr::copy_nonoverlapping(input.vectors.as_ptr(), vectors, input.vectors.len());
             *((behind + PATH) as *mut u64) = 0xee;
             *(at as *mut u64) = sample;
+            // A branch gone wrong may go round for ever.
+            libc::alarm(SECONDS);
             let stub: extern "C" fn() = std::mem::transmute(CODE as *const ());
             stub();
             let slot = shared.raw_slot(shared.next());

@@ -304,9 +304,10 @@ fn fits(form: Form, instruction: &Instruction, encoding: &Encoding<'_>) -> bool 
 /// Whether the kernel refuses a VEX opcode byte, or mistakes it for a one-byte instruction.
 ///
 /// It looks a VEX opcode up in its table of one-byte opcodes (`good_insns_64`), whatever the map.
-/// Worse, it then treats it as that instruction: `vpcmpeqb` (74) is skipped as an untaken `je`,
-/// `vpshufd` (70) jumps by its immediate, `vcmpps` (c2) goes on in the out-of-line page as `ret`
-/// would, `vfmsub132ps` (9a) pops a word off the stack as a far call would.
+/// Worse, it then treats it as that instruction. Seen on 6.18: `vpcmpeqb` (74) and `vzeroupper`
+/// (77) are skipped as an untaken `je` and `ja`, `vpshufd` (70) jumps by its immediate, `vpsubsb`
+/// (e8) pushes a return address, `vcmpps` (c2) goes on in the out-of-line page as `ret` would, and
+/// `vfnmadd132ss` (9d) leaves the trap flag set as `popf` may.
 fn mistaken(opcode: u8) -> bool {
     matches!(
         opcode,
