@@ -1,5 +1,8 @@
 //! Tests on the real kernel: real uprobes in real processes. They need root, and fail where they
 //! can't run.
 
+mod equation;
 mod instructions;
 mod privilege;
+mod stack;
+mod values;

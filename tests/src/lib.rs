@@ -1,5 +1,9 @@
 //! What the tests share: programs to trace, and what a machine must have for live tests.
 
+pub mod cli;
+pub mod flat;
 pub mod privilege;
 pub mod project;
+pub mod snapshot;
 pub mod targets;
+pub mod text;

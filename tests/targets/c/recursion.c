@@ -21,11 +21,13 @@ int bottom(int value)
 TRACED
 int descend(unsigned left, int value)
 {
-    /* A frame with a size of its own, and work after the call: no tail call. */
+    /* A frame with a size of its own, and work after the call: neither a tail call nor a loop. */
     int padding[16];
 
     padding[left % 16] = value;
+    KEEP(padding);
     int result = left ? descend(left - 1, value + 1) : bottom(value);
+    KEEP(padding);
     return result + padding[left % 16] - value;
 }
 

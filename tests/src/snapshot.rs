@@ -1,0 +1,128 @@
+//! Snapshots through the library, of targets that work while the probe is in place.
+
+use crate::targets::RunningTarget;
+use anyhow::{Context as _, Result};
+use std::io::pipe;
+use std::ops::ControlFlow;
+use std::os::fd::AsFd as _;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+use tracer_common::limits::{RING_BYTES, SCRATCH_SLOTS};
+use tracer_core::engine;
+use tracer_core::engine::event::{Armed, Event, Summary};
+use tracer_core::engine::request::SnapshotRequest;
+use tracer_core::model::capture::Capture;
+use tracer_core::model::limits::Limits;
+
+/// How long a probe waits for hits that must come.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What the engine told about one request.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Where the probe was.
+    pub armed: Armed,
+    /// In order.
+    pub captures: Vec<Capture>,
+    /// How it ended.
+    pub summary: Summary,
+}
+
+/// A request for one capture of `location` with the default limits.
+///
+/// # Errors
+///
+/// The location is not understood.
+pub fn request(pid: u32, location: &str) -> Result<SnapshotRequest> {
+    Ok(SnapshotRequest {
+        pid,
+        location: engine::parse_location(location)?,
+        location_text: location.to_owned(),
+        hits: 1,
+        rate: 0,
+        timeout: PATIENCE,
+        limits: Limits::DEFAULT,
+        ring_bytes: RING_BYTES,
+        scratch_slots: SCRATCH_SLOTS,
+        kernel_log: None,
+    })
+}
+
+/// Takes the captures that `request` asks for while the target works once; fewer if the place
+/// does not run so often.
+///
+/// # Errors
+///
+/// The engine's, or the target fails.
+pub fn take(request: &SnapshotRequest, target: &mut RunningTarget) -> Result<Snapshot> {
+    let mut armed = None;
+    let mut captures = Vec::new();
+    let summary = accompany(request, target, 1, &mut |event, _| match event {
+        Event::Armed(facts) => armed = Some(*facts),
+        Event::Capture { capture, .. } => captures.push(*capture),
+        Event::Finished(_) => {}
+    })?;
+    Ok(Snapshot { armed: armed.context("it was never armed")?, captures, summary })
+}
+
+/// The target's work: known to be done from outside of the thread that drives it.
+#[derive(Debug)]
+pub struct Work(Receiver<()>);
+
+impl Work {
+    /// Waits until the target has done all of its work.
+    pub fn wait(&self) {
+        // Nothing is ever sent; the other end is dropped when the work is done.
+        self.0.recv().ok();
+    }
+}
+
+/// Lets the target work `rounds` times, the probe of `request` in place from before the first
+/// call until after the last, unless the request ends it before. `reader` gets what the engine
+/// tells.
+///
+/// # Errors
+///
+/// The engine's, or the target fails.
+pub fn accompany(
+    request: &SnapshotRequest,
+    target: &mut RunningTarget,
+    rounds: u64,
+    reader: &mut dyn FnMut(Event, &Work),
+) -> Result<Summary> {
+    let (stop, keep_going) = pipe()?;
+    let (go, may_go) = channel();
+    let (working, work) = channel();
+    let work = Work(work);
+    std::thread::scope(|scope| {
+        let worker = scope.spawn(move || {
+            let done = drive(target, rounds, &may_go);
+            drop(working);
+            drop(keep_going);
+            done
+        });
+        let mut go = Some(go);
+        let mut deliver = |event| {
+            if let Event::Armed(_) = event {
+                drop(go.take().map(|go| go.send(())));
+            }
+            reader(event, &work);
+            ControlFlow::Continue(())
+        };
+        let summary = engine::snapshot(request, stop.as_fd(), &mut deliver);
+        // A probe that was never armed starts no work.
+        drop(go);
+        let driven = worker.join().map_err(|_| anyhow::anyhow!("the driver of the target died"))?;
+        let summary = summary?;
+        driven.map(|()| summary)
+    })
+}
+
+fn drive(target: &mut RunningTarget, rounds: u64, may_go: &Receiver<()>) -> Result<()> {
+    if may_go.recv().is_ok() {
+        for _ in 0..rounds {
+            target.go()?;
+        }
+    }
+    Ok(())
+}
