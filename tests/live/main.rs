@@ -1,4 +1,5 @@
 //! Tests on the real kernel: real uprobes in real processes. They need root, and fail where they
 //! can't run.
 
+mod against_gdb;
 mod privilege;

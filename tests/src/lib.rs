@@ -3,3 +3,4 @@
 pub mod privilege;
 pub mod project;
 pub mod targets;
+pub mod truth;
