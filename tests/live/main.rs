@@ -1,6 +1,7 @@
 //! Tests on the real kernel: real uprobes in real processes. They need root, and fail where they
 //! can't run.
 
+mod against_gdb;
 mod equation;
 mod instructions;
 mod privilege;

@@ -7,3 +7,4 @@ pub mod project;
 pub mod snapshot;
 pub mod targets;
 pub mod text;
+pub mod truth;

@@ -1,0 +1,40 @@
+//! Values of real programs are those that gdb shows at the same hit of the same address.
+
+use tracer_tests::privilege;
+use tracer_tests::truth::programs::{PROGRAMS, Program};
+use tracer_tests::truth::{Extent, Report, compare_build};
+
+const EXTENT: Extent = Extent { lines: 4, hits: 3 };
+
+fn check(name: &str, equal_min: usize) {
+    privilege::require().unwrap();
+    let program: &Program = PROGRAMS.iter().find(|program| program.name == name).unwrap();
+    let reports: Vec<Report> =
+        program.builds.iter().map(|build| compare_build(program, build, EXTENT).unwrap()).collect();
+    for report in &reports {
+        println!("{report}");
+        print!("{}", report.details());
+    }
+    for report in &reports {
+        assert_eq!(report.counts.different, 0, "{report}\n{}", report.details());
+        assert_eq!(report.problems, Vec::<String>::new(), "{report}");
+        assert_eq!(report.entries, program.functions.len(), "{report}");
+        assert!(report.lines >= 3, "{report}");
+        assert!(report.counts.equal >= equal_min, "{report}");
+    }
+}
+
+#[test]
+fn python_with_separate_debug_files_shows_what_gdb_shows() {
+    check("python3.11", 1000);
+}
+
+#[test]
+fn memcached_by_two_compilers_shows_what_gdb_shows() {
+    check("memcached", 1000);
+}
+
+#[test]
+fn ripgrep_in_release_shows_what_gdb_shows() {
+    check("ripgrep", 500);
+}

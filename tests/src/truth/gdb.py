@@ -1,0 +1,331 @@
+"""gdb's view of a program, as JSON: run by gdb with `request`, the path of a file, defined.
+
+Two jobs. `lines`: the lines with code of the functions around some addresses of a file. `values`:
+attaches to a waiting process, stops it at some addresses and writes down what the variables in
+scope there hold, as leaves by path. A path is `#FRAME NAME` (frame 0 is the innermost inlined
+call), then `.member`, `[index]` and `.*` for what a pointer points to.
+"""
+
+import json
+import struct
+
+import gdb
+
+REGISTERS = "rax rdx rcx rbx rsi rdi rbp rsp r8 r9 r10 r11 r12 r13 r14 r15 rip".split()
+INTEGERS = (
+    gdb.TYPE_CODE_INT,
+    gdb.TYPE_CODE_CHAR,
+    gdb.TYPE_CODE_BOOL,
+    gdb.TYPE_CODE_ENUM,
+    gdb.TYPE_CODE_RANGE,
+    gdb.TYPE_CODE_FLAGS,
+)
+
+
+def quiet():
+    for setting in (
+        "pagination off",
+        "confirm off",
+        "auto-load off",
+        "debuginfod enabled off",
+        "backtrace past-main on",
+        "max-value-size unlimited",
+        "print object off",
+        "print static-members off",
+    ):
+        try:
+            gdb.execute("set " + setting)
+        except gdb.error:
+            pass
+
+
+def is_char(kind):
+    return kind.code in INTEGERS and kind.sizeof == 1 and kind.name == "char"
+
+
+class Leaves:
+    """The leaves of the variables at one stop, breadth first."""
+
+    def __init__(self, limits):
+        self.limits = limits
+        self.found = {}
+        self.queue = []
+
+    def put(self, path, kind, content):
+        self.found[path] = [kind, content]
+
+    def walk(self, path, value):
+        self.queue.append((path, value, 0))
+        while self.queue:
+            path, value, depth = self.queue.pop(0)
+            if len(self.found) >= self.limits["leaves"]:
+                self.put("$full", "missing", "too many leaves")
+                return
+            try:
+                self.value(path, value, depth)
+            except gdb.MemoryError as error:
+                self.put(path, "missing", "memory: %s" % error)
+            except (gdb.error, RuntimeError, NotImplementedError) as error:
+                self.put(path, "missing", str(error))
+
+    def value(self, path, value, depth):
+        kind = value.type.strip_typedefs().unqualified()
+        code = kind.code
+        if code in (gdb.TYPE_CODE_STRUCT, gdb.TYPE_CODE_UNION):
+            return self.record(path, value, kind, depth)
+        if code == gdb.TYPE_CODE_ARRAY:
+            return self.array(path, value, kind, depth)
+        if code in (gdb.TYPE_CODE_FUNC, gdb.TYPE_CODE_METHOD):
+            return self.put(path, "number", str(int(value.address)))
+        if code == gdb.TYPE_CODE_VOID:
+            return None
+        if value.is_optimized_out:
+            return self.put(path, "missing", "optimized out")
+        if code in (gdb.TYPE_CODE_PTR, gdb.TYPE_CODE_REF, gdb.TYPE_CODE_RVALUE_REF):
+            return self.pointer(path, value, kind, depth)
+        if code in INTEGERS:
+            return self.put(path, "number", str(integer(value, kind)))
+        if code == gdb.TYPE_CODE_FLT:
+            return self.float(path, value, kind)
+        return self.put(path, "missing", "type code %d" % code)
+
+    def float(self, path, value, kind):
+        if kind.sizeof in (4, 8):
+            bits = struct.unpack("<Q", struct.pack("<d", float(value)))[0]
+            return self.put(path, "double", "%016x" % bits)
+        return self.put(path, "decimal", str(value))
+
+    def record(self, path, value, kind, depth):
+        fields = [field for field in kind.fields() if hasattr(field, "bitpos")]
+        if not fields and kind.sizeof <= 1:
+            # A type that is declared only has no size of its own.
+            return self.put(path, "missing", "incomplete") if kind.sizeof else None
+        names = [field.name for field in fields]
+        if names in (["data_ptr", "length"], ["length", "data_ptr"]):
+            return self.slice(path, value, kind, depth)
+        for field in fields:
+            inner = path if field.is_base_class or not field.name else path + "." + field.name
+            self.queue.append((inner, value[field], depth))
+
+    def array(self, path, value, kind, depth):
+        low, high = kind.range()
+        length = high - low + 1
+        # gdb takes a flexible array for one of one element.
+        if length <= 0 or kind.sizeof == 0:
+            return None
+        element = kind.target().strip_typedefs().unqualified()
+        if is_char(element):
+            most = min(length, self.limits["text"])
+            if value.is_optimized_out:
+                return self.put(path, "missing", "optimized out")
+            data = bytes(int(value[low + i]) & 0xFF for i in range(most))
+            return self.put(path + ".$text", "text", data.split(b"\0")[0].hex())
+        self.put(path + ".$length", "number", str(length))
+        for index in range(min(length, self.limits["items"])):
+            self.queue.append(("%s[%d]" % (path, index), value[low + index], depth))
+
+    def pointer(self, path, value, kind, depth):
+        address = int(value) & 0xFFFFFFFFFFFFFFFF
+        self.put(path, "number", str(address))
+        target = kind.target().strip_typedefs().unqualified()
+        if address == 0 or target.code in (gdb.TYPE_CODE_VOID, gdb.TYPE_CODE_FUNC):
+            return
+        if depth >= self.limits["depth"]:
+            return
+        if is_char(target):
+            self.text(path + ".$text", address, self.limits["text"], True)
+        else:
+            self.queue.append((path + ".*", value.referenced_value(), depth + 1))
+
+    def text(self, path, address, most, ends_at_zero):
+        data = b""
+        while len(data) < most and not (ends_at_zero and b"\0" in data):
+            length = min(most - len(data), 4096 - (address + len(data)) % 4096)
+            try:
+                data += bytes(gdb.selected_inferior().read_memory(address + len(data), length))
+            except gdb.MemoryError as error:
+                if not data:
+                    return self.put(path, "missing", "memory: %s" % error)
+                break
+        if ends_at_zero:
+            data = data.split(b"\0")[0]
+        return self.put(path, "text", data.hex())
+
+    def slice(self, path, value, kind, depth):
+        """A fat pointer of Rust."""
+        pointer, length = value["data_ptr"], value["length"]
+        if pointer.is_optimized_out or length.is_optimized_out:
+            return self.put(path, "missing", "optimized out")
+        address, length = int(pointer) & 0xFFFFFFFFFFFFFFFF, int(length)
+        self.put(path, "number", str(address))
+        if depth >= self.limits["depth"]:
+            return None
+        if kind.name in ("&str", "&mut str", "*const str", "*mut str"):
+            return self.text(path + ".$text", address, min(length, self.limits["text"]), False)
+        self.put(path + ".*.$length", "number", str(length))
+        if length:
+            for index in range(min(length, self.limits["items"])):
+                element = (pointer + index).referenced_value()
+                self.queue.append(("%s.*[%d]" % (path, index), element, depth + 1))
+
+
+def integer(value, kind):
+    if kind.sizeof <= 8:
+        return int(value)
+    number = int(value.format_string(format="x"), 16)
+    sign = 1 << (kind.sizeof * 8 - 1)
+    return number - 2 * sign if kind.is_signed and number & sign else number
+
+
+def scopes(pc):
+    """The blocks around a pc up to the function's, each with the number of its frame."""
+    block, frame = gdb.block_for_pc(pc), 0
+    while block is not None and not block.is_global and not block.is_static:
+        yield frame, block
+        if block.function is not None:
+            frame += 1
+        block = block.superblock
+
+
+def is_enumerator(symbol):
+    kind = symbol.type
+    names = [field.name for field in kind.fields()] if kind.code == gdb.TYPE_CODE_ENUM else []
+    return symbol.is_constant and symbol.name in names
+
+
+def variables(leaves, pc, frame):
+    seen = {}
+    for number, block in scopes(pc):
+        for symbol in block:
+            if not (symbol.is_variable or symbol.is_argument or symbol.is_constant):
+                continue
+            if symbol.type is None or not symbol.name or is_enumerator(symbol):
+                continue
+            key = "#%d %s" % (number, symbol.name)
+            count = seen[key] = seen.get(key, 0) + 1
+            path = key if count == 1 else "%s~%d" % (key, count)
+            try:
+                value = symbol.value(frame) if symbol.needs_frame else symbol.value()
+            except (gdb.error, gdb.MemoryError, RuntimeError) as error:
+                leaves.put(path, "missing", str(error))
+                continue
+            leaves.walk(path, value)
+
+
+def stack(leaves, frame):
+    index = 0
+    while frame is not None and index < leaves.limits["frames"]:
+        # The frame of a tail call is gdb's guess; there is none on the stack.
+        if frame.type() not in (gdb.INLINE_FRAME, gdb.TAILCALL_FRAME):
+            leaves.put("$stack[%d]" % index, "number", str(frame.pc()))
+            index += 1
+        try:
+            frame = frame.older()
+        except (gdb.error, gdb.MemoryError):
+            return
+
+
+def stop_at(limits):
+    leaves = Leaves(limits)
+    frame = gdb.newest_frame()
+    for name in REGISTERS:
+        number = int(frame.read_register(name)) & 0xFFFFFFFFFFFFFFFF
+        leaves.put("$" + name, "number", str(number))
+    stack(leaves, frame)
+    variables(leaves, frame.pc(), frame)
+    return leaves.found
+
+
+def values(asked, output):
+    gdb.execute("attach %d" % asked["pid"])
+    gdb.execute("handle all nostop noprint pass", to_string=True)
+    points = {}
+    for point in asked["points"]:
+        breakpoint = gdb.Breakpoint("*%d" % point["pc"])
+        breakpoint.silent = True
+        points[point["pc"]] = (breakpoint, point["hits"])
+    print("ready", flush=True)
+    while points:
+        try:
+            gdb.execute("continue", to_string=True)
+            pc = gdb.newest_frame().pc()
+        except gdb.error:
+            # The process has ended.
+            return
+        if pc not in points:
+            continue
+        breakpoint, hits = points[pc]
+        hit = breakpoint.hit_count
+        if hit in hits:
+            answer = {"pc": pc, "hit": hit, "leaves": stop_at(asked["limits"])}
+            output.write(json.dumps(answer) + "\n")
+        if hit >= max(hits):
+            breakpoint.delete()
+            del points[pc]
+    gdb.execute("detach", to_string=True)
+
+
+def functions_at(pc):
+    """The blocks of the inlined calls around a pc, innermost first, and of the function itself."""
+    return [block for _, block in scopes(pc) if block.function is not None]
+
+
+def entry_of(name):
+    """Where the code of a function starts that is not an inlined copy."""
+    symbol = gdb.lookup_global_symbol(name) or gdb.lookup_static_symbol(name)
+    if symbol is not None:
+        return int(symbol.value().address)
+    for place in gdb.decode_line(name)[1] or ():
+        around = functions_at(place.pc)
+        if around and around[-1].function.name == name:
+            return around[-1].start
+    return None
+
+
+def lines_of(pc):
+    """The file and the lines of the own code of the function at `pc`, inlined calls left out."""
+    first, by_file = functions_at(pc)[-1], {}
+    while True:
+        around = functions_at(pc)
+        if not around or (around[-1].start, around[-1].end) != (first.start, first.end):
+            break
+        row = gdb.find_pc_line(pc)
+        if row.symtab is not None and row.line and len(around) == 1:
+            by_file.setdefault(row.symtab.fullname(), set()).add(row.line)
+        pc = max(row.last or 0, pc) + 1
+    if not by_file:
+        return "", []
+    file, found = max(by_file.items(), key=lambda item: len(item[1]))
+    return file, [line for line in sorted(found) if is_statement(file, line)]
+
+
+def is_statement(file, line):
+    """Whether a breakpoint can be set on the line: one without a statement gives another one."""
+    try:
+        places = gdb.decode_line("%s:%d" % (file, line))[1] or ()
+    except gdb.error:
+        return False
+    return any(place.line == line for place in places)
+
+
+def lines(asked, output):
+    gdb.execute("file " + asked["file"], to_string=True)
+    for name in asked["functions"]:
+        pc = entry_of(name)
+        file, found = lines_of(pc) if pc is not None else ("", [])
+        # The line of the name is the entry.
+        output.write(json.dumps({"file": file, "lines": found[1:]}) + "\n")
+
+
+def main():
+    quiet()
+    with open(request) as file:
+        asked = json.load(file)
+    with open(asked["output"], "w") as output:
+        if asked["job"] == "lines":
+            lines(asked, output)
+        else:
+            values(asked, output)
+
+
+main()

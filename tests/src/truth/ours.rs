@@ -1,0 +1,219 @@
+//! A capture → leaves.
+
+use super::leaf::{Leaf, Leaves};
+use super::limits::{DEPTH, ITEMS, STACK_FRAMES, TEXT_BYTES};
+use std::collections::HashMap;
+use tracer_core::model::capture::{Capture, StackEnd};
+use tracer_core::model::reason::Reason;
+use tracer_core::model::value::{Field, Typed, Value};
+
+/// General registers in the order of a record: psABI x86-64, figure 3.36.
+const REGISTERS: [&str; 17] = [
+    "rax", "rdx", "rcx", "rbx", "rsi", "rdi", "rbp", "rsp", "r8", "r9", "r10", "r11", "r12", "r13",
+    "r14", "r15", "rip",
+];
+
+/// The leaves of a capture.
+pub fn leaves(capture: &Capture) -> Leaves {
+    let mut flat = Flat { leaves: Leaves::new(), shown: HashMap::new() };
+    for (name, value) in REGISTERS.iter().zip(&capture.registers) {
+        flat.put(format!("${name}"), Leaf::Number((*value).into()));
+    }
+    flat.stack(capture);
+    let variables = || {
+        capture.frames.iter().enumerate().flat_map(|(number, frame)| {
+            frame.variables.iter().map(move |variable| (number, variable))
+        })
+    };
+    for (_, variable) in variables() {
+        flat.index(variable.name.clone(), &variable.value, false);
+    }
+    let mut seen: HashMap<String, usize> = HashMap::new();
+    for (number, variable) in variables() {
+        let key = format!("#{number} {}", variable.name);
+        let count = seen.entry(key.clone()).or_default();
+        *count += 1;
+        let path = if *count == 1 { key } else { format!("{key}~{count}") };
+        flat.value(path, &variable.value, 0);
+    }
+    flat.leaves
+}
+
+struct Flat<'a> {
+    leaves: Leaves,
+    /// Values by the place where they are shown, as a capture writes it.
+    shown: HashMap<String, Vec<&'a Typed>>,
+}
+
+impl<'a> Flat<'a> {
+    fn stack(&mut self, capture: &Capture) {
+        let physical = capture.frames.iter().filter(|frame| !frame.inlined);
+        let mut pcs: Vec<Leaf> = physical.map(|frame| Leaf::Number(frame.pc.0.into())).collect();
+        let end = match &capture.stack_end {
+            StackEnd::Complete => "the stack is complete",
+            StackEnd::StackCut => "the stack is cut",
+            StackEnd::Lost(_) => "the caller is not found",
+        };
+        pcs.resize((STACK_FRAMES as usize).max(pcs.len()), Leaf::Missing(end.to_owned()));
+        for (index, pc) in pcs.into_iter().take(STACK_FRAMES as usize).enumerate() {
+            self.put(format!("$stack[{index}]"), pc);
+        }
+    }
+
+    fn put(&mut self, path: String, leaf: Leaf) {
+        self.leaves.insert(path, leaf);
+    }
+
+    /// Notes where values are shown. `arrow` is set behind a pointer to something with members.
+    fn index(&mut self, place: String, typed: &'a Typed, arrow: bool) {
+        match &typed.value {
+            Value::Record(fields) | Value::Union(fields) => {
+                self.index_fields(&place, fields, arrow)
+            }
+            Value::Variant { name, fields } => {
+                let inner = format!("{place}{}{name}", if arrow { "->" } else { "." });
+                self.index_fields(&inner, fields, false);
+            }
+            Value::Array { items, .. } => {
+                for (index, item) in items.iter().enumerate() {
+                    self.index(format!("{place}[{index}]"), item, false);
+                }
+            }
+            Value::Pointer { target, .. } => match &target.value {
+                Value::Array { .. } if target.type_name.starts_with('[') => {
+                    self.index(place.clone(), target, false);
+                }
+                Value::Array { .. } => self.index(format!("(*{place})"), target, false),
+                Value::Record(_) | Value::Union(_) | Value::Variant { .. } => {
+                    self.index(place.clone(), target, true);
+                }
+                _ => self.index(format!("*{place}"), target, false),
+            },
+            _ => {}
+        }
+        self.shown.entry(place).or_default().push(typed);
+    }
+
+    fn index_fields(&mut self, place: &str, fields: &'a [Field], arrow: bool) {
+        for field in fields {
+            match &field.name {
+                Some(name) => {
+                    let sign = if arrow { "->" } else { "." };
+                    self.index(format!("{place}{sign}{name}"), &field.value, false);
+                }
+                None => self.index(place.to_owned(), &field.value, arrow),
+            }
+        }
+    }
+
+    fn value(&mut self, path: String, typed: &'a Typed, depth: u32) {
+        match &typed.value {
+            Value::Signed(number) => self.put(path, Leaf::Number(*number)),
+            Value::Unsigned(number) => self.put(path, Leaf::Number(*number as i128)),
+            Value::Bool(truth) => self.put(path, Leaf::Number((*truth).into())),
+            Value::Char { code, .. } => self.put(path, Leaf::Number((*code).into())),
+            Value::Enumerator { number, .. } => self.put(path, Leaf::Number(*number)),
+            Value::Float32(number) => self.put(path, Leaf::Double(f64::from(*number).to_bits())),
+            Value::Float64(number) => self.put(path, Leaf::Double(number.to_bits())),
+            Value::FloatText(text) => self.put(path, Leaf::Decimal(text.clone())),
+            Value::Record(fields) | Value::Union(fields) => self.fields(&path, fields, depth),
+            Value::Variant { name, fields } => {
+                self.put(format!("{path}.$variant"), Leaf::Text(name.clone().into_bytes()));
+                self.fields(&format!("{path}.{name}"), fields, depth);
+            }
+            Value::Array { items, total, cut } => {
+                self.array(&path, items, *total, cut.as_ref(), depth);
+            }
+            Value::Pointer { address, target } => {
+                self.put(path.clone(), Leaf::Number((*address).into()));
+                self.target(path, target, depth);
+            }
+            Value::Reference { address, shown_at } => {
+                self.put(path.clone(), Leaf::Number((*address).into()));
+                match self.referenced(typed, shown_at) {
+                    Some(target) => self.target(path, target, depth),
+                    None => {
+                        let why = format!("shown at {shown_at}, which is not there");
+                        self.put(format!("{path}.*"), Leaf::Missing(why));
+                    }
+                }
+            }
+            Value::Address(address) | Value::Function { address, .. } => {
+                self.put(path, Leaf::Number((*address).into()));
+            }
+            Value::Text { address, bytes, .. } => {
+                if let Some(address) = address {
+                    self.put(path.clone(), Leaf::Number((*address).into()));
+                    if depth >= DEPTH {
+                        return;
+                    }
+                }
+                let shown = bytes.get(..TEXT_BYTES as usize).unwrap_or(bytes);
+                self.put(format!("{path}.$text"), Leaf::Text(shown.to_vec()));
+            }
+            Value::Nothing => {}
+            Value::Unavailable(reason) => self.put(path, missing(reason)),
+        }
+    }
+
+    fn target(&mut self, path: String, target: &'a Typed, depth: u32) {
+        match &target.value {
+            _ if depth >= DEPTH => {}
+            Value::Unavailable(reason) if target.type_name == "char" => {
+                self.put(format!("{path}.$text"), missing(reason));
+            }
+            _ => self.value(format!("{path}.*"), target, depth + 1),
+        }
+    }
+
+    fn fields(&mut self, path: &str, fields: &'a [Field], depth: u32) {
+        for field in fields {
+            let inner = match &field.name {
+                Some(name) => format!("{path}.{name}"),
+                None => path.to_owned(),
+            };
+            self.value(inner, &field.value, depth);
+        }
+    }
+
+    fn array(
+        &mut self,
+        path: &str,
+        items: &'a [Typed],
+        total: Option<u64>,
+        cut: Option<&Reason>,
+        depth: u32,
+    ) {
+        if let Some(total) = total {
+            self.put(format!("{path}.$length"), Leaf::Number(total.into()));
+        }
+        for (index, item) in items.iter().take(ITEMS as usize).enumerate() {
+            self.value(format!("{path}[{index}]"), item, depth);
+        }
+        let wanted = total.unwrap_or(0).min(ITEMS.into());
+        if let Some(reason) = cut {
+            for index in items.len() as u64..wanted {
+                self.put(format!("{path}[{index}]"), missing(reason));
+            }
+        }
+    }
+
+    /// The object that a reference is to.
+    fn referenced(&self, reference: &Typed, shown_at: &str) -> Option<&'a Typed> {
+        let here = self.shown.get(shown_at)?;
+        let objects = here.iter().map(|typed| match &typed.value {
+            Value::Pointer { target, .. } => &**target,
+            _ => *typed,
+        });
+        let bare = |name: &str| name.replace("const ", "").replace([' ', '*', '&'], "");
+        let wanted = bare(&reference.type_name);
+        let mut objects: Vec<&Typed> = objects.collect();
+        // Several objects can begin at one place; the type tells which one is meant.
+        objects.sort_by_key(|object| bare(&object.type_name) != wanted);
+        objects.first().copied()
+    }
+}
+
+fn missing(reason: &Reason) -> Leaf {
+    Leaf::Missing(reason.code.code().to_owned())
+}
