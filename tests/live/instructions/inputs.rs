@@ -49,7 +49,7 @@ pub(super) fn input(
     let mut registers: [u64; 16] = std::array::from_fn(|i| {
         0x9e37_79b9_7f4a_7c15_u64.wrapping_mul((i + 1 + 16 * n) as u64).rotate_left(i as u32)
     });
-    let mut data: [u8; 64] = if n % 2 == 0 { numbers() } else { noise() };
+    let mut data: [u8; 64] = if n.is_multiple_of(2) { numbers() } else { noise() };
     match mnemonic {
         Mnemonic::Div | Mnemonic::Idiv => {
             registers = std::array::from_fn(|i| 7 + i as u64);

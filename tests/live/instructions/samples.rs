@@ -118,7 +118,7 @@ fn templates(code: Code) -> Vec<Template> {
         .chain(memory)
         // These would fault: rdx:rax as divisor of itself, a bit far away, a jump into data.
         .filter(|&(addressing, choice)| match addressing {
-            None => !(divides && choice >= 3) && !(branches && choice == STACK_CHOICE),
+            None => !(divides && choice >= 3 || branches && choice == STACK_CHOICE),
             Some(_) => !(bits && choice == STACK_CHOICE),
         })
         .filter_map(|(addressing, choice)| template(code, addressing, choice))
@@ -317,8 +317,11 @@ impl Template {
         } else {
             vec![0, all, 0x001, 0x004, 0x010, 0x040, 0x080, 0x800]
         };
-        let target =
-            if index % 2 == 0 { stubs::back(index) } else { stubs::forward(index, length) };
+        let target = if index.is_multiple_of(2) {
+            stubs::back(index)
+        } else {
+            stubs::forward(index, length)
+        };
         (0..)
             .zip(flags)
             .map(|(n, flags)| input(instruction, addressing, n, flags | 0x202, target))

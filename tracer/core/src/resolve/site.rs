@@ -35,7 +35,8 @@ const NEAREST: usize = 2;
 pub struct Part<'a> {
     /// The code, as it is in the file.
     pub bytes: &'a [u8],
-    /// Where it starts: an instruction boundary.
+    /// Where it starts: an instruction boundary. A symbol says so; the range of an FDE does too,
+    /// but not that of a signal trampoline (augmentation `S`), which starts a byte early.
     pub start: Svma,
     /// The function's entry; `None` where it is in another part.
     pub entry: Option<Svma>,

@@ -20,7 +20,9 @@ const PROGRAMS: [&str; 4] = [
 ];
 
 /// One function in so many is looked at in the short form.
-const SAMPLE: usize = 40;
+const SAMPLE: usize = 16;
+/// One function in so many is asked for a site at every byte.
+const EVERY_BYTE: usize = 48;
 
 fn full() -> bool {
     std::env::var("TRACER_SITES").is_ok_and(|value| value == "full")
@@ -76,6 +78,10 @@ fn functions(file: &object::File<'_>) -> Vec<(u64, u64)> {
         if let gimli::CieOrFde::Fde(partial) = entry {
             let fde = partial.parse(gimli::EhFrame::cie_from_offset).unwrap();
             let from = fde.initial_address();
+            // See `Part::start`.
+            if fde.is_signal_trampoline() {
+                continue;
+            }
             if from >= start && from + fde.len() <= start + code.len() as u64 && fde.len() > 0 {
                 functions.push((from, from + fde.len()));
             }
@@ -86,10 +92,14 @@ fn functions(file: &object::File<'_>) -> Vec<(u64, u64)> {
     functions
 }
 
-/// The addresses at which objdump shows an instruction in `.text`.
-fn objdump(path: &str) -> HashSet<u64> {
+/// The addresses at which objdump shows an instruction in `.text`, in a range of it or in all.
+fn objdump(path: &str, range: Option<(u64, u64)>) -> HashSet<u64> {
+    let range = range.map(|(from, to)| {
+        [format!("--start-address={from:#x}"), format!("--stop-address={to:#x}")]
+    });
     let mut child = Command::new("objdump")
         .args(["-d", "--no-show-raw-insn", "-j", ".text", path])
+        .args(range.iter().flatten())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -173,15 +183,22 @@ fn check(placement: &Placement, requested: Svma, boundaries: &HashSet<u64>) {
 fn measure(path: &str) -> Option<(Count, Count)> {
     let data = std::fs::read(path).ok()?;
     let file = object::File::parse(&*data).unwrap();
-    let boundaries = objdump(path);
+    let mut boundaries = objdump(path, None);
+    let mut out_of_step = 0;
     let (start, code) = text(&file);
     let (rows, assembly) = line_rows(&file);
     let (mut at_boundaries, mut bytes) = (Count::default(), 0_u64);
     let (mut at_rows, mut by_hand) = (Count::default(), Count::default());
     for (n, (from, to)) in functions(&file).into_iter().enumerate() {
-        let every_byte = n.is_multiple_of(SAMPLE);
-        if !every_byte && !full() {
+        let every_byte = n.is_multiple_of(EVERY_BYTE);
+        if !n.is_multiple_of(SAMPLE) && !full() {
             continue;
+        }
+        // Data in front of a function may have made objdump lose its step.
+        if !boundaries.contains(&from) {
+            out_of_step += 1;
+            boundaries.retain(|svma| !(from..to).contains(svma));
+            boundaries.extend(objdump(path, Some((from, to))));
         }
         let first = rows.partition_point(|row| row.svma.0 < from);
         let last = rows.partition_point(|row| row.svma.0 < to);
@@ -194,15 +211,16 @@ fn measure(path: &str) -> Option<(Count, Count)> {
         };
         let decoded = Code::decode(part);
         for svma in (from..to).map(Svma) {
+            bytes += 1;
             let boundary = boundaries.contains(&svma.0);
             if !boundary && !every_byte {
+                assert!(decoded.boundary(svma).is_err(), "{svma} is no boundary of objdump's");
                 continue;
             }
             let placed = decoded.place(svma, &ArgumentRegisters).ok();
             if let Some(placement) = &placed {
                 check(placement, svma, &boundaries);
             }
-            bytes += 1;
             if boundary {
                 at_boundaries.add(svma, placed.as_ref());
             }
@@ -212,7 +230,7 @@ fn measure(path: &str) -> Option<(Count, Count)> {
             count.add(row.svma, decoded.place(row.svma, &ArgumentRegisters).ok().as_ref());
         }
     }
-    println!("{path}: {bytes} addresses asked for");
+    println!("{path}: {bytes} addresses asked for, objdump was out of step {out_of_step} times");
     at_boundaries.report("  boundaries");
     at_rows.report("  is_stmt rows of compiled code");
     // Mostly string functions in AVX-512, which the kernel can't single-step.
