@@ -85,15 +85,14 @@ pub struct Comparison {
     pub one_sided: Vec<Difference>,
 }
 
-/// Compares. `volatile` tells why a path may have another value in another run.
+/// Tells why the two values at a path may differ in two runs: path, ours, gdb's.
+pub type Volatile<'a> = dyn Fn(&str, &Leaf, &Leaf) -> Option<&'static str> + 'a;
+
+/// Compares.
 ///
 /// A value that is missing as a whole on one side counts once, however many leaves it has on the
 /// other.
-pub fn compare(
-    ours: &Leaves,
-    gdb: &Leaves,
-    volatile: &dyn Fn(&str) -> Option<&'static str>,
-) -> Comparison {
+pub fn compare(ours: &Leaves, gdb: &Leaves, volatile: &Volatile<'_>) -> Comparison {
     let mut result = Comparison::default();
     for (path, mine) in ours {
         if let Some(theirs) = gdb.get(path) {
@@ -141,20 +140,14 @@ fn has_parts(leaves: &Leaves, path: &str) -> bool {
 }
 
 impl Comparison {
-    fn pair(
-        &mut self,
-        path: &str,
-        ours: &Leaf,
-        gdb: &Leaf,
-        volatile: &dyn Fn(&str) -> Option<&'static str>,
-    ) {
+    fn pair(&mut self, path: &str, ours: &Leaf, gdb: &Leaf, volatile: &Volatile<'_>) {
         let difference =
             || Difference { path: path.to_owned(), ours: ours.clone(), gdb: gdb.clone() };
         if !ours.is_there() || !gdb.is_there() {
             self.one_side(difference());
         } else if ours == gdb {
             self.counts.equal += 1;
-        } else if let Some(why) = volatile(path) {
+        } else if let Some(why) = volatile(path, ours, gdb) {
             *self.counts.volatile.entry(why).or_default() += 1;
         } else {
             self.counts.different += 1;
@@ -191,7 +184,7 @@ mod tests {
     }
 
     fn check(ours: &[(&str, Option<i128>)], gdb: &[(&str, Option<i128>)], expected: [usize; 5]) {
-        let volatile = |path: &str| path.ends_with(".time").then_some("a time");
+        let volatile = |path: &str, _: &Leaf, _: &Leaf| path.ends_with(".time").then_some("a time");
         let found = compare(&leaves(ours), &leaves(gdb), &volatile).counts;
         let counts = [
             found.equal,

@@ -7,6 +7,7 @@ call), then `.member`, `[index]` and `.*` for what a pointer points to.
 """
 
 import json
+import re
 import struct
 
 import gdb
@@ -41,6 +42,23 @@ def quiet():
 
 def is_char(kind):
     return kind.code in INTEGERS and kind.sizeof == 1 and kind.name == "char"
+
+
+def is_beyond(value):
+    """Whether a value lies behind the last piece that is known of the whole: gdb has zeros there,
+    which it does not show."""
+    return value.address is None and value.format_string(raw=True) == "<synthetic pointer>"
+
+
+def variant_name(value, kind, discriminant, variants):
+    """The variant of an enum of Rust; `None` where it is not known. Of a value in pieces gdb has
+    all variants, and prints the first one where the discriminant is optimized out."""
+    if value.address is not None:
+        return variants[0].name if variants else None
+    if value[discriminant].is_optimized_out:
+        return None
+    text, start = value.format_string(raw=True), kind.name + "::"
+    return re.match(r"\w+", text[len(start) :])[0] if text.startswith(start) else None
 
 
 class Leaves:
@@ -79,7 +97,7 @@ class Leaves:
             return self.put(path, "number", str(int(value.address)))
         if code == gdb.TYPE_CODE_VOID:
             return None
-        if value.is_optimized_out:
+        if value.is_optimized_out or is_beyond(value):
             return self.put(path, "missing", "optimized out")
         if code in (gdb.TYPE_CODE_PTR, gdb.TYPE_CODE_REF, gdb.TYPE_CODE_RVALUE_REF):
             return self.pointer(path, value, kind, depth)
@@ -103,6 +121,14 @@ class Leaves:
         names = [field.name for field in fields]
         if names in (["data_ptr", "length"], ["length", "data_ptr"]):
             return self.slice(path, value, kind, depth)
+        if fields and fields[0].artificial and not fields[0].name:
+            # An enum of Rust: its discriminant, then the variant that it selects.
+            discriminant, *fields = fields
+            name = variant_name(value, kind, discriminant, fields)
+            if name is None:
+                return self.put(path, "missing", "optimized out")
+            self.put(path + ".$variant", "text", name.encode().hex())
+            fields = [field for field in fields if field.name == name]
         for field in fields:
             inner = path if field.is_base_class or not field.name else path + "." + field.name
             self.queue.append((inner, value[field], depth))
@@ -206,6 +232,8 @@ def variables(leaves, pc, frame):
             path = key if count == 1 else "%s~%d" % (key, count)
             try:
                 value = symbol.value(frame) if symbol.needs_frame else symbol.value()
+                # The variants of an enum are chosen by contents, which must be there.
+                value.fetch_lazy()
             except (gdb.error, gdb.MemoryError, RuntimeError) as error:
                 leaves.put(path, "missing", str(error))
                 continue

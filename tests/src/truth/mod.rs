@@ -22,6 +22,7 @@ use self::programs::Program;
 use anyhow::{Context, Result};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::ops::Range;
 use tempfile::TempDir;
 
 /// How much of a program is compared.
@@ -135,8 +136,12 @@ pub fn compare_build(program: &Program, build: &str, extent: Extent) -> Result<R
     };
     let locations = locations(program, build, extent)?;
     let home = TempDir::new()?;
-    let seen = seen_by_tracer(program, build, &home, &locations, extent.hits, &mut report)?;
-    let by_gdb = seen_by_gdb(program, build, &home, &seen)?;
+    let (seen, our_heap) =
+        seen_by_tracer(program, build, &home, &locations, extent.hits, &mut report)?;
+    let (by_gdb, gdb_heap) = seen_by_gdb(program, build, &home, &seen)?;
+    let volatile = |path: &str, ours: &Leaf, gdb: &Leaf| {
+        program.volatile(path, ours, gdb, [&our_heap, &gdb_heap])
+    };
     let mut was_hit = vec![false; locations.len()];
     for hit in seen {
         let location = locations.get(hit.location).map_or("", String::as_str);
@@ -145,7 +150,7 @@ pub fn compare_build(program: &Program, build: &str, extent: Extent) -> Result<R
             report.problems.push(format!("{name}: gdb did not come there"));
             continue;
         };
-        let comparison = compare::compare(&hit.leaves, gdb, &|path| program.volatile(path));
+        let comparison = compare::compare(&hit.leaves, gdb, &volatile);
         report.hits += 1;
         report.counts += &comparison.counts;
         report.comparisons.push((name, comparison));
@@ -181,9 +186,9 @@ fn seen_by_tracer(
     locations: &[String],
     hits: u64,
     report: &mut Report,
-) -> Result<Vec<Seen>> {
+) -> Result<(Vec<Seen>, Range<i128>)> {
     let mut running = Running::start(program, build, home.path())?;
-    let pid = running.pid();
+    let (pid, heap) = (running.pid(), running.heap()?);
     let observed = probe::observe(pid, locations, hits, || running.work())
         .with_context(|| format!("{} under tracer", report.name))?;
     let mut seen = Vec::new();
@@ -196,7 +201,7 @@ fn seen_by_tracer(
             Err(error) => report.problems.push(format!("{error:#}")),
         }
     }
-    Ok(seen)
+    Ok((seen, heap))
 }
 
 fn seen_by_gdb(
@@ -204,16 +209,18 @@ fn seen_by_gdb(
     build: &str,
     home: &TempDir,
     seen: &[Seen],
-) -> Result<HashMap<(u64, u64), Leaves>> {
+) -> Result<(HashMap<(u64, u64), Leaves>, Range<i128>)> {
     let mut wanted: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
     for hit in seen {
         wanted.entry(hit.pc).or_default().push(hit.hit);
     }
     let points: Vec<Point> = wanted.into_iter().map(|(pc, hits)| Point { pc, hits }).collect();
     let mut running = Running::start(program, build, home.path())?;
+    let heap = running.heap()?;
     let gdb = gdb::attach(running.pid(), &points)?;
     running.work().with_context(|| format!("{} {build} under gdb", program.name))?;
     // What has not come by now will not come.
     drop(running);
-    Ok(gdb.stops()?.into_iter().map(|stop| ((stop.pc, stop.hit), stop.leaves)).collect())
+    let stops = gdb.stops()?.into_iter().map(|stop| ((stop.pc, stop.hit), stop.leaves));
+    Ok((stops.collect(), heap))
 }

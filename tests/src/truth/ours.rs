@@ -200,17 +200,20 @@ impl<'a> Flat<'a> {
 
     /// The object that a reference is to.
     fn referenced(&self, reference: &Typed, shown_at: &str) -> Option<&'a Typed> {
+        // Several values can have one place: variables of one name, objects that begin together.
         let here = self.shown.get(shown_at)?;
-        let objects = here.iter().map(|typed| match &typed.value {
-            Value::Pointer { target, .. } => &**target,
-            _ => *typed,
+        let pointer = here.iter().find_map(|typed| match &typed.value {
+            Value::Pointer { target, .. } if typed.type_name == reference.type_name => {
+                Some(&**target)
+            }
+            _ => None,
         });
-        let bare = |name: &str| name.replace("const ", "").replace([' ', '*', '&'], "");
-        let wanted = bare(&reference.type_name);
-        let mut objects: Vec<&Typed> = objects.collect();
-        // Several objects can begin at one place; the type tells which one is meant.
-        objects.sort_by_key(|object| bare(&object.type_name) != wanted);
-        objects.first().copied()
+        let is_target = |typed: &&&Typed| {
+            let name = reference.type_name.trim_end_matches([' ', '*']);
+            !matches!(typed.value, Value::Pointer { .. } | Value::Reference { .. })
+                && (name.ends_with(&typed.type_name) || typed.type_name.ends_with(name))
+        };
+        pointer.or_else(|| here.iter().find(is_target).copied())
     }
 }
 

@@ -8,9 +8,11 @@ use std::os::fd::AsFd as _;
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 use tracer_core::engine;
+use tracer_core::engine::error::EngineError;
 use tracer_core::engine::event::Event;
 use tracer_core::engine::request::SnapshotRequest;
 use tracer_core::model::capture::Capture;
+use tracer_core::model::issue::IssueKind;
 use tracer_core::model::resolved::Site;
 use tracer_core::resolve::function::parse;
 
@@ -28,7 +30,7 @@ pub struct Observed {
     pub captures: Vec<Capture>,
 }
 
-/// Probes the locations, lets the process work, and gives the first `hits` captures of each.
+/// Probes the locations one beside the other, lets the process work, and gives the first `hits` captures of each.
 /// Locations that can't be probed have an error in their place.
 ///
 /// # Errors
@@ -88,7 +90,7 @@ fn probe(
     };
     let (mut sites, mut captures) = (Vec::new(), Vec::new());
     let mut armed = Some(armed);
-    let summary = engine::snapshot(&request, stop.as_fd(), &mut |event| {
+    let result = engine::snapshot(&request, stop.as_fd(), &mut |event| {
         match event {
             Event::Armed(facts) => {
                 sites = facts.resolved.sites;
@@ -101,8 +103,14 @@ fn probe(
             Event::Finished(_) => {}
         }
         ControlFlow::Continue(())
-    })
-    .with_context(|| format!("no snapshot of {location}"))?;
+    });
+    let summary = match result {
+        // Another of the locations means the same address.
+        Err(EngineError::Issue(issue)) if issue.kind == IssueKind::TextChanged => {
+            return Ok(Observed { location: location.to_owned(), sites, captures });
+        }
+        other => other.with_context(|| format!("no snapshot of {location}"))?,
+    };
     // Hits are counted by number: one that is missing would shift all others.
     if summary.kernel_misses != 0 || summary.malformed != 0 {
         bail!("{location}: {summary:?}");

@@ -4,6 +4,7 @@ use super::programs::{MEMCACHED, PATTERN, PYTHON, Program, Work, ripgrep_text};
 use crate::targets::RunningTarget;
 use anyhow::{Context, Result, bail};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::ops::Range;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -13,6 +14,9 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Between two looks at whether a program waits for us.
 const INTERVAL: Duration = Duration::from_millis(2);
+
+/// The heap grows upwards; nothing else is near it.
+const HEAP_BYTES: i128 = 1 << 30;
 
 /// A program that waits for work; dropping it ends it.
 #[derive(Debug)]
@@ -84,6 +88,19 @@ impl Running {
             Self::Lines(target) => target.pid(),
             Self::Socket(process, _) | Self::Input(process) => process.0.id(),
         }
+    }
+
+    /// The addresses that its heap may come to have.
+    ///
+    /// # Errors
+    ///
+    /// It has ended, or has no heap.
+    pub fn heap(&self) -> Result<Range<i128>> {
+        let maps = std::fs::read_to_string(format!("/proc/{}/maps", self.pid()))?;
+        let heap = maps.lines().find(|line| line.ends_with("[heap]"));
+        let start = heap.and_then(|line| line.split('-').next()).context("no heap")?;
+        let start = i128::from_str_radix(start, 16)?;
+        Ok(start..start + HEAP_BYTES)
     }
 
     /// Lets it do all its work.

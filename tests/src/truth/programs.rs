@@ -1,7 +1,9 @@
 //! The programs whose values are compared, and what they are given to do.
 
+use super::leaf::Leaf;
 use crate::project::program;
 use anyhow::Result;
+use std::ops::Range;
 use std::path::PathBuf;
 
 /// A program that others wrote.
@@ -17,6 +19,8 @@ pub struct Program {
     pub work: Work,
     /// Ends of paths whose values are not the same in two runs, and why.
     pub volatile: &'static [(&'static str, &'static str)],
+    /// Objects are not at the same places of the heap in two runs.
+    pub heap_moves: bool,
 }
 
 /// How a program is started and made to work.
@@ -38,6 +42,7 @@ pub const PROGRAMS: &[Program] = &[
         functions: &["PyDict_SetItem", "PyNumber_Multiply", "PyObject_GetAttr"],
         work: Work::Python,
         volatile: &[],
+        heap_moves: false,
     },
     Program {
         name: "memcached",
@@ -49,17 +54,21 @@ pub const PROGRAMS: &[Program] = &[
             (".time", "seconds since the start"),
             (".__owner", "the id of the thread that holds a lock"),
         ],
+        heap_moves: false,
     },
     Program {
         name: "ripgrep",
         builds: &["release"],
         functions: &[
-            "grep_searcher::line_buffer::LineBuffer::fill",
+            "regex_automata::meta::regex::Regex::search_half",
             "grep_searcher::lines::count",
-            "grep_printer::counter::CounterWriter::write",
+            "grep_searcher::line_buffer::LineBuffer::consume",
+            "grep_printer::util::DecimalFormatter::new",
         ],
         work: Work::Ripgrep,
         volatile: &[],
+        // The order of its hash maps is random, and so is that of what it allocates for them.
+        heap_moves: true,
     },
 ];
 
@@ -77,9 +86,31 @@ impl Program {
         }
     }
 
-    /// Why a path may have another value in another run.
-    pub fn volatile(&self, path: &str) -> Option<&'static str> {
-        self.volatile.iter().find(|(end, _)| path.ends_with(end)).map(|(_, why)| *why)
+    /// Why two values at a path may differ: the heaps of the two runs are given.
+    pub fn volatile(
+        &self,
+        path: &str,
+        ours: &Leaf,
+        gdb: &Leaf,
+        heaps: [&Range<i128>; 2],
+    ) -> Option<&'static str> {
+        if let Some((_, why)) = self.volatile.iter().find(|(end, _)| path.ends_with(end)) {
+            return Some(why);
+        }
+        let is_in_heap = |leaf: &Leaf, heap: &Range<i128>| match leaf {
+            Leaf::Number(number) => heap.contains(number),
+            _ => false,
+        };
+        let [our_heap, gdb_heap] = heaps;
+        if !self.heap_moves {
+            None
+        } else if is_in_heap(ours, our_heap) && is_in_heap(gdb, gdb_heap) {
+            Some("an address in the heap, where things are at other places")
+        } else if path.starts_with("$r") && !["$rip", "$rsp", "$rbp"].contains(&path) {
+            Some("a register that holds what was computed from such an address")
+        } else {
+            None
+        }
     }
 }
 
