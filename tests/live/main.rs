@@ -1,6 +1,7 @@
 //! Tests on the real kernel: real uprobes in real processes. They need root, and fail where they
 //! can't run.
 
+mod absent;
 mod equation;
 mod instructions;
 mod privilege;
