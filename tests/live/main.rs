@@ -2,6 +2,7 @@
 //! can't run.
 
 mod absent;
+mod ending;
 mod equation;
 mod instructions;
 mod privilege;
