@@ -214,8 +214,15 @@ impl Drop for RunningTarget {
 mod tests {
     use super::*;
 
-    const DRIVEN: &[(&str, u64)] =
-        &[("absent", 1), ("counter", 4000), ("hostile", 12), ("recursion", 2), ("values", 9)];
+    const DRIVEN: &[(&str, u64)] = &[
+        ("absent", 1),
+        ("counter", 4000),
+        ("forker", 1000),
+        ("hostile", 12),
+        ("inlined", 1),
+        ("recursion", 2),
+        ("values", 9),
+    ];
 
     #[test]
     fn targets_count_their_calls_whatever_the_compiler_does() {

@@ -65,18 +65,22 @@ static void *map(size_t size, int protection)
 static unsigned long work(void)
 {
     static struct places places;
-    char *unmapped = map(PAGE, PROT_READ | PROT_WRITE);
+
+    /* What was set up for the call before stays until here: who looks a little after that call
+     * still finds it as it was. */
+    if (places.cut) {
+        munmap((void *)(uintptr_t)places.never_written, PAGE);
+        munmap((void *)(uintptr_t)places.no_access, PAGE);
+        munmap((void *)(uintptr_t)(places.cut + 4 - PAGE), PAGE);
+    }
     char *edge = map(2 * PAGE, PROT_READ | PROT_WRITE);
 
-    memset(unmapped, 'x', PAGE);
-    munmap(unmapped, PAGE);
-    memset(edge, 'y', PAGE);
-    munmap(edge + PAGE, PAGE);
+    memset(edge, 'y', 2 * PAGE);
     places = (struct places){
         .untouched = constants.text,
         .touched = "a string constant that the argument list touches",
         .never_written = map(PAGE, PROT_READ | PROT_WRITE),
-        .unmapped = unmapped,
+        .unmapped = edge + PAGE + 64,
         .no_access = map(PAGE, PROT_NONE),
         .null = NULL,
         .wild = (const int *)0xdead000000000000,
@@ -86,13 +90,12 @@ static unsigned long work(void)
     /* Reads it: resident. */
     if (strlen(places.touched) == 0)
         abort();
+    /* Behind all that is mapped, for a later mapping would fill the hole. */
+    munmap(edge + PAGE, PAGE);
     /* Drops the page from this process; it stays a page of the file. Last, for a fault on a page
      * nearby would map it again. */
     madvise((void *)(uintptr_t)constants.text, PAGE, MADV_DONTNEED);
     absent(&places, places.untouched, places.wild);
-    munmap((void *)(uintptr_t)places.never_written, PAGE);
-    munmap((void *)(uintptr_t)places.no_access, PAGE);
-    munmap(edge, PAGE);
     return count;
 }
 

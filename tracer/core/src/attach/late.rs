@@ -10,7 +10,10 @@ use tracer_common::status::Status;
 pub fn explain_faults(record: &mut Record, process: &Process) {
     for item in record.items.iter_mut().filter(|item| item.status == Status::Fault) {
         let failing = Avma(item.address.0.wrapping_add(item.bytes.len() as u64));
-        let readable = process.mapping_at(failing).is_some_and(|mapping| mapping.read);
-        item.absent = Some(if readable { Absence::NotResident } else { Absence::Unmapped });
+        item.absent = Some(match process.mapping_at(failing) {
+            Some(mapping) if mapping.read => Absence::NotResident,
+            Some(_) => Absence::NoAccess,
+            None => Absence::Unmapped,
+        });
     }
 }

@@ -162,6 +162,7 @@ fn gap(item: &Item, stack_span_end: u64) -> Option<Gap> {
     let code = match item.status {
         Status::Fault => match item.absent {
             Some(Absence::NotResident) => ReasonCode::NotResident,
+            Some(Absence::NoAccess) => ReasonCode::NoAccess,
             Some(Absence::Unmapped) => ReasonCode::Unmapped,
             None => ReasonCode::Unreadable,
         },

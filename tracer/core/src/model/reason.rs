@@ -40,7 +40,8 @@ reasons! {
     ThreadLocal "thread_local" "it is in thread-local storage" "";
     NotResident "not_resident" "not resident: the page is mapped but was not in memory at the hit"
         "";
-    Unmapped "unmapped" "nothing is mapped at this address" "";
+    NoAccess "no_access" "the process itself may not read the memory at this address" "";
+    Unmapped "unmapped" "nothing was mapped at this address right after the hit" "";
     Unreadable "unreadable" "the memory could not be read at the hit" "";
     ExpressionFault "expression_fault" "its location reads memory that could not be read" "";
     LimitDepth "limit_depth" "the depth limit was met" "raise --depth";

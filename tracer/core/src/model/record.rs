@@ -55,6 +55,8 @@ pub struct Item {
 pub enum Absence {
     /// A readable mapping is there: the page was not in memory at the hit.
     NotResident,
-    /// Nothing readable is mapped there.
+    /// A mapping is there that may not be read.
+    NoAccess,
+    /// Nothing is mapped there.
     Unmapped,
 }

@@ -1,0 +1,184 @@
+//! However a snapshot ends, the probe is out: the target's code is as in its files, byte for byte,
+//! and the target works. The exit code says how it ended.
+
+use rustix::process::{Pid, Signal, kill_process};
+use std::time::{Duration, Instant};
+use tracer_tests::cli::{Done, RunningTracer};
+use tracer_tests::privilege::require;
+use tracer_tests::targets::{RunningTarget, Target};
+use tracer_tests::text::require_as_in_files;
+
+const PROCESS_GONE: i32 = 11;
+const NO_HIT: i32 = 28;
+/// How long the kernel may take to close what a killed process had open.
+const CLEANUP: Duration = Duration::from_secs(60);
+
+/// A target with few calls for each "go", so that a reader of all of them keeps up.
+fn target() -> RunningTarget {
+    require().unwrap();
+    Target::c("counter", "gcc", &["-O2"]).unwrap().start(&["2", "5"]).unwrap()
+}
+
+/// A probe that takes all hits, in place.
+fn armed(target: &RunningTarget, timeout: &str) -> RunningTracer {
+    let pid = target.pid().to_string();
+    let arguments = ["snapshot", "-p", &pid, "counted", "--hits", "0", "--timeout", timeout];
+    let tracer = RunningTracer::armed(&arguments).unwrap();
+    assert!(require_as_in_files(target.pid()).is_err(), "no breakpoint is in place");
+    tracer
+}
+
+/// The target is as if nothing had been.
+fn assert_untouched(target: &mut RunningTarget) {
+    require_as_in_files(target.pid()).unwrap();
+    let before = target.count;
+    assert_eq!(target.go().unwrap(), before + 10);
+}
+
+fn captures(done: &Done) -> usize {
+    done.output().unwrap().lines().filter(|line| line.starts_with("#0")).count()
+}
+
+fn send(tracer: &RunningTracer, signal: Signal) {
+    let pid = i32::try_from(tracer.pid()).unwrap();
+    kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
+}
+
+#[test]
+fn signals() {
+    let mut target = target();
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
+        for hits in [false, true] {
+            let tracer = armed(&target, "60s");
+            if hits {
+                target.go().unwrap();
+            }
+            send(&tracer, signal);
+            let done = tracer.finish().unwrap();
+            assert_eq!(done.status.code(), Some(code), "{signal:?}: {done:?}");
+            if hits {
+                // What was in the ring when it stopped was counted, if not all was shown.
+                let output = done.output().unwrap();
+                assert!(output.contains(" of 10 hits; stopped"), "{output}");
+            }
+            assert_untouched(&mut target);
+        }
+    }
+}
+
+/// A second signal while the first one is served changes nothing.
+#[test]
+fn signals_in_a_row() {
+    let mut target = target();
+    let tracer = armed(&target, "60s");
+    for _ in 0..5 {
+        send(&tracer, Signal::INT);
+        send(&tracer, Signal::TERM);
+    }
+    let done = tracer.finish().unwrap();
+    assert!(matches!(done.status.code(), Some(130 | 143)), "{done:?}");
+    assert_untouched(&mut target);
+}
+
+#[test]
+fn a_reader_that_goes_away() {
+    let mut target = target();
+    for hits in [false, true] {
+        let mut tracer = armed(&target, "60s");
+        if hits {
+            target.go().unwrap();
+        }
+        tracer.close_output();
+        let done = tracer.finish().unwrap();
+        assert_eq!(done.status.code(), Some(0), "{done:?}");
+        assert_untouched(&mut target);
+    }
+}
+
+#[test]
+fn a_timeout() {
+    let mut target = target();
+    let done = armed(&target, "2s").finish().unwrap();
+    assert_eq!(done.status.code(), Some(NO_HIT), "{done:?}");
+    assert!(done.errors().unwrap().contains("raise --timeout"), "{done:?}");
+    assert_untouched(&mut target);
+
+    let tracer = armed(&target, "5s");
+    target.go().unwrap();
+    let done = tracer.finish().unwrap();
+    assert_eq!(done.status.code(), Some(0), "{done:?}");
+    assert_eq!(captures(&done), 10);
+    assert!(done.output().unwrap().contains("the timeout passed"), "{done:?}");
+    assert_untouched(&mut target);
+}
+
+#[test]
+fn all_captures_are_taken() {
+    let mut target = target();
+    let pid = target.pid().to_string();
+    let arguments = ["snapshot", "-p", &pid, "counted", "--hits", "3"];
+    let tracer = RunningTracer::armed(&arguments).unwrap();
+    target.go().unwrap();
+    let done = tracer.finish().unwrap();
+    assert_eq!(done.status.code(), Some(0), "{done:?}");
+    assert_eq!(captures(&done), 3);
+    assert_untouched(&mut target);
+}
+
+#[test]
+fn the_target_ends() {
+    // By itself, after hits.
+    let mut by_itself = target();
+    let tracer = armed(&by_itself, "60s");
+    by_itself.go().unwrap();
+    by_itself.finish().unwrap();
+    let done = tracer.finish().unwrap();
+    assert_eq!(done.status.code(), Some(PROCESS_GONE), "{done:?}");
+    assert!(done.errors().unwrap().contains("captures taken before that: 10"), "{done:?}");
+    assert_eq!(captures(&done), 10);
+
+    // Killed, without a hit.
+    let killed = target();
+    let tracer = armed(&killed, "60s");
+    drop(killed);
+    let done = tracer.finish().unwrap();
+    assert_eq!(done.status.code(), Some(PROCESS_GONE), "{done:?}");
+}
+
+/// Nothing of ours runs any more; the kernel closes what is left.
+#[test]
+fn tracer_is_killed() {
+    let mut target = target();
+    for hits in [false, true] {
+        let mut tracer = armed(&target, "60s");
+        if hits {
+            target.go().unwrap();
+        }
+        tracer.kill().unwrap();
+        let killed = Instant::now();
+        drop(tracer);
+        // The kernel tells nobody when it is done; the target works meanwhile.
+        while let Err(error) = require_as_in_files(target.pid()) {
+            assert!(killed.elapsed() < CLEANUP, "{error:#}");
+            target.go().unwrap();
+        }
+        println!("the code is as before {:?} after kill -9", killed.elapsed());
+        assert_untouched(&mut target);
+    }
+}
+
+/// Two probes on one function of one process: the second is refused, the first goes on.
+#[test]
+fn another_tracer_is_there() {
+    let mut target = target();
+    let first = armed(&target, "60s");
+    let pid = target.pid().to_string();
+    let second = tracer_tests::cli::tracer(&["snapshot", "-p", &pid, "counted"]).unwrap();
+    assert_eq!(second.status.code(), Some(24), "{second:?}");
+    assert!(second.errors().unwrap().contains("another breakpoint"), "{second:?}");
+    target.go().unwrap();
+    send(&first, Signal::INT);
+    let done = first.finish().unwrap();
+    assert!(done.output().unwrap().contains(" of 10 hits"), "{done:?}");
+    assert_untouched(&mut target);
+}
