@@ -30,6 +30,11 @@ pub(crate) fn test() -> Result<()> {
         .args(["clippy", "--quiet", "--workspace", "--all-targets", "--locked"])
         .args(["--", "--deny", "warnings"]))?;
 
+    // `--all-targets` leaves out what a plain `cargo test` does not run.
+    run(cargo()
+        .args(["clippy", "--quiet", "--package", "tracer-tests", "--test", "live", "--locked"])
+        .args(["--", "--deny", "warnings"]))?;
+
     step("licences and origins of dependencies");
     deny()?;
 

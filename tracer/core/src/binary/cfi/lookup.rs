@@ -112,13 +112,12 @@ impl<'a> Cfi<'a> {
 
     /// The code that the entry of an address covers: a function or a part of one.
     pub fn covered(&self, svma: Svma) -> Option<Covered> {
-        let in_eh_frame = self
-            .eh_frame
-            .as_ref()
-            .and_then(|eh_frame| self.eh_frame_entry(eh_frame, svma).ok().map(|fde| covered(&fde)));
+        let in_eh_frame = self.eh_frame.as_ref().and_then(|eh_frame| {
+            self.eh_frame_entry(eh_frame, svma).ok().and_then(|fde| covered(&fde))
+        });
         in_eh_frame.or_else(|| {
             self.debug_frames.iter().find_map(|debug_frame| {
-                debug_frame.entry_at(&self.bases, svma).ok().map(|fde| covered(&fde))
+                debug_frame.entry_at(&self.bases, svma).ok().and_then(|fde| covered(&fde))
             })
         })
     }
@@ -144,13 +143,17 @@ pub struct Covered {
     pub language_data: Option<Svma>,
 }
 
-fn covered(fde: &FrameDescriptionEntry<Reader<'_>>) -> Covered {
+/// `None` for the trampoline of a signal handler: its entry starts before its code.
+fn covered(fde: &FrameDescriptionEntry<Reader<'_>>) -> Option<Covered> {
+    if fde.is_signal_trampoline() {
+        return None;
+    }
     let start = fde.initial_address();
     let language_data = match fde.lsda() {
         Some(Pointer::Direct(address)) => Some(Svma(address)),
         Some(Pointer::Indirect(_)) | None => None,
     };
-    Covered { range: Svma(start)..Svma(start.saturating_add(fde.len())), language_data }
+    Some(Covered { range: Svma(start)..Svma(start.saturating_add(fde.len())), language_data })
 }
 
 fn row<'a, S: UnwindSection<Reader<'a>>>(
