@@ -3,6 +3,7 @@
 
 mod absent;
 mod against_gdb;
+mod bad_input;
 mod ending;
 mod equation;
 mod instructions;

@@ -2,7 +2,6 @@
 //! expanded, and what is left of it without symbols.
 
 use std::path::Path;
-use std::process::Command;
 use tracer_core::model::capture::{Frame, How, StackEnd};
 use tracer_core::model::limits::Limits;
 use tracer_tests::privilege::require;
@@ -130,24 +129,16 @@ fn inlined_calls_are_frames() {
     }
 }
 
-/// A copy of a program without symbols and debug info.
-fn stripped(program: &Path, folder: &Path) -> std::path::PathBuf {
-    let copy = folder.join("stripped");
-    let mut strip = Command::new("strip");
-    assert!(strip.arg("-s").arg("-o").arg(&copy).arg(program).status().unwrap().success());
-    copy
-}
-
 /// Without symbols a frame is its module and its pc, the same pcs as with symbols.
 #[test]
 fn a_stripped_program_has_frames_without_names() {
     let (target, mut running) = recursion(&["-O2"]);
     let named = one(&mut running, "bottom", ALL);
     let folder = tempfile::tempdir().unwrap();
-    let copy = stripped(&target.program, folder.path());
-    let mut bare = RunningTarget::start(&mut Command::new(&copy)).unwrap();
+    let copy = target.copy("strip", &["-s"], &folder.path().join("stripped")).unwrap();
+    let mut bare = copy.start(&[]).unwrap();
     // The site's address in the file is the same; only the base differs.
-    let base = base_of(bare.pid(), &copy);
+    let base = base_of(bare.pid(), &copy.program);
     let svma = named.armed.resolved.sites[0].svma.0;
     let snapshot = one(&mut bare, &format!("*{:#x}", base + svma), ALL);
     let named_base = base_of(running.pid(), &target.program);

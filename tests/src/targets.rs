@@ -69,6 +69,27 @@ impl Target {
         }
     }
 
+    /// A copy that `binutil`, such as `strip`, made of it at `to`: its arguments stand before the
+    /// names of the two files.
+    ///
+    /// # Errors
+    ///
+    /// The program is not there or fails.
+    pub fn copy(&self, binutil: &str, arguments: &[&str], to: &Path) -> Result<Self> {
+        let mut command = Command::new(binutil);
+        command.args(arguments);
+        if binutil == "strip" {
+            command.arg("-o").arg(to).arg(&self.program);
+        } else {
+            command.arg(&self.program).arg(to);
+        }
+        let output = command.output().with_context(|| format!("can't start {binutil}"))?;
+        if !output.status.success() {
+            bail!("{command:?}:\n{}", String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(Self { program: to.to_path_buf(), source: self.source.clone() })
+    }
+
     /// Starts it and waits until it can be probed.
     ///
     /// # Errors
@@ -79,7 +100,8 @@ impl Target {
     }
 }
 
-/// What a compiled target depends on: the source, headers beside it, compiler and flags.
+/// What a compiled target depends on: the source, headers beside it, compiler, flags, and files
+/// that are named there.
 fn content_hash(folder: &Path, source: &Path, compiler: &str, flags: &[&str]) -> Result<u64> {
     let mut hasher = DefaultHasher::new();
     let version = Command::new(compiler).arg("--version").output();
@@ -95,6 +117,7 @@ fn content_hash(folder: &Path, source: &Path, compiler: &str, flags: &[&str]) ->
             files.push(path);
         }
     }
+    files.extend(flags.iter().map(PathBuf::from).filter(|file| file.is_file()));
     files.sort();
     for file in files {
         // The path too: debug info names it.

@@ -117,6 +117,9 @@ fn site(armed: &Armed, capture: &Capture) -> Site {
         module: module.map(|module| module.path.clone()),
         build_id: module.and_then(|module| module.build_id.clone()),
         why: site.map(|site| site.why.clone()).unwrap_or_default(),
+        debug_issue: module
+            .and_then(|module| module.debug_issue.as_ref())
+            .map(|issue| Coded { code: issue.kind.code(), text: issue.to_string() }),
         hit: capture.hit,
     }
 }

@@ -241,7 +241,7 @@ pub(crate) fn armed() -> Armed {
         modules: vec![ModuleLabel {
             path: "/usr/bin/billing".to_owned(),
             build_id: Some("00ff12".to_owned()),
-            debug_file: None,
+            debug_issue: None,
         }],
     }
 }

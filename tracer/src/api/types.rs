@@ -77,6 +77,9 @@ pub struct Site {
     pub build_id: Option<String>,
     /// Why this address.
     pub why: String,
+    /// Why the module's debug info is missing or incomplete, and with it variables.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub debug_issue: Option<Coded>,
     /// Number of the hit at this site, from 1: a gap is a hit that was not captured.
     pub hit: u64,
 }

@@ -54,6 +54,16 @@ impl AttachError {
         }
     }
 
+    /// What aya could not do; a refusal by the kernel that is behind it is told as such.
+    pub(crate) fn aya(what: &'static str, error: &(dyn std::error::Error + 'static)) -> Self {
+        let behind = std::iter::successors(Some(error), |error| error.source());
+        let refusal = behind.filter_map(|error| error.downcast_ref::<io::Error>()).next();
+        match refusal.and_then(io::Error::raw_os_error) {
+            Some(code) => Self::kernel(what, io::Error::from_raw_os_error(code)),
+            None => Self::object(error),
+        }
+    }
+
     pub(crate) fn object(error: impl std::fmt::Display) -> Self {
         Self::Object(error.to_string())
     }

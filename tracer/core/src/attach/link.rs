@@ -177,7 +177,8 @@ fn check(pid: u32, site: &SiteToArm<'_>) -> Result<Vec<u8>, Issue> {
         Issue::new(IssueKind::TextChanged, format!("{} in {}", site.pc, site.file_name), detail)
     };
     if in_process.first() == Some(&BREAKPOINT) {
-        return Err(changed("another breakpoint is there already".to_owned()));
+        let subject = format!("{} in {}", site.pc, site.file_name);
+        return Err(Issue::new(IssueKind::AlreadyProbed, subject, ""));
     }
     if site.instruction.is_empty() || !in_file.starts_with(site.instruction) {
         return Err(changed("the file does not hold the instruction that was decoded".to_owned()));

@@ -62,7 +62,7 @@ impl Program {
             .override_global(names::KERNEL, &kernel, true)
             .override_global("AYA_LOG_LEVEL", &options.log_level, true)
             .load(OBJECT)
-            .map_err(AttachError::object)?;
+            .map_err(|error| AttachError::aya("the maps", &error))?;
         let fd = load_program(&bpf)?;
         let log = (options.log_level > 0)
             .then(|| EbpfLogger::init(&mut bpf))

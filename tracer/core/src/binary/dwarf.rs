@@ -115,6 +115,13 @@ impl<'a> DebugInfo<'a> {
         (0..self.unit_count()).filter_map(|index| Some((index, self.unit(index)?)))
     }
 
+    /// Units that were looked at so far and are malformed.
+    pub fn malformed_units(&self) -> usize {
+        let units = [Some(&self.units), self.supplementary.as_ref()];
+        let cells = units.into_iter().flatten().flat_map(|units| &units.cells);
+        cells.filter(|cell| matches!(cell.get(), Some(None))).count()
+    }
+
     /// The units of the supplementary file, with its sections.
     pub fn supplementary_units(&self) -> impl Iterator<Item = (&Dwarf<'a>, &Unit<'a>)> {
         let file = self.dwarf.sup().zip(self.supplementary.as_ref());

@@ -10,7 +10,7 @@ use super::module::{Module, file_name};
 use super::symbolize;
 use super::symbols::SymbolTable;
 use crate::model::address::{Avma, Svma};
-use crate::model::issue::Issue;
+use crate::model::issue::{Issue, IssueKind};
 use crate::model::process::{Mapping, Process};
 use crate::model::resolved::ModuleIndex;
 use std::collections::HashMap;
@@ -103,12 +103,10 @@ impl Modules {
     ///
     /// # Errors
     ///
-    /// Those of [`Module::of_process`]; [`IssueKind::NotMapped`](crate::model::issue::IssueKind)
-    /// for an index that there is none of.
+    /// Those of [`Module::of_process`]; [`IssueKind::NotMapped`] for an index that there is none of.
     pub fn get(&self, index: ModuleIndex) -> Result<&Module, Issue> {
         let Some(slot) = self.slots.get(index) else {
-            let kind = crate::model::issue::IssueKind::NotMapped;
-            return Err(Issue::new(kind, format!("module {index}"), ""));
+            return Err(no_view(index));
         };
         let open = || Module::of_process(self.pid, &slot.mappings);
         slot.module.get_or_init(open).as_ref().map_err(Clone::clone)
@@ -169,6 +167,19 @@ impl<'m> Code<'m> {
         let module = self.modules.get(index)?;
         let Some(view) = self.views.get(index) else { return Err(no_view(index)) };
         view.debug.get_or_init(|| module.debug_info()).as_ref().map_err(Clone::clone)
+    }
+
+    /// What is wrong with the debug info of a module, as far as it was looked at: the issue that
+    /// leaves none, or units that can't be read.
+    pub fn debug_issue(&self, index: ModuleIndex) -> Option<Issue> {
+        let info = match self.debug_info(index) {
+            Ok(info) => info,
+            Err(issue) => return Some(issue),
+        };
+        let malformed = info.malformed_units();
+        let path = self.modules.path(index)?.display().to_string();
+        let detail = format!("{malformed} of {} units of its debug info", info.unit_count());
+        (malformed > 0).then(|| Issue::new(IssueKind::MalformedFile, path, detail))
     }
 
     /// The function symbols of a module.
@@ -248,8 +259,7 @@ impl<'m> Code<'m> {
 }
 
 fn no_view(index: ModuleIndex) -> Issue {
-    let kind = crate::model::issue::IssueKind::NotMapped;
-    Issue::new(kind, format!("module {index}"), "")
+    Issue::new(IssueKind::NotMapped, format!("module {index}"), "")
 }
 
 impl CodeMap for Code<'_> {

@@ -1,6 +1,7 @@
 //! What the engine tells a door while it works.
 
 use crate::model::capture::Capture;
+use crate::model::issue::Issue;
 use crate::model::process::Process;
 use crate::model::resolved::Resolved;
 use std::collections::BTreeMap;
@@ -26,8 +27,8 @@ pub struct ModuleLabel {
     pub path: String,
     /// Its build-id in lower-case hex; `None` where it has none.
     pub build_id: Option<String>,
-    /// Where its debug info was found; `None` where there is none.
-    pub debug_file: Option<String>,
+    /// Why its debug info is missing or incomplete: without it there are no variables.
+    pub debug_issue: Option<Issue>,
 }
 
 /// Something to show, in order: one `Armed`, captures, one `Finished`.

@@ -107,9 +107,7 @@ fn armed(
         ModuleLabel {
             path: path.unwrap_or_default(),
             build_id: module.and_then(|module| module.build_id()),
-            debug_file: module
-                .and_then(|module| module.debug_elf())
-                .map(|elf| elf.path().display().to_string()),
+            debug_issue: shown.then(|| code.debug_issue(index)).flatten(),
         }
     };
     Armed {

@@ -69,6 +69,8 @@ issues! {
         "run tracer on the host, or in a container with the host's pid namespace (hostPID: true, --pid=host)";
     BeingDebugged "being_debugged" 30 "a debugger is attached to the process"
         "detach the debugger first: two owners of breakpoints break the target";
+    AlreadyProbed "already_probed" 33 "another breakpoint is at this place already"
+        "wait until the other tracer has ended, or probe another line or offset";
     NoCapture "no_capture" 31 "the code ran, but no hit could be captured"
         "the counts say why: raise --rate if it limits, probe less at once if hits were lost";
 }

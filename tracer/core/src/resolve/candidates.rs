@@ -365,8 +365,16 @@ fn no_function(code: &Code<'_>, modules: &[ModuleIndex], subject: String, name: 
     let mut names = BTreeSet::new();
     let mut bare = Vec::new();
     for module in modules {
-        if let Ok(symbols) = code.symbols(*module) {
-            names.extend(symbols.iter().map(|symbol| short(split_suffix(symbol.name).0)));
+        match code.symbols(*module) {
+            Ok(symbols) => {
+                names.extend(symbols.iter().map(|symbol| short(split_suffix(symbol.name).0)));
+            }
+            // Without the symbols of what was most likely meant the name is not known to be
+            // wrong. The main program comes first.
+            Err(issue) if modules.first() == Some(module) => {
+                return Issue { subject: format!("{subject} in {}", issue.subject), ..issue };
+            }
+            Err(_) => {}
         }
         match code.functions(*module) {
             Ok(index) => {

@@ -17,6 +17,9 @@ const LINES_AROUND: usize = 3;
 /// Files with similar names that are offered.
 const FILES_NEAR: usize = 5;
 
+/// The main program's index among the modules.
+const MAIN_PROGRAM: ModuleIndex = 0;
+
 type ByPath = BTreeMap<String, Vec<(ModuleIndex, SourceFile)>>;
 
 pub(super) fn lookup(code: &Code<'_>, file: &str, line: u64) -> Result<Vec<Target>, Issue> {
@@ -55,7 +58,11 @@ pub(super) fn lookup(code: &Code<'_>, file: &str, line: u64) -> Result<Vec<Targe
         return Err(ambiguous(&subject, &by_path, line, |files| !sites(files).is_empty()));
     }
     let Some((path, files)) = by_path.pop_first() else {
-        return Err(no_file(&subject, file, line, &modules));
+        // The main program has the file, more likely than not, if it could be read.
+        return Err(match code.debug_issue(MAIN_PROGRAM) {
+            Some(issue) => Issue { subject: format!("{subject} in {}", issue.subject), ..issue },
+            None => no_file(&subject, file, line, &modules),
+        });
     };
     let targets = sites(&files);
     if targets.is_empty() {

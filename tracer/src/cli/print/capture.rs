@@ -65,6 +65,10 @@ fn place(armed: &Armed, site: &Site, page: &mut Page) {
             .with(Ink::Dim, ": ");
         page.line(&moved.with(Ink::Dim, Escaped::name(&site.why)));
     }
+    if let Some(issue) = armed.modules.get(site.module).and_then(|m| m.debug_issue.as_ref()) {
+        let missing = Line::new().with(Ink::Missing, "  variables may be missing: ");
+        page.line(&missing.with(Ink::Missing, Escaped::name(&issue.to_string())));
+    }
 }
 
 /// `    42 | total += item->price;`.
