@@ -119,7 +119,9 @@ fn absent() -> Leaf {
 fn alone<'a>(here: &'a Leaves, there: &Leaves) -> BTreeMap<&'a str, Leaf> {
     let mut found: BTreeMap<&str, Leaf> = BTreeMap::new();
     for (path, leaf) in here {
-        if there.contains_key(path) || (!leaf.is_there() && has_parts(there, path)) {
+        // The length of an array in a type is known though its elements are not.
+        let is_length = path.ends_with(".$length");
+        if there.contains_key(path) || is_length || (!leaf.is_there() && has_parts(there, path)) {
             continue;
         }
         let above = std::iter::successors(parent(path), |path| parent(path));

@@ -301,7 +301,7 @@ def functions_at(pc):
 def entry_of(name):
     """Where the code of a function starts that is not an inlined copy."""
     symbol = gdb.lookup_global_symbol(name) or gdb.lookup_static_symbol(name)
-    if symbol is not None:
+    if symbol is not None and symbol.is_function:
         return int(symbol.value().address)
     for place in gdb.decode_line(name)[1] or ():
         around = functions_at(place.pc)
@@ -339,7 +339,10 @@ def is_statement(file, line):
 def lines(asked, output):
     gdb.execute("file " + asked["file"], to_string=True)
     for name in asked["functions"]:
-        pc = entry_of(name)
+        try:
+            pc = entry_of(name)
+        except (gdb.error, gdb.MemoryError):
+            pc = None
         file, found = lines_of(pc) if pc is not None else ("", [])
         # The line of the name is the entry.
         output.write(json.dumps({"file": file, "lines": found[1:]}) + "\n")

@@ -189,7 +189,7 @@ fn seen_by_tracer(
 ) -> Result<(Vec<Seen>, Range<i128>)> {
     let mut running = Running::start(program, build, home.path())?;
     let (pid, heap) = (running.pid(), running.heap()?);
-    let observed = probe::observe(pid, locations, hits, || running.work())
+    let observed = probe::observe(pid, locations, program.functions.len(), hits, || running.work())
         .with_context(|| format!("{} under tracer", report.name))?;
     let mut seen = Vec::new();
     for (location, result) in observed.into_iter().enumerate() {

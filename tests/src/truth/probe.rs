@@ -30,8 +30,9 @@ pub struct Observed {
     pub captures: Vec<Capture>,
 }
 
-/// Probes the locations one beside the other, lets the process work, and gives the first `hits` captures of each.
-/// Locations that can't be probed have an error in their place.
+/// Probes the locations, lets the process work, and gives the first `hits` captures of each, in
+/// their order. The `first` ones are placed before the others: where two mean the same address
+/// the later one gets nothing. A location that can't be probed has an error in its place.
 ///
 /// # Errors
 ///
@@ -39,26 +40,25 @@ pub struct Observed {
 pub fn observe(
     pid: u32,
     locations: &[String],
+    first: usize,
     hits: u64,
     work: impl FnOnce() -> Result<()>,
 ) -> Result<Vec<Result<Observed>>> {
     let (stop, keep) = std::io::pipe()?;
     std::thread::scope(|scope| {
-        let (armed, arming) = channel();
-        let probes: Vec<_> = locations
-            .iter()
-            .map(|location| {
+        let mut probes = Vec::new();
+        let (before, after) = locations.split_at(first.min(locations.len()));
+        for together in [before, after] {
+            let (armed, arming) = channel();
+            for location in together {
                 let (armed, stop) = (armed.clone(), &stop);
-                scope.spawn(move || probe(pid, location, hits, stop, armed))
-            })
-            .collect();
-        drop(armed);
-        // Each says it once, or hangs up because it failed.
-        let mut ready = 0;
-        while arming.recv().is_ok() {
-            ready += 1;
+                probes.push(scope.spawn(move || probe(pid, location, hits, stop, armed)));
+            }
+            drop(armed);
+            // Each says it once, or hangs up because it failed.
+            while arming.recv().is_ok() {}
         }
-        let worked = if ready == 0 { Ok(()) } else { work() };
+        let worked = work();
         // Readable from now on: it has ended.
         drop(keep);
         let observed = probes

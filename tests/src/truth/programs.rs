@@ -114,7 +114,8 @@ impl Program {
     }
 }
 
-/// Work for Python: attributes, dictionaries, numbers, text.
+/// Work for Python: attributes, dictionaries, numbers, text. It waits again when it is done, so
+/// that nothing is hit later.
 pub const PYTHON: &str = r#"
 import sys
 class Order:
@@ -134,6 +135,7 @@ for number in range(60):
     totals[order.tea] = totals.get(order.tea, 0) + order.price()
 lines = ["%s: %.2f" % (tea.upper(), total) for tea, total in sorted(totals.items())]
 print("done 1", flush=True)
+sys.stdin.readline()
 "#;
 
 /// Work for memcached: each command with the line that ends its answer.

@@ -226,6 +226,21 @@ impl<'m> Code<'m> {
         cfi.row_at(svma, bias).map_err(|error| error.to_string())
     }
 
+    /// The rows for the code around an address of a module, each with where it starts, in their
+    /// order.
+    ///
+    /// # Errors
+    ///
+    /// Why there are none.
+    pub fn rows_around(
+        &self,
+        index: ModuleIndex,
+        svma: Svma,
+    ) -> Result<Vec<(Svma, UnwindRow)>, String> {
+        let cfi = self.cfi(index).map_err(|issue| issue.to_string())?;
+        cfi.rows_around(svma).map_err(|error| error.to_string())
+    }
+
     /// Addresses in `range` where the unwinder enters code when an exception is thrown.
     ///
     /// # Errors

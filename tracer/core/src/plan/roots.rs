@@ -24,12 +24,16 @@ pub(super) fn compile(
             }
         }
         Location::Register(_) | Location::Value(_) => {
+            copy_reads(ops, location);
             let whole = Piece { size: WORD as u32, location: Some(location.clone()) };
             chase_pieces(ops, layouts, id, &[whole]);
         }
         Location::Pieces(pieces) => {
             for piece in pieces {
                 copy_piece(ops, layouts, piece);
+                if let Some(location) = &piece.location {
+                    copy_reads(ops, location);
+                }
             }
             chase_pieces(ops, layouts, id, pieces);
         }
@@ -41,6 +45,15 @@ fn root(ops: &mut Vec<Op>, body: Vec<Op>) {
     // A body is an expression, which is bounded, and one operation more.
     ops.push(Op::on(Code::Root, body.len() as u32, 0));
     ops.extend(body);
+}
+
+/// Copies the memory that a computed value is made of; the decoder computes it over the record.
+fn copy_reads(ops: &mut Vec<Op>, location: &Location) {
+    if let Location::Value(expression) = location
+        && expression.iter().any(|op| op.code() == Some(Code::Deref))
+    {
+        root(ops, expression.clone());
+    }
 }
 
 /// Copies the bytes of a piece that is in memory.

@@ -64,6 +64,18 @@ fn a_number_in_a_register_needs_no_root() {
 }
 
 #[test]
+fn the_memory_that_a_computed_value_is_made_of_is_copied() {
+    let types = graph(vec![(4, int())]);
+    let value = vec![Op::new(Code::Const, 0, 0x40_0000), Op::new(Code::Deref, 4, 0)];
+    let expected = [vec![Op::on(Code::Root, 2, 0)], value.clone(), vec![END]].concat();
+    let location = Location::Value(value);
+    assert_eq!(compile_one(0, location.clone(), &types).ops, expected);
+    let pieces = Location::Pieces(vec![Piece { size: 4, location: Some(location) }]);
+    assert_eq!(compile_one(0, pieces, &types).ops, expected);
+    assert_eq!(compile_one(0, Location::Value(rsp(8)), &types).ops, [END]);
+}
+
+#[test]
 fn an_object_in_memory_is_copied_whole() {
     let plan = compile_one(0, Location::Memory(rsp(16)), &graph(vec![(4, int())]));
     let copy = Op::on(Code::Copy, 0, 1);

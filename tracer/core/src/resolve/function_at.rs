@@ -1,6 +1,7 @@
 //! A target with the function around it: where to put the probe, and what is alive there.
 
 use super::dies::Dies;
+use super::frame;
 use super::function::Target;
 use super::site::{self, ArgumentRegisters, Home, Part, Placement, Row, Variables};
 use super::types::TypeBuilder;
@@ -146,12 +147,18 @@ impl<'t, 'm> FunctionAt<'t, 'm> {
 
     /// The canonical frame address at a pc.
     fn cfa(&self, pc: Svma) -> Option<Expression> {
-        match self.code.row_at(self.target.module, pc).ok()?.cfa {
-            CfaRule::Register { register, offset } => {
-                Some(vec![Op::new(OpCode::Register, register, offset as u64)])
-            }
-            CfaRule::Expression(expression) => Some(expression),
+        Some(computed(&self.code.row_at(self.target.module, pc).ok()?.cfa))
+    }
+
+    /// The canonical frame address in the body, which begins at `start` or, where the entry's code
+    /// does without a frame, somewhere behind it.
+    fn body_cfa(&self, start: Svma) -> Option<Expression> {
+        let at_start = self.cfa(start)?;
+        if self.cfa(self.range.start).as_ref() != Some(&at_start) {
+            return Some(at_start);
         }
+        let rows = self.code.rows_around(self.target.module, start).ok()?;
+        frame::body_cfa(&rows).map(computed)
     }
 
     fn variables(
@@ -162,7 +169,7 @@ impl<'t, 'm> FunctionAt<'t, 'm> {
         cfa: Option<&Expression>,
     ) -> Result<Vec<ScopedVariable>, Issue> {
         let prologue_end = self.prologue_end();
-        let body_cfa = prologue_end.and_then(|end| self.cfa(end));
+        let body_cfa = prologue_end.and_then(|end| self.body_cfa(end));
         // A cold part is entered by a branch, behind the prologue.
         let entry = self.entry.and_then(|entry| {
             let at = usize::try_from(entry.0.checked_sub(self.range.start.0)?).ok()?;
@@ -189,6 +196,15 @@ impl<'t, 'm> FunctionAt<'t, 'm> {
             .map_err(|error| Issue::new(IssueKind::MalformedFile, self.text, error.to_string()))?;
         builder.finish();
         Ok(variables)
+    }
+}
+
+fn computed(cfa: &CfaRule) -> Expression {
+    match cfa {
+        CfaRule::Register { register, offset } => {
+            vec![Op::new(OpCode::Register, *register, *offset as u64)]
+        }
+        CfaRule::Expression(expression) => expression.clone(),
     }
 }
 

@@ -3,6 +3,7 @@
 mod candidates;
 pub mod dies;
 pub mod find;
+mod frame;
 pub mod function;
 mod function_at;
 pub mod instruction;

@@ -8,6 +8,7 @@ use crate::model::address::Svma;
 use gimli::{
     BaseAddresses, CieOrFde, DebugFrame, EhFrame, EhFrameHdr, EhFrameOffset, FrameDescriptionEntry,
     LittleEndian, ParsedEhFrameHdr, Pointer, UnwindContext, UnwindOffset, UnwindSection,
+    UnwindTableRow,
 };
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
@@ -93,16 +94,35 @@ impl<'a> Cfi<'a> {
     ///
     /// Why there is no row; `.debug_frame` is tried where `.eh_frame` does not cover the address.
     pub fn row_at(&self, svma: Svma, bias: u64) -> Result<UnwindRow, CfiError> {
+        let rows = self.rows(svma, bias, Wanted::At(svma))?;
+        rows.into_iter().next().map(|(_, row)| row).ok_or(CfiError::NotCovered)
+    }
+
+    /// The rows of the entry that covers an address, each with where it starts, in their order.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::row_at`].
+    pub fn rows_around(&self, svma: Svma) -> Result<Vec<(Svma, UnwindRow)>, CfiError> {
+        self.rows(svma, 0, Wanted::All)
+    }
+
+    fn rows(
+        &self,
+        svma: Svma,
+        bias: u64,
+        wanted: Wanted,
+    ) -> Result<Vec<(Svma, UnwindRow)>, CfiError> {
         if let Some(eh_frame) = &self.eh_frame {
             match self.eh_frame_entry(eh_frame, svma) {
-                Ok(fde) => return row(&eh_frame.section, &self.bases, &fde, svma, bias),
+                Ok(fde) => return rows(&eh_frame.section, &self.bases, &fde, bias, wanted),
                 Err(CfiError::NotCovered) => {}
                 Err(error) => return Err(error),
             }
         }
         for debug_frame in &self.debug_frames {
             match debug_frame.entry_at(&self.bases, svma) {
-                Ok(fde) => return row(&debug_frame.section, &self.bases, &fde, svma, bias),
+                Ok(fde) => return rows(&debug_frame.section, &self.bases, &fde, bias, wanted),
                 Err(CfiError::NotCovered) => {}
                 Err(error) => return Err(error),
             }
@@ -156,21 +176,41 @@ fn covered(fde: &FrameDescriptionEntry<Reader<'_>>) -> Option<Covered> {
     Some(Covered { range: Svma(start)..Svma(start.saturating_add(fde.len())), language_data })
 }
 
-fn row<'a, S: UnwindSection<Reader<'a>>>(
+/// Which rows of an entry are wanted.
+#[derive(Clone, Copy)]
+enum Wanted {
+    /// The one that holds at this address.
+    At(Svma),
+    All,
+}
+
+fn rows<'a, S: UnwindSection<Reader<'a>>>(
     section: &S,
     bases: &BaseAddresses,
     fde: &FrameDescriptionEntry<Reader<'a>>,
-    svma: Svma,
     bias: u64,
-) -> Result<UnwindRow, CfiError> {
+    wanted: Wanted,
+) -> Result<Vec<(Svma, UnwindRow)>, CfiError> {
     for bytes in [fde.entry_len(), fde.cie().entry_len()] {
         if bytes > ENTRY_BYTES_MAX {
             return Err(CfiError::TooLong { bytes });
         }
     }
     let mut context = UnwindContext::new();
-    let row = fde.unwind_info_for_address(section, bases, &mut context, svma.0)?;
-    Entry { section, fde, bias }.row(row)
+    let entry = Entry { section, fde, bias };
+    let placed = |row: &UnwindTableRow<usize>| -> Result<(Svma, UnwindRow), CfiError> {
+        Ok((Svma(row.start_address()), entry.row(row)?))
+    };
+    if let Wanted::At(svma) = wanted {
+        let row = fde.unwind_info_for_address(section, bases, &mut context, svma.0)?;
+        return Ok(vec![placed(row)?]);
+    }
+    let mut table = fde.rows(section, bases, &mut context)?;
+    let mut rows = Vec::new();
+    while let Some(row) = table.next_row()? {
+        rows.push(placed(row)?);
+    }
+    Ok(rows)
 }
 
 /// The table of `.eh_frame_hdr`: entries in the order of their addresses.

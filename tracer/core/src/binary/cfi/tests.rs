@@ -133,6 +133,21 @@ fn every_entry_of_libc_gives_the_rows_that_gimli_gives() {
 }
 
 #[test]
+fn the_rows_of_an_entry_are_those_at_their_starts() {
+    let sections = libc();
+    let cfi = Cfi::new(sections.with_table());
+    let mut compared = 0;
+    for fde in entries(&sections).iter().step_by(50) {
+        let Ok(rows) = cfi.rows_around(Svma(fde.initial_address())) else { continue };
+        for (start, row) in rows {
+            assert_eq!(cfi.row_at(start, 0).as_ref(), Ok(&row), "{start}");
+            compared += 1;
+        }
+    }
+    assert!(compared > 100, "{compared}");
+}
+
+#[test]
 fn addresses_between_and_outside_entries_are_not_covered() {
     let sections = libc();
     let ranges = ranges(&sections);

@@ -85,6 +85,9 @@ pub(super) struct Frame<'f> {
     at: &'f FrameAt<'f>,
     base: Option<Expression>,
     kind: Base,
+    /// Lists name the stack and frame pointer as they are in the body, in the prologue and
+    /// epilogue too: LLVM does, GCC does not.
+    lists_speak_of_body: bool,
 }
 
 /// What the frame base is, as far as it tells where it holds.
@@ -94,6 +97,8 @@ enum Base {
     Exact,
     /// A register plus this.
     Register(u8),
+    /// The stack pointer of the body, which is not the one at this pc, counted from the CFA.
+    Body,
     /// Something else, or nothing.
     Unknown,
 }
@@ -101,7 +106,8 @@ enum Base {
 impl<'f> Frame<'f> {
     /// Reads DW_AT_frame_base of the function.
     pub(super) fn new<'a>(dies: &Dies<'a>, unit: &Rc<SourceUnit<'a>>, at: &'f FrameAt<'f>) -> Self {
-        let none = Self { at, base: None, kind: Base::Unknown };
+        let lists_speak_of_body = !unit.producer.slice().starts_with(b"GNU ");
+        let none = Self { at, base: None, kind: Base::Unknown, lists_speak_of_body };
         let Ok(stated) = frame_base(dies, unit, at.subprogram, at.pc) else { return none };
         let (expression, single) = match stated {
             Stated::Single(expression) => (Some(expression), true),
@@ -126,49 +132,90 @@ impl<'f> Frame<'f> {
             Some((number, _)) => Base::Register(number),
             None => Base::Unknown,
         };
-        Self { at, base: Some(base), kind }
+        match body_base(at, &base) {
+            Some(base) => Self { base: Some(base), kind: Base::Body, ..none },
+            None => Self { base: Some(base), kind, ..none },
+        }
     }
 
     /// Checks that an expression means what it says at this pc, wherever it speaks of the frame.
+    /// Gives the location where it is known though the expression does not hold.
     fn check(
         &self,
         expression: gimli::Expression<Reader<'_>>,
         encoding: gimli::Encoding,
         kind: VariableKind,
         single: bool,
-    ) -> Result<(), Reason> {
+    ) -> Result<Option<Location>, Reason> {
         let mut bytes = expression.0;
+        let mut operations = 0;
         // What is malformed is refused when it is translated.
         while let Ok(operation) = next_operation(&mut bytes, encoding) {
+            operations += 1;
             let (offset, base, distance) = match operation {
                 gimli::Operation::FrameOffset { offset } => {
                     (offset, self.kind, self.distance_to_cfa(self.base.as_deref().unwrap_or(&[])))
                 }
                 gimli::Operation::RegisterOffset { register, offset, .. }
-                    if single && matches!(usize::from(register.0), RBP | RSP) =>
+                    if self.speaks_of_frame(register, single) =>
                 {
                     let number = register.0 as u8;
                     let start = [Op::new(Code::Register, number, 0)];
+                    if !self.holds(Base::Register(number)) {
+                        let whole = operations == 1 && bytes.is_empty();
+                        let passed = self.passed(number, offset);
+                        return match passed.filter(|_| whole && kind == VariableKind::Parameter) {
+                            Some(location) => Ok(Some(location)),
+                            None => Err(self.not_here()),
+                        };
+                    }
                     (offset, Base::Register(number), self.distance_to_cfa(&start))
                 }
                 _ => continue,
             };
-            if !self.holds(base) {
-                return Err(self.not_here());
+            let home = distance.and_then(|distance| distance.checked_add(offset));
+            let parameter = kind == VariableKind::Parameter;
+            match base {
+                // Where the caller passed it; the frame of the callee itself does not stand.
+                Base::Body if parameter && home.is_some_and(|home| home >= 0) => continue,
+                base if !self.holds(base) => return Err(self.not_here()),
+                _ => {}
             }
-            let (Some(home_stored), true, VariableKind::Parameter) =
-                (self.at.home_stored, single, kind)
-            else {
+            let Some(home_stored) = self.at.home_stored.filter(|_| single && parameter) else {
                 continue;
             };
-            match distance.and_then(|distance| distance.checked_add(offset)) {
+            match home {
                 // Passed on the stack, by the caller.
                 Some(0..) => {}
                 Some(home) if home_stored(home) => {}
                 _ => return Err(ReasonCode::BeforePrologue.into()),
             }
         }
-        Ok(())
+        Ok(None)
+    }
+
+    /// Whether a place relative to a register is one in the frame.
+    fn speaks_of_frame(&self, register: gimli::Register, single: bool) -> bool {
+        match usize::from(register.0) {
+            RSP => single || self.lists_speak_of_body,
+            // In lists it may hold any address where it is not the frame pointer.
+            RBP => {
+                let body = self.at.body_cfa.and_then(|cfa| register_of(cfa));
+                let frame_pointer = body.is_some_and(|(number, _)| usize::from(number) == RBP);
+                single || (self.lists_speak_of_body && frame_pointer)
+            }
+            _ => false,
+        }
+    }
+
+    /// Where an argument is that the caller passed in memory, by its place in the body; `None`
+    /// where that is in the callee's own frame.
+    fn passed(&self, number: u8, offset: i64) -> Option<Location> {
+        let (of_body, body_cfa) = register_of(self.at.body_cfa?)?;
+        let (register, cfa) = register_of(self.at.cfa?)?;
+        let home = offset.checked_sub_unsigned(body_cfa).filter(|home| *home >= 0)?;
+        let address = Op::new(Code::Register, register, cfa.wrapping_add_signed(home));
+        (of_body == number).then(|| Location::Memory(vec![address]))
     }
 
     /// Whether the frame base has its value at this pc.
@@ -188,6 +235,7 @@ impl<'f> Frame<'f> {
                 }
             }
             Base::Register(_) | Base::Unknown => !before,
+            Base::Body => false,
         }
     }
 
@@ -208,6 +256,17 @@ impl<'f> Frame<'f> {
         let ((number, value), (of_cfa, cfa)) = (register_of(start)?, register_of(cfa)?);
         (number == of_cfa).then(|| value.wrapping_sub(cfa) as i64)
     }
+}
+
+/// A frame base that is the stack pointer plus a constant, where the stack pointer is not that of
+/// the body: the CFA stays, so the body's value is a constant away from it.
+fn body_base(at: &FrameAt<'_>, base: &[Op]) -> Option<Expression> {
+    let (number, offset) = register_of(base)?;
+    let (register, cfa) = register_of(at.cfa?)?;
+    let (of_body, body_cfa) = register_of(at.body_cfa?)?;
+    let moved = usize::from(number) == RSP && of_body == number && at.cfa != at.body_cfa;
+    let offset = cfa.wrapping_sub(body_cfa).wrapping_add(offset);
+    moved.then(|| vec![Op::new(Code::Register, register, offset)])
 }
 
 /// Where `found` is; `size` is that of its type.
@@ -231,16 +290,18 @@ pub(super) fn location_of(
     };
     let encoding = unit.unit.encoding();
     match stated {
-        Stated::Single(expression) => {
-            frame.check(expression, encoding, found.kind, true)?;
-            translate(expression, encoding, context)
-        }
+        Stated::Single(expression) => match frame.check(expression, encoding, found.kind, true)? {
+            Some(location) => Ok(location),
+            None => translate(expression, encoding, context),
+        },
         Stated::Listed(expressions) => {
             let mut result = Err(ReasonCode::OptimizedOut.into());
             for (index, expression) in expressions.into_iter().enumerate() {
-                let location = frame
-                    .check(expression, encoding, found.kind, false)
-                    .and_then(|()| translate(expression, encoding, context));
+                let location = match frame.check(expression, encoding, found.kind, false) {
+                    Ok(Some(location)) => Ok(location),
+                    Ok(None) => translate(expression, encoding, context),
+                    Err(reason) => Err(reason),
+                };
                 if location.is_ok() {
                     return location;
                 }

@@ -371,6 +371,53 @@ fn a_frame_base_in_the_stack_pointer_holds_only_in_the_body() {
     assert_eq!(location(&unit, "unit"), &Ok(Location::Bytes(Vec::new())));
 }
 
+const EARLY_RETURN: &str = r#"
+#[inline(never)]
+fn touch(array: &[u64; 4], more: u64) -> u64 { std::hint::black_box(array)[1] + more }
+#[inline(never)]
+#[no_mangle]
+pub extern "C" fn probe(a: u64, b: u64, c: u64, d: u64, e: u64, f: u64, passed: u64) -> u64 {
+    if a == 0 { return b; }
+    let array = [a, b, c, d];
+    let sum = touch(&array, passed) + touch(&array, e);
+    sum + array[1] + passed + e + f
+}
+fn main() { std::hint::black_box(probe(1, 2, 3, 4, 5, 6, 7)); }
+"#;
+
+/// LLVM states places by the stack pointer of the body for the whole function.
+#[test]
+fn what_is_stated_by_the_stack_pointer_of_the_body_is_not_read_by_another_one() {
+    let arguments = ["-g", "-O", "-Awarnings", "-Cforce-frame-pointers=no"];
+    let fixture = Fixture::compile("rustc", &arguments, EARLY_RETURN);
+    let (start, size) = fixture.symbol("probe");
+    let offset = |pc: u64| match fixture.cfa(pc).as_deref() {
+        Some([op]) if op.arg == 7 => op.imm as i64,
+        other => panic!("{other:?}"),
+    };
+    let body =
+        (start..start + size).max_by_key(|pc| (offset(*pc), std::cmp::Reverse(*pc))).unwrap();
+    assert_eq!(offset(start), 8);
+    let mut depths = BTreeSet::new();
+    for pc in start..body {
+        let variables = at_body(&fixture, pc, Some(&|_| true), Some(body));
+        // The first argument in memory, at the CFA.
+        assert_eq!(location(&variables, "passed"), &memory(7, offset(pc)), "{pc:#x}");
+        if let Some(array) = variables.iter().find(|variable| variable.name == "array") {
+            assert_eq!(code(&array.location), Some(ReasonCode::BeforePrologue), "{pc:#x}");
+        }
+        depths.insert(offset(pc));
+    }
+    assert!(depths.len() > 2, "{depths:?}");
+    let inside = at_body(&fixture, body, Some(&|_| true), Some(body));
+    assert_eq!(location(&inside, "passed"), &memory(7, offset(body)));
+    let scope = (body..start + size)
+        .map(|pc| (pc, at_body(&fixture, pc, Some(&|_| true), Some(body))))
+        .find(|(_, variables)| names(variables).contains(&"array"))
+        .expect("a pc in the scope of `array`");
+    assert!(matches!(location(&scope.1, "array"), Ok(Location::Memory(ops)) if ops[0].arg == 7));
+}
+
 #[test]
 fn a_frame_base_in_the_frame_pointer_holds_where_the_cfa_is_computed_from_it() {
     let arguments = ["-g", "-Awarnings", "-Cforce-frame-pointers=yes"];
