@@ -22,6 +22,9 @@ use aya_ebpf::programs::ProbeContext;
 use aya_log_ebpf::{debug, trace};
 use tracer_common::outcome::Outcome;
 
+/// Who speaks in the log; userspace tells it from others by this name.
+const LOG: &str = "tracer_ebpf";
+
 /// Entry, line and return alike.
 #[uprobe]
 fn hit(ctx: ProbeContext) -> u32 {
@@ -34,9 +37,9 @@ fn hit(ctx: ProbeContext) -> u32 {
         Err(outcome) => outcome,
     };
     if outcome as u8 != Outcome::Captured as u8 {
-        debug!(&ctx, "site {}: hit {}: outcome {}", cookie, number, outcome as u8);
+        debug!(&ctx, target: LOG, "site {}: hit {}: outcome {}", cookie, number, outcome as u8);
     } else {
-        trace!(&ctx, "site {}: hit {}: captured", cookie, number);
+        trace!(&ctx, target: LOG, "site {}: hit {}: captured", cookie, number);
     }
     counters::count(cookie, outcome);
     0

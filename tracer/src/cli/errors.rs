@@ -6,8 +6,10 @@ use super::output::Output;
 use super::print::line::{Ink, Line, Page};
 use super::print::lists::exit_code;
 use super::stop::SIGNALS;
+use crate::escape::Escaped;
 use clap::CommandFactory as _;
 use clap::error::ErrorKind;
+use std::io::Write as _;
 use tracer_core::model::issue::IssueKind;
 
 /// Explains `topic`; gives the exit code.
@@ -36,9 +38,25 @@ pub(crate) fn run(topic: Option<&str>) -> Result<u8, Failure> {
 fn no_such_topic(command: &mut clap::Command, name: &str) -> u8 {
     let message = format!("there is no help on '{name}': name a command, or `errors`");
     let error = command.error(ErrorKind::InvalidSubcommand, message);
-    // If stderr is gone there is nobody left to tell; the exit code remains.
-    error.print().unwrap_or_default();
-    USAGE
+    usage(&error)
+}
+
+/// Tells what is wrong with the arguments, or gives the help or version that they ask for; gives
+/// the exit code. If the reader is gone there is nobody left to tell; the exit code remains.
+pub(crate) fn usage(error: &clap::Error) -> u8 {
+    if matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp
+            | ErrorKind::DisplayVersion
+            | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+    ) {
+        error.print().unwrap_or_default();
+    } else {
+        // It repeats arguments, which may come from anywhere.
+        let text = error.render().to_string();
+        std::io::stderr().write_all(Escaped::lines(text.as_bytes()).as_bytes()).unwrap_or_default();
+    }
+    u8::try_from(error.exit_code()).unwrap_or(USAGE)
 }
 
 /// All exit codes, from the tables that errors are made from.

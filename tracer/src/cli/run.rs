@@ -11,13 +11,7 @@ use std::process::ExitCode;
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
-        Err(usage) => {
-            // Help and version come this way too, with code 0 and on stdout.
-            usage.print().unwrap_or_default();
-            return ExitCode::from(
-                u8::try_from(usage.exit_code()).unwrap_or(super::failure::USAGE),
-            );
-        }
+        Err(usage) => return ExitCode::from(errors::usage(&usage)),
     };
     let (format, done) = match &cli.command {
         Command::Snapshot(args) => {

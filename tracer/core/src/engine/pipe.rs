@@ -137,5 +137,5 @@ pub fn find(pid: u32, pattern: &str) -> Result<Vec<Found>, EngineError> {
             line: found.line,
         })
     };
-    Ok(resolve::find::find(pattern, &code).into_iter().filter_map(label).collect())
+    Ok(resolve::find::find(pattern, &code)?.into_iter().filter_map(label).collect())
 }

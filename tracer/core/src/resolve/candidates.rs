@@ -106,7 +106,11 @@ fn split_file(text: &str) -> (Option<&str>, &str) {
     }
 }
 
-fn chosen_modules(code: &Code<'_>, wanted: Option<&str>) -> Result<Vec<ModuleIndex>, Issue> {
+/// The modules that are meant by a name, all without one.
+pub(super) fn chosen_modules(
+    code: &Code<'_>,
+    wanted: Option<&str>,
+) -> Result<Vec<ModuleIndex>, Issue> {
     let all = 0..code.modules().len();
     let Some(wanted) = wanted else { return Ok(all.collect()) };
     let chosen: Vec<_> = all.filter(|index| is_module(code, *index, wanted)).collect();

@@ -1,5 +1,7 @@
 //! Functions of a process by a pattern, for `tracer find`.
 
+use super::candidates::chosen_modules;
+use super::function::split_module;
 use super::name::matches_pattern;
 use crate::binary::demangle;
 use crate::binary::functions::declaration;
@@ -7,6 +9,7 @@ use crate::binary::lines::source_line;
 use crate::binary::modules::Code;
 use crate::binary::symbols::{Part, split_suffix};
 use crate::model::address::Svma;
+use crate::model::issue::Issue;
 use crate::model::resolved::{ModuleIndex, SourceLine};
 use std::collections::BTreeMap;
 
@@ -19,18 +22,22 @@ pub struct Found {
     pub name: String,
     /// Where it is entered; for a function that is only inlined, its first copy.
     pub svma: Svma,
-    /// Where its code starts in the source; for a function that is only inlined, where it is
-    /// declared.
+    /// Where it is declared, else where its code starts in the source.
     pub line: Option<SourceLine>,
     /// There is no code of its own, only copies in other functions.
     pub inlined_only: bool,
 }
 
 /// The functions whose demangled name contains `pattern`, or, with `*`, is like it as a whole;
-/// case matters. By module and name.
-pub fn find(pattern: &str, code: &Code<'_>) -> Vec<Found> {
+/// case matters. `module!pattern` looks in one module. By module and name.
+///
+/// # Errors
+///
+/// [`IssueKind::NoFunction`](crate::model::issue::IssueKind) where no module is called so.
+pub fn find(pattern: &str, code: &Code<'_>) -> Result<Vec<Found>, Issue> {
+    let (module, pattern) = split_module(pattern);
     let mut found = Vec::new();
-    for module in 0..code.modules().len() {
+    for module in chosen_modules(code, module)? {
         let mut by_name: BTreeMap<(String, Svma), Found> = BTreeMap::new();
         let mut seen = std::collections::HashSet::new();
         let mut add = |found: Found| {
@@ -58,7 +65,7 @@ pub fn find(pattern: &str, code: &Code<'_>) -> Vec<Found> {
         }
         found.extend(by_name.into_values());
     }
-    found
+    Ok(found)
 }
 
 /// Functions that have no symbol.
@@ -103,6 +110,11 @@ fn by_debug_info(pattern: &str, code: &Code<'_>, module: ModuleIndex) -> Vec<Fou
 
 fn line_at(code: &Code<'_>, module: ModuleIndex, svma: Svma) -> Option<SourceLine> {
     let info = code.debug_info(module).ok()?;
+    // At the entry several rows may stand, and the last of them is of the body.
+    let function = info.function_at(svma).filter(|die| info.entry_of(*die) == Some(svma));
+    if let Some(line) = function.and_then(|die| declaration(info, die).line) {
+        return Some(line);
+    }
     let (index, unit) = info.unit_at(svma)?;
     let row = info.lines(index)?.row_at(svma)?;
     source_line(info.dwarf(), unit, u64::from(row.file), u64::from(row.line))

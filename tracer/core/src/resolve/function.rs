@@ -73,7 +73,7 @@ pub fn parse(text: &str) -> Result<LocationSpec, Issue> {
 }
 
 /// `module!rest`; the `!` of C++ operators separates nothing.
-fn split_module(text: &str) -> (Option<&str>, &str) {
+pub(super) fn split_module(text: &str) -> (Option<&str>, &str) {
     match text.split_once('!') {
         Some((module, rest))
             if !module.is_empty()

@@ -229,7 +229,7 @@ fn a_resolver_stands_for_its_implementations() {
     assert_eq!(found.len(), 2, "{found:?}");
     assert!(found.iter().all(|name| name.starts_with("many.") && !name.contains("resolver")));
     assert_eq!(find_in(&code, "unnamed").unwrap_err().kind, IssueKind::Resolver);
-    assert!(find("unnamed", &code).is_empty(), "a resolver is nothing to probe");
+    assert!(find("unnamed", &code).unwrap().is_empty(), "a resolver is nothing to probe");
 }
 
 #[test]
@@ -244,7 +244,7 @@ fn an_inlined_function_is_found_in_each_copy() {
         let frames = code.frames(modules.get(0).unwrap().to_avma(target.svma));
         assert_eq!(frames[0].function.as_deref(), Some("inlined"));
     }
-    let found = find("inl*", &code);
+    let found = find("inl*", &code).unwrap();
     assert!(found.len() == 1 && found[0].inlined_only, "{found:?}");
     assert!(found[0].line.as_ref().unwrap().file.ends_with("main.c"));
 }
@@ -258,7 +258,9 @@ fn static_functions_without_a_symbol_are_found_by_debug_info() {
     let targets = find_in(&code, "alias_target").unwrap();
     assert_eq!(names(&targets), ["alias_target"]);
     assert!(targets[0].at_entry);
-    assert_eq!(find("alias_t", &code).len(), 1);
+    assert_eq!(find("alias_t", &code).unwrap().len(), 1);
+    assert_eq!(find("main!alias_t", &code).unwrap().len(), 1);
+    assert_eq!(find("other!alias_t", &code).unwrap_err().kind, IssueKind::NoFunction);
 }
 
 #[test]
