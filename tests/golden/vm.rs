@@ -72,14 +72,18 @@ impl World {
     }
 
     fn run(&mut self) -> Record {
+        self.run_for(STEPS_MAX)
+    }
+
+    fn run_for(&mut self, steps_max: u32) -> Record {
         let site = self.site;
         let mut scratch = scratch();
         vm::start(&mut scratch, &site, self.registers[7], 1);
         let mut steps = 0;
         while !vm::step(&mut scratch, &site, self) {
             steps += 1;
-            if steps == STEPS_MAX {
-                scratch.state.flags |= u32::from(flags::LIMIT_STEPS);
+            if steps == steps_max {
+                vm::cut(&mut scratch.state);
                 break;
             }
         }
@@ -205,6 +209,43 @@ fn the_stack_comes_first_with_the_red_zone() {
     assert_eq!(stack.address.0, RSP - RED_ZONE_BYTES);
     assert_eq!(stack.bytes.len() as u64, 256 + RED_ZONE_BYTES);
     assert_eq!(stack.bytes[128..136], 0x1122_u64.to_le_bytes());
+}
+
+#[test]
+fn a_red_zone_on_an_untouched_page_does_not_hide_the_stack() {
+    for above in [0, 1, 64, 127] {
+        let mut world = World::new();
+        let page = RSP & !(PAGE - 1);
+        world.registers[7] = page + above;
+        world.write_word(page + above, 0x1122);
+        world.ops = vec![END];
+        let record = world.run();
+        let stack = &record.items[0];
+        assert_eq!((stack.status, stack.address.0), (Status::Read, page), "{above} bytes above");
+        let at = above as usize;
+        assert_eq!(stack.bytes[at..at + 8], 0x1122_u64.to_le_bytes());
+        assert_eq!(stack.bytes.len(), 256 + at);
+    }
+}
+
+#[test]
+fn a_record_is_well_formed_wherever_the_steps_run_out() {
+    for steps in 1..200 {
+        let mut world = World::new();
+        let node = world.add_layout(PAGE as u32 * 2, &[edge(0, 0), edge(8, TEXT)]);
+        for page in 0..6 {
+            world.map(OBJECT + page * PAGE);
+            world.write_word(OBJECT + page * PAGE, OBJECT + (page + 1) * PAGE);
+            world.write_word(OBJECT + page * PAGE + 8, OBJECT + page * PAGE + 100);
+            world.write(OBJECT + page * PAGE + 100, &[b'x'; 300]);
+        }
+        world.registers[5] = OBJECT;
+        world.ops = [root(&[register(5), Op::on(Code::Chase, node, 1)]), vec![END]].concat();
+        // Parsing is the test.
+        let record = world.run_for(steps);
+        let cut = record.flags & flags::LIMIT_STEPS != 0;
+        assert!(cut || record.items.len() == world.run().items.len(), "{steps} steps");
+    }
 }
 
 #[test]

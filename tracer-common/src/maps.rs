@@ -52,6 +52,8 @@ pub struct Site {
     pub pid: u32,
     /// When the target started, in clock ticks of 10 ms since boot (`/proc/PID/stat`, field 22).
     pub start_ticks: u64,
+    /// The address that is probed.
+    pub pc: u64,
     /// Captures allowed for the probe, 0 for no limit.
     pub hit_limit: u64,
     /// Nanoseconds between captures that the rate allows, 0 for no limit.
@@ -72,6 +74,11 @@ pub struct Site {
     pub depth_max: u32,
     /// Objects queued.
     pub nodes_max: u32,
+    /// 1 where the probe has another site at the same place of the file: the file is mapped twice.
+    /// A hit runs the program for both, and only the one whose address it is counts it.
+    pub has_twin: u32,
+    /// Always zero.
+    pub reserved: u32,
 }
 
 /// What the kernel program remembers of a site; all fields are changed atomically.

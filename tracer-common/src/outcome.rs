@@ -22,11 +22,12 @@ outcomes! {
     Captured = 0, "captured", "a record was sent";
     Disabled = 1, "disabled", "the site was switched off when the thread came by";
     Foreign = 2, "foreign", "another process than the target, such as a forked child, came by";
-    HitLimit = 3, "hit_limit", "the probe's hit limit was already reached";
-    RateLimit = 4, "rate_limit", "the probe's capture rate was exceeded";
-    LostNoScratch = 5, "lost_no_scratch", "no scratch buffer was free: too many threads hit at once";
-    LostRingFull = 6, "lost_ring_full", "the ring buffer was full: the reader was too slow";
-    LostPlan = 7, "lost_plan", "the kernel program could not start the plan";
+    Elsewhere = 3, "elsewhere", "the same place of the file was executed at another address: the process replaced its program, or mapped the file once more";
+    HitLimit = 4, "hit_limit", "the probe's hit limit was already reached";
+    RateLimit = 5, "rate_limit", "the probe's capture rate was exceeded";
+    LostNoScratch = 6, "lost_no_scratch", "no scratch buffer was free: too many threads hit at once";
+    LostRingFull = 7, "lost_ring_full", "the ring buffer was full: the reader was too slow";
+    LostPlan = 8, "lost_plan", "the kernel program could not start the plan";
 }
 
 /// The number of outcomes.

@@ -17,7 +17,6 @@ use tracer_common::limits::{CHUNK_BYTES, RECORD_BYTES, STEPS_MAX};
 use tracer_common::machine::{Machine, RecordBytes};
 use tracer_common::maps::{Scratch, Site};
 use tracer_common::outcome::Outcome;
-use tracer_common::status::flags;
 use tracer_common::vm;
 use tracer_common::wire::{MAGIC, REGISTERS, RSP, RecordHeader, VERSION};
 
@@ -54,7 +53,7 @@ pub(crate) fn capture(
         return Outcome::LostPlan;
     }
     if steps as u32 >= STEPS_MAX {
-        scratch.state.flags |= flags::LIMIT_STEPS as u32;
+        vm::cut(&mut scratch.state);
     }
     save_header(scratch, index, number, &pass);
     let sent = send(scratch);
@@ -106,7 +105,12 @@ impl Machine for Kernel {
             let to = record.as_mut_ptr().add(at as usize).cast::<c_void>();
             bpf_probe_read_user_str(to, length, address as *const c_void)
         };
-        if read > 0 { Some(read as u32) } else { None }
+        // Kernels before 6.16 give 0 and not 1 for an empty string.
+        match read {
+            ..0 => None,
+            0 => Some(1),
+            read => Some(read as u32),
+        }
     }
 
     #[inline(always)]

@@ -20,7 +20,7 @@ const TICK_NS: u64 = 10_000_000;
 
 /// Lets a hit pass or gives its outcome.
 #[inline(always)]
-pub(crate) fn pass(site: &Site) -> Result<Pass, Outcome> {
+pub(crate) fn pass(site: &Site, pc: u64) -> Result<Pass, Outcome> {
     // SAFETY: userspace writes this field while we read it; either value is right.
     if unsafe { core::ptr::read_volatile(&raw const site.enabled) } == 0 {
         return Err(Outcome::Disabled);
@@ -31,6 +31,9 @@ pub(crate) fn pass(site: &Site) -> Result<Pass, Outcome> {
     let start_boot_ns = task::start_boot_ns();
     if start_boot_ns / TICK_NS != site.start_ticks {
         return Err(Outcome::Foreign);
+    }
+    if pc != site.pc {
+        return Err(Outcome::Elsewhere);
     }
     // SAFETY: the helper has no preconditions.
     let time_boot_ns = unsafe { bpf_ktime_get_boot_ns() };
@@ -61,7 +64,18 @@ fn claim(site: &Site, now: u64) -> Result<(), Outcome> {
     // SAFETY: the pointer is to a map value.
     let claim = || unsafe { atomic::add(&raw mut (*state).claimed, 1) };
     if site.hit_limit != 0 && claim() >= site.hit_limit {
+        give_back(site);
         return Err(Outcome::HitLimit);
     }
     Ok(())
+}
+
+/// Gives back what a hit claimed against the limit and did not use.
+#[inline(always)]
+pub(crate) fn give_back(site: &Site) {
+    let Some(state) = state(site.gate) else { return };
+    if site.hit_limit != 0 {
+        // SAFETY: the pointer is to a map value. Adding the largest number subtracts 1.
+        unsafe { atomic::add(&raw mut (*state).claimed, u64::MAX) };
+    }
 }

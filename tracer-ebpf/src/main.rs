@@ -16,6 +16,7 @@ mod pool;
 mod task;
 
 use aya_ebpf::EbpfContext;
+use aya_ebpf::bindings::pt_regs;
 use aya_ebpf::helpers::bpf_get_attach_cookie;
 use aya_ebpf::macros::uprobe;
 use aya_ebpf::programs::ProbeContext;
@@ -31,8 +32,13 @@ fn hit(ctx: ProbeContext) -> u32 {
     // SAFETY: the context is the one the kernel gave us.
     let cookie = unsafe { bpf_get_attach_cookie(ctx.as_ptr()) } as u32;
     let Some(site) = maps::SITES.get(cookie) else { return 0 };
+    // SAFETY: the context of a uprobe program is the registers of the thread.
+    let pc = unsafe { (*ctx.as_ptr().cast::<pt_regs>()).rip };
+    if site.has_twin != 0 && pc != site.pc {
+        return 0;
+    }
     let Some(number) = counters::hit(cookie) else { return 0 };
-    let outcome = match gate::pass(site) {
+    let outcome = match gate::pass(site, pc) {
         Ok(pass) => capture::capture(&ctx, cookie, site, number, pass),
         Err(outcome) => outcome,
     };
@@ -40,6 +46,9 @@ fn hit(ctx: ProbeContext) -> u32 {
         debug!(&ctx, target: LOG, "site {}: hit {}: outcome {}", cookie, number, outcome as u8);
     } else {
         trace!(&ctx, target: LOG, "site {}: hit {}: captured", cookie, number);
+    }
+    if matches!(outcome, Outcome::LostNoScratch | Outcome::LostRingFull | Outcome::LostPlan) {
+        gate::give_back(site);
     }
     counters::count(cookie, outcome);
     0

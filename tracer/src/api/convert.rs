@@ -68,6 +68,7 @@ pub fn summary(probe: &str, written: u64, summary: &event::Summary) -> SummaryLi
                 Ended::Timeout => "timeout",
                 Ended::Stopped => "stopped",
                 Ended::ProcessGone => "process_gone",
+                Ended::CodeGone => "code_gone",
             },
         },
     }

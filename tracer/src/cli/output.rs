@@ -2,8 +2,11 @@
 
 use super::failure::Failure;
 use super::print::line::Page;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// The form of results.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,19 +28,30 @@ impl Format {
 pub(crate) struct Output<W> {
     writer: W,
     failed: Option<io::Error>,
+    /// Becomes readable when no more is wanted; a reader that does not read is left then.
+    stop: Option<OwnedFd>,
+    left: bool,
 }
+
+/// What a pipe that can be written to takes without waiting (PIPE_BUF, pipe(7)).
+const CHUNK: usize = 4096;
 
 impl Output<anstream::AutoStream<io::Stdout>> {
     /// Standard output; colours are taken out unless it is a terminal that wants them.
     pub(crate) fn stdout() -> Self {
         Self::new(anstream::AutoStream::auto(io::stdout()))
     }
+
+    /// The same; `stop` becomes readable when no more is wanted.
+    pub(crate) fn stdout_until(stop: BorrowedFd<'_>) -> io::Result<Self> {
+        Ok(Self { stop: Some(stop.try_clone_to_owned()?), ..Self::stdout() })
+    }
 }
 
 impl<W: Write> Output<W> {
     /// Writes to `writer`.
     pub(crate) fn new(writer: W) -> Self {
-        Self { writer, failed: None }
+        Self { writer, failed: None, stop: None, left: false }
     }
 
     /// Writes text for people. `Break` once nobody can read it.
@@ -70,10 +84,42 @@ impl<W: Write> Output<W> {
     }
 
     fn bytes(&mut self, bytes: &[u8]) -> ControlFlow<()> {
-        if self.failed.is_none() {
-            self.failed = self.writer.write_all(bytes).and_then(|()| self.writer.flush()).err();
+        for chunk in bytes.chunks(CHUNK) {
+            if self.failed.is_some() || self.left {
+                break;
+            }
+            match self.is_left() {
+                Ok(left) => self.left = left,
+                Err(error) => self.failed = Some(error),
+            }
+            if !self.left && self.failed.is_none() {
+                self.failed = self.writer.write_all(chunk).and_then(|()| self.writer.flush()).err();
+            }
         }
-        if self.failed.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if self.failed.is_some() || self.left {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    }
+}
+
+impl<W> Output<W> {
+    /// Waits until standard output takes more; true if no more is wanted before it does.
+    fn is_left(&self) -> io::Result<bool> {
+        let Some(stop) = &self.stop else { return Ok(false) };
+        let stdout = io::stdout();
+        let mut fds = [
+            PollFd::from_borrowed_fd(stdout.as_fd(), PollFlags::OUT),
+            PollFd::new(stop, PollFlags::IN),
+        ];
+        loop {
+            match poll(&mut fds, None) {
+                Ok(_) => return Ok(fds[0].revents().is_empty()),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 }
 

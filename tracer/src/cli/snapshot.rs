@@ -22,7 +22,12 @@ pub(crate) fn run(args: &SnapshotArgs) -> Result<u8, Failure> {
     let request = request(args, parse_location(&args.location)?);
     let stop = StopSignal::install().map_err(Failure::Signals)?;
     let stopped = || stop.is_set();
-    let mut show = Show::new(Format::of(args.json), &request, &stopped, Output::stdout());
+    let mut show = Show::new(
+        Format::of(args.json),
+        &request,
+        &stopped,
+        Output::stdout_until(stop.fd()).map_err(Failure::Output)?,
+    );
     let ended = take(&request, &stop, &mut |event| show.event(&event));
     let (written, output) = show.finish();
     let summary = ended?;
@@ -84,6 +89,7 @@ pub(crate) fn exit_code(
         Ended::ProcessGone => {
             issue(IssueKind::ProcessGone, format!("captures taken before that: {written}"))
         }
+        Ended::CodeGone => issue(IssueKind::CodeGone, String::new()),
         Ended::Timeout if written > 0 => Ok(SUCCESS),
         Ended::Timeout if summary.hits == 0 && summary.kernel_misses == 0 => {
             issue(IssueKind::NoHit, format!("waited {}", waited().as_str()))

@@ -5,7 +5,7 @@
 
 use super::error::AttachError;
 use super::load::Program;
-use super::maps::{Gate, Occupied};
+use super::maps::{Gate, Occupied, SitePlan};
 use super::sys;
 use super::text::{self, COMPARED_BYTES};
 use crate::model::address::{Avma, FileOffset};
@@ -15,6 +15,7 @@ use std::collections::HashMap;
 use std::ffi::CString;
 use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, Mutex, PoisonError};
 use tracer_common::outcome::OUTCOMES;
 
 /// The breakpoint instruction, `int3`.
@@ -48,13 +49,35 @@ struct Armed {
     text: Vec<u8>,
 }
 
+/// The breakpoints of a link, to be taken out from any thread.
+#[derive(Debug, Clone, Default)]
+pub struct Breakpoints(Arc<Mutex<Vec<OwnedFd>>>);
+
+impl Breakpoints {
+    /// Takes them out; they are gone when this returns. Nothing happens if they are gone already.
+    pub fn remove(&self) {
+        // Closed with the lock held: who comes second waits for the first.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    fn add(&self, fd: OwnedFd) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(fd);
+    }
+}
+
 #[derive(Debug)]
 struct Link {
     /// One for each file.
-    fds: Vec<OwnedFd>,
+    breakpoints: Breakpoints,
     occupied: Occupied,
     pid: u32,
     armed: Vec<Armed>,
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.breakpoints.remove();
+    }
 }
 
 /// All links; the only owner of their file descriptors.
@@ -69,8 +92,8 @@ pub struct Links {
 pub enum TextAfter {
     /// As before, byte for byte.
     Restored,
-    /// The process is gone.
-    ProcessGone,
+    /// It can't be read: the process is gone, or nothing is mapped there any more.
+    Unknown,
     /// Something else is there, at this address.
     Changed(Avma),
 }
@@ -104,10 +127,9 @@ impl Links {
             text.truncate(site.instruction.len());
             armed.push(Armed { pc: site.pc, text });
         }
-        let plans: Vec<&Plan> = sites.iter().map(|site| site.plan).collect();
-        let occupied = program.maps.occupy(gate, &plans)?;
-        let mut link = Link { fds: Vec::new(), occupied, pid: gate.pid, armed };
-        match arm(program, gate, sites, &mut link) {
+        let occupied = program.maps.occupy(gate, &site_plans(sites)?)?;
+        let link = Link { breakpoints: Breakpoints::default(), occupied, pid: gate.pid, armed };
+        match arm(program, gate, sites, &link) {
             Ok(()) => {
                 self.next += 1;
                 let id = LinkId(self.next);
@@ -116,7 +138,7 @@ impl Links {
             }
             Err(error) => {
                 // Closing is the removal; the first error is the one to tell.
-                link.fds.clear();
+                link.breakpoints.remove();
                 program.maps.vacate(&link.occupied);
                 Err(error)
             }
@@ -126,6 +148,11 @@ impl Links {
     /// Indices of the link's sites, in the order they were given; a record names its site so.
     pub fn sites(&self, id: LinkId) -> Range<u32> {
         self.links.get(&id).map(|link| link.occupied.sites.clone()).unwrap_or_default()
+    }
+
+    /// The breakpoints of a link.
+    pub fn breakpoints(&self, id: LinkId) -> Breakpoints {
+        self.links.get(&id).map(|link| link.breakpoints.clone()).unwrap_or_default()
     }
 
     /// Hits so far.
@@ -147,14 +174,14 @@ impl Links {
 
     /// Takes the breakpoints out and looks whether the text is what it was. The counters stay
     /// readable until [`Self::forget`].
-    pub fn detach(&mut self, id: LinkId) -> TextAfter {
-        let Some(link) = self.links.get_mut(&id) else { return TextAfter::Restored };
-        link.fds.clear();
+    pub fn detach(&self, id: LinkId) -> TextAfter {
+        let Some(link) = self.links.get(&id) else { return TextAfter::Restored };
+        link.breakpoints.remove();
         for armed in &link.armed {
             match text::process_bytes(link.pid, armed.pc, armed.text.len()) {
                 Ok(now) if now.starts_with(&armed.text) => {}
                 Ok(_) => return TextAfter::Changed(armed.pc),
-                Err(_) => return TextAfter::ProcessGone,
+                Err(_) => return TextAfter::Unknown,
             }
         }
         TextAfter::Restored
@@ -166,6 +193,22 @@ impl Links {
             program.maps.vacate(&link.occupied);
         }
     }
+}
+
+/// The sites as the maps take them; those at the same place of one file know of each other.
+fn site_plans<'p>(sites: &[SiteToArm<'p>]) -> Result<Vec<SitePlan<'p>>, Issue> {
+    let mut places = Vec::new();
+    for site in sites {
+        let stat = rustix::fs::fstat(site.file).map_err(|error| {
+            Issue::new(IssueKind::MalformedFile, site.file_name, error.to_string())
+        })?;
+        places.push((stat.st_dev, stat.st_ino, site.offset));
+    }
+    let twins = |place| places.iter().filter(|other| *other == place).count() > 1;
+    let plans = sites.iter().zip(&places);
+    Ok(plans
+        .map(|(site, place)| SitePlan { pc: site.pc, has_twin: twins(place), plan: site.plan })
+        .collect())
 }
 
 /// Compares the site's bytes in file, process and decoder; gives those of the process.
@@ -183,9 +226,9 @@ fn check(pid: u32, site: &SiteToArm<'_>) -> Result<Vec<u8>, Issue> {
     if site.instruction.is_empty() || !in_file.starts_with(site.instruction) {
         return Err(changed("the file does not hold the instruction that was decoded".to_owned()));
     }
-    // Behind the site another tracer's breakpoint may stand; at the site it was refused above.
+    // Behind the instruction another tracer's breakpoint may stand.
     let same = |(file, process): (&u8, &u8)| file == process || *process == BREAKPOINT;
-    if in_process.len() < site.instruction.len() || !in_file.iter().zip(&in_process).all(same) {
+    if !in_process.starts_with(site.instruction) || !in_file.iter().zip(&in_process).all(same) {
         return Err(changed(format!("file {in_file:02x?}, process {in_process:02x?}")));
     }
     Ok(in_process)
@@ -196,7 +239,7 @@ fn arm(
     program: &mut Program,
     gate: Gate,
     sites: &[SiteToArm<'_>],
-    link: &mut Link,
+    link: &Link,
 ) -> Result<(), AttachError> {
     let numbered: Vec<(u32, &SiteToArm<'_>)> = link.occupied.sites.clone().zip(sites).collect();
     let mut files: Vec<i32> = sites.iter().map(|site| site.file.as_raw_fd()).collect();
@@ -209,7 +252,7 @@ fn arm(
         let path = CString::new(format!("/proc/self/fd/{file}")).map_err(AttachError::object)?;
         let fd = sys::link_uprobe_multi(program.fd.as_fd(), &path, gate.pid, &offsets, &cookies)
             .map_err(|e| AttachError::kernel("the breakpoints", e))?;
-        link.fds.push(fd);
+        link.breakpoints.add(fd);
     }
     for site in sites {
         let now = text::process_bytes(gate.pid, site.pc, 1)?;

@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "aya wants a promise that map values are plain bytes")]
 
 use super::error::AttachError;
+use crate::model::address::Avma;
 use crate::model::limits::Limits;
 use crate::model::plan::Plan;
 use aya::Ebpf;
@@ -115,6 +116,17 @@ pub struct Gate {
     pub interval_ns: u64,
 }
 
+/// A site as the maps take it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SitePlan<'p> {
+    /// The address that is probed.
+    pub(crate) pc: Avma,
+    /// The probe has another site at the same place of the file.
+    pub(crate) has_twin: bool,
+    /// What to capture.
+    pub(crate) plan: &'p Plan,
+}
+
 impl Maps {
     pub(crate) fn open(bpf: &mut Ebpf) -> Result<Self, AttachError> {
         Ok(Self {
@@ -129,9 +141,13 @@ impl Maps {
     }
 
     /// Writes the plans of a probe, switched off, and gives the part of the maps they occupy.
-    pub(crate) fn occupy(&mut self, gate: Gate, plans: &[&Plan]) -> Result<Occupied, AttachError> {
-        let mut occupied = Occupied { sites: self.sites.take(plans.len())?, rest: Vec::new() };
-        match self.write_plans(gate, plans, &mut occupied) {
+    pub(crate) fn occupy(
+        &mut self,
+        gate: Gate,
+        sites: &[SitePlan<'_>],
+    ) -> Result<Occupied, AttachError> {
+        let mut occupied = Occupied { sites: self.sites.take(sites.len())?, rest: Vec::new() };
+        match self.write_plans(gate, sites, &mut occupied) {
             Ok(()) => Ok(occupied),
             Err(error) => {
                 self.vacate(&occupied);
@@ -143,11 +159,11 @@ impl Maps {
     fn write_plans(
         &mut self,
         gate: Gate,
-        plans: &[&Plan],
+        sites: &[SitePlan<'_>],
         occupied: &mut Occupied,
     ) -> Result<(), AttachError> {
         let cpus = aya::util::nr_cpus().map_err(|(_, error)| AttachError::object(error))?;
-        for (site, plan) in occupied.sites.clone().zip(plans) {
+        for (site, SitePlan { pc, has_twin, plan }) in occupied.sites.clone().zip(sites) {
             let ops = self.ops.take(plan.ops.len())?;
             let layouts = self.layouts.take(plan.layouts.len())?;
             let edges = self.edges.take(plan.edges.len())?;
@@ -162,7 +178,8 @@ impl Maps {
             let zeros = zeros.try_into().map_err(AttachError::object)?;
             self.counters.set(site, zeros, 0).map_err(AttachError::object)?;
             let parameters = parameters(gate, plan.limits, occupied.sites.start, ops.start);
-            self.sites.write(site, &[parameters])?;
+            let has_twin = u32::from(*has_twin);
+            self.sites.write(site, &[Site { pc: pc.0, has_twin, ..parameters }])?;
         }
         Ok(())
     }
@@ -205,6 +222,7 @@ fn parameters(gate: Gate, limits: Limits, first_site: u32, op_first: u32) -> Sit
         enabled: 0,
         pid: gate.pid,
         start_ticks: gate.start_ticks,
+        pc: 0,
         hit_limit: gate.hit_limit,
         interval_ns: gate.interval_ns,
         gate: first_site,
@@ -215,6 +233,8 @@ fn parameters(gate: Gate, limits: Limits, first_site: u32, op_first: u32) -> Sit
         items_max: limits.items_max,
         depth_max: limits.depth_max,
         nodes_max: limits.nodes_max,
+        has_twin: 0,
+        reserved: 0,
     }
 }
 

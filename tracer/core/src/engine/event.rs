@@ -61,7 +61,8 @@ pub struct Summary {
     pub received: u64,
     /// Records received that were malformed.
     pub malformed: u64,
-    /// The text of the target is what it was before; `None` when the process was gone.
+    /// The text of the target is what it was before; `None` when there was none to look at: the
+    /// process was gone, or another file is mapped there.
     pub text_restored: Option<bool>,
     /// Why it ended.
     pub ended: Ended,
@@ -79,4 +80,7 @@ pub enum Ended {
     Stopped,
     /// The process ended.
     ProcessGone,
+    /// The code that was probed is no longer there: the process replaced its program, or unmapped
+    /// the library.
+    CodeGone,
 }

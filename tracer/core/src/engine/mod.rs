@@ -5,9 +5,11 @@ mod doctor;
 pub mod error;
 pub mod event;
 pub mod findings;
+mod mapped;
 pub mod pipe;
 mod probe;
 pub mod request;
+mod watchdog;
 
 pub use crate::resolve::function::parse as parse_location;
 pub use doctor::doctor;

@@ -3,8 +3,10 @@
 use super::error::EngineError;
 use super::event::{Armed, Ended, Event, ModuleLabel, Summary};
 use super::findings::Found;
-use super::probe::{Probe, Wake};
+use super::mapped::Mapped;
+use super::probe::{Probe, Wake, is_readable};
 use super::request::SnapshotRequest;
+use crate::attach::late;
 use crate::binary::modules::{Code, Modules};
 use crate::model::plan::Plan;
 use crate::model::process::Process;
@@ -12,10 +14,6 @@ use crate::model::resolved::Resolved;
 use crate::{decode, plan, resolve};
 use std::ops::ControlFlow;
 use std::os::fd::BorrowedFd;
-use std::time::Instant;
-
-/// Records taken before the clock and the stop signal are looked at again.
-const BATCH: usize = 64;
 
 /// Where a door takes what happens; `Break` ends the probe.
 pub type Deliver<'a> = dyn FnMut(Event) -> ControlFlow<()> + 'a;
@@ -40,55 +38,80 @@ pub fn snapshot(
         .iter()
         .map(|site| plan::compile(site, &resolved.types, request.limits))
         .collect();
-    let mut probe = Probe::arm(request, &process, &modules, &resolved, &plans)?;
-    let deadline = Instant::now() + request.timeout;
+    // Resolving may take long, and who has given up meanwhile wants no breakpoint.
+    if is_readable(stop) {
+        let ended = Ended::Stopped;
+        let summary = Summary { ended, text_restored: Some(true), ..Summary::default() };
+        let _more = deliver(Event::Finished(summary.clone()));
+        return Ok(summary);
+    }
+    let mut probe = Probe::arm(request, &process, &modules, &resolved, &plans, stop)?;
+    let mapped = Mapped::new(&code, &process);
     let armed = armed(request, &process, &code, &resolved);
-    let mut ended = match deliver(Event::Armed(Box::new(armed))) {
+    let mut ended = match probe.deliver(Event::Armed(Box::new(armed)), deliver) {
         ControlFlow::Continue(()) => None,
         ControlFlow::Break(()) => Some(Ended::Stopped),
     };
     while ended.is_none() {
-        ended = match probe.wait(stop, deadline)? {
-            Wake::Records => take(&mut probe, request, &code, &resolved, deliver, BATCH)?,
+        ended = match probe.wait(stop)? {
+            Wake::Records => take(&mut probe, request, &mapped, &resolved, deliver)?,
+            Wake::Check => check(&probe, &mapped, &resolved)?,
             Wake::Ended(ended) => Some(ended),
         };
     }
     probe.remove();
     // Hits of the last moment are in the ring still.
     while probe.has_records() {
-        take(&mut probe, request, &code, &resolved, deliver, BATCH)?;
+        take(&mut probe, request, &mapped, &resolved, deliver)?;
     }
-    let summary = probe.summary(ended.unwrap_or_default())?;
+    let summary = probe.summary(ended.unwrap_or_default(), &mapped)?;
     // The door has been told all; whether it wants more makes no difference now.
     let _more = deliver(Event::Finished(summary.clone()));
     Ok(summary)
 }
 
-/// Decodes and delivers records that wait, `most` of them. Gives the end if that was the last one
-/// wanted.
+/// Decodes and delivers records that wait. Gives the end if there is nothing more to wait for.
 fn take(
     probe: &mut Probe,
     request: &SnapshotRequest,
-    code: &Code<'_>,
+    mapped: &Mapped<'_>,
     resolved: &Resolved,
     deliver: &mut Deliver<'_>,
-    most: usize,
 ) -> Result<Option<Ended>, EngineError> {
-    for _ in 0..most {
-        let Some((index, record)) = probe.next_record() else { break };
-        let Some(site) = resolved.sites.get(index) else { continue };
+    let mut batch = probe.next_batch()?;
+    // Read after the hits: what is the same now as at the beginning was the same at the hit.
+    if let Some(now) = probe.process_now() {
+        mapped.update(&now);
+        batch.iter_mut().for_each(|(_, record)| late::explain_faults(record, &now));
+    }
+    for (index, record) in batch {
+        let Some(site) = resolved.sites.get(index).filter(|_| !probe.is_quiet()) else { continue };
         let time = i128::from(record.time_boot_ns) + super::clock::wall_minus_boot_ns();
         let types = &resolved.types;
-        let capture = decode::decode(&record, index, site, types, &request.limits, code, time);
+        let capture = decode::decode(&record, index, site, types, &request.limits, mapped, time);
         let event = Event::Capture { capture: Box::new(capture), outcomes: probe.outcomes()? };
-        if probe.deliver(event, deliver).is_break() {
-            return Ok(Some(Ended::Stopped));
-        }
-        if probe.is_complete() {
-            return Ok(Some(Ended::Complete));
-        }
+        // What a door that had enough does not see is counted still.
+        let _quiet = probe.deliver(event, deliver);
     }
-    Ok(None)
+    Ok(match (probe.is_quiet(), probe.is_complete()) {
+        (true, _) => Some(Ended::Stopped),
+        (false, true) => Some(Ended::Complete),
+        (false, false) => None,
+    })
+}
+
+/// Looks at the process: a debugger may have come, or the code that is probed may have gone.
+fn check(
+    probe: &Probe,
+    mapped: &Mapped<'_>,
+    resolved: &Resolved,
+) -> Result<Option<Ended>, EngineError> {
+    probe.check()?;
+    if let Some(now) = probe.process_now() {
+        mapped.update(&now);
+    }
+    let gone = resolved.sites.iter().all(|site| mapped.is_changed(site.pc));
+    Ok(gone.then_some(Ended::CodeGone))
 }
 
 /// What a door is told before the first capture.

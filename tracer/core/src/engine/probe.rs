@@ -2,10 +2,11 @@
 
 use super::error::EngineError;
 use super::event::{Ended, Event, Summary};
+use super::mapped::Mapped;
 use super::pipe::Deliver;
 use super::request::SnapshotRequest;
+use super::watchdog::Watchdog;
 use crate::attach::error::AttachError;
-use crate::attach::late;
 use crate::attach::link::{Counts, LinkId, Links, SiteToArm, TextAfter};
 use crate::attach::load::{LoadOptions, Program};
 use crate::attach::maps::Gate;
@@ -13,7 +14,7 @@ use crate::attach::support;
 use crate::binary::modules::Modules;
 use crate::model::issue::{Issue, IssueKind};
 use crate::model::plan::Plan;
-use crate::model::process::Process;
+use crate::model::process::{Process, ProcessId};
 use crate::model::record::Record;
 use crate::model::resolved::Resolved;
 use crate::{decode, resolve};
@@ -25,18 +26,27 @@ use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 use tracer_common::outcome::Outcome;
-use tracer_common::status::Status;
 
 /// How often the kernel program's own log is looked at while nothing else happens.
 const LOG_INTERVAL: Duration = Duration::from_millis(100);
+/// How often the process itself is looked at.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// Records taken from the ring at once.
+const BATCH: usize = 64;
+/// A timeout that is longer than the clock can hold.
+const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// A placed probe. Dropping it takes the breakpoints out.
 pub(super) struct Probe {
+    /// First, so that it ends before what it watches over.
+    _watchdog: Watchdog,
     links: Links,
     link: LinkId,
     program: Program,
-    process: OwnedFd,
-    pid: u32,
+    pidfd: OwnedFd,
+    id: ProcessId,
+    deadline: Instant,
+    checked: Instant,
     logs: bool,
     /// Captures wanted; 0 for as many as come.
     wanted: u64,
@@ -50,6 +60,8 @@ pub(super) struct Probe {
 /// Why a wait ended.
 pub(super) enum Wake {
     Records,
+    /// It is time to look at the process.
+    Check,
     Ended(Ended),
 }
 
@@ -61,6 +73,7 @@ impl Probe {
         modules: &Modules,
         resolved: &Resolved,
         plans: &[Plan],
+        stop: BorrowedFd<'_>,
     ) -> Result<Self, EngineError> {
         let pid = process.id.pid;
         if support::in_initial_pid_namespace() == Some(false) {
@@ -94,12 +107,20 @@ impl Probe {
         }
         let mut links = Links::default();
         let link = links.attach(&mut program, gate, &sites)?;
+        let now = Instant::now();
+        // A timeout beyond what the clock can hold never comes.
+        let deadline = now.checked_add(request.timeout).unwrap_or(now + FOREVER);
+        let watchdog =
+            Watchdog::start(links.breakpoints(link), stop, deadline).map_err(EngineError::Wait)?;
         Ok(Self {
+            _watchdog: watchdog,
             links,
             link,
             program,
-            process: pidfd,
-            pid,
+            pidfd,
+            id: process.id,
+            deadline,
+            checked: now,
             logs: request.kernel_log.is_some(),
             wanted: request.hits,
             received: 0,
@@ -109,19 +130,15 @@ impl Probe {
         })
     }
 
-    /// Waits for a record, the stop signal, the deadline or the end of the process.
-    pub(super) fn wait(
-        &mut self,
-        stop: BorrowedFd<'_>,
-        deadline: Instant,
-    ) -> Result<Wake, EngineError> {
+    /// Waits for records, the stop signal, the deadline or the end of the process.
+    pub(super) fn wait(&mut self, stop: BorrowedFd<'_>) -> Result<Wake, EngineError> {
         loop {
             self.program.forward_log();
-            let left = deadline.saturating_duration_since(Instant::now());
-            let pause = if self.logs { left.min(LOG_INTERVAL) } else { left };
+            let left = self.deadline.saturating_duration_since(Instant::now());
+            let pause = left.min(if self.logs { LOG_INTERVAL } else { CHECK_INTERVAL });
             let pause = pause.try_into().ok();
             let ring = self.program.ring_fd();
-            let mut fds = [ring, stop, self.process.as_fd()]
+            let mut fds = [ring, stop, self.pidfd.as_fd()]
                 .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
             match poll(&mut fds, pause.as_ref()) {
                 Ok(_) | Err(Errno::INTR) => {}
@@ -136,6 +153,10 @@ impl Probe {
             if left.is_zero() {
                 return Ok(Wake::Ended(Ended::Timeout));
             }
+            if self.checked.elapsed() >= CHECK_INTERVAL && !process {
+                self.checked = Instant::now();
+                return Ok(Wake::Check);
+            }
             if ring {
                 return Ok(Wake::Records);
             }
@@ -145,50 +166,61 @@ impl Probe {
         }
     }
 
-    /// Records wait in the ring.
-    pub(super) fn has_records(&self) -> bool {
-        let now = rustix::time::Timespec { tv_sec: 0, tv_nsec: 0 };
-        let mut fds = [PollFd::from_borrowed_fd(self.program.ring_fd(), PollFlags::IN)];
-        poll(&mut fds, Some(&now)).is_ok_and(|ready| ready > 0)
+    /// The process as it is now; `None` when it has ended or can't be looked at.
+    pub(super) fn process_now(&self) -> Option<Process> {
+        let now = resolve::process::read(self.id.pid).ok()?;
+        (now.id == self.id).then_some(now)
     }
 
-    /// The next record with the index of its site in the resolution; malformed ones are counted
-    /// and passed over. The last one wanted takes the breakpoints out at once: the target does not
-    /// pay while it is decoded.
-    pub(super) fn next_record(&mut self) -> Option<(usize, Record)> {
-        loop {
-            let bytes = self.program.next_record()?;
+    /// Fails if a debugger has come: two owners of breakpoints break the target.
+    pub(super) fn check(&self) -> Result<(), EngineError> {
+        match resolve::process::check(self.id) {
+            Err(issue) if issue.kind == IssueKind::BeingDebugged => Err(issue.into()),
+            // Its end is told by its pidfd.
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Records wait in the ring.
+    pub(super) fn has_records(&self) -> bool {
+        is_readable(self.program.ring_fd())
+    }
+
+    /// Records with the index of their site in the resolution; malformed ones are counted and
+    /// passed over. Once all that are wanted are there or in the ring, the breakpoints are taken
+    /// out: the target does not pay while they are decoded.
+    pub(super) fn next_batch(&mut self) -> Result<Vec<(usize, Record)>, EngineError> {
+        let mut batch = Vec::new();
+        while batch.len() < BATCH
+            && let Some(bytes) = self.program.next_record()
+        {
             let sites = self.links.sites(self.link);
-            let parsed = decode::record::parse(&bytes);
-            match parsed {
-                Ok(mut record) if sites.contains(&record.site) => {
+            match decode::record::parse(&bytes) {
+                Ok(record) if sites.contains(&record.site) => {
                     self.received += 1;
-                    if self.is_complete() {
-                        self.remove();
-                    }
-                    if record.items.iter().any(|item| item.status == Status::Fault) {
-                        self.explain(&mut record);
-                    }
-                    return Some(((record.site - sites.start) as usize, record));
+                    batch.push(((record.site - sites.start) as usize, record));
+                    continue;
                 }
                 Ok(record) => tracing::warn!(site = record.site, "a record of no site of ours"),
                 Err(error) => tracing::warn!(%error, "a malformed record"),
             }
             self.malformed += 1;
         }
-    }
-
-    /// Why memory was missing, as far as the process can still be asked.
-    fn explain(&self, record: &mut Record) {
-        match resolve::process::read(self.pid) {
-            Ok(now) => late::explain_faults(record, &now),
-            Err(error) => tracing::debug!(%error, "faults stay unexplained"),
+        let captured = self.counts()?.outcomes[Outcome::Captured as usize];
+        if self.wanted != 0 && captured >= self.wanted {
+            self.remove();
         }
+        Ok(batch)
     }
 
     /// All captures that were asked for are there.
     pub(super) fn is_complete(&self) -> bool {
-        self.wanted != 0 && self.received >= self.wanted
+        self.wanted != 0 && self.received + self.malformed >= self.wanted
+    }
+
+    /// The door had enough.
+    pub(super) fn is_quiet(&self) -> bool {
+        !self.delivers
     }
 
     /// Hands an event to the door, unless it had enough.
@@ -216,11 +248,12 @@ impl Probe {
         }
     }
 
-    /// Whether the text is what it was, if there is one still.
-    fn text_restored(&self) -> Option<bool> {
+    /// Whether the text is what it was, as far as it can be told.
+    fn text_restored(&self, mapped: &Mapped<'_>) -> Option<bool> {
         match self.removed? {
             TextAfter::Restored => Some(true),
-            TextAfter::ProcessGone => None,
+            TextAfter::Unknown => None,
+            TextAfter::Changed(address) if mapped.is_changed(address) => None,
             TextAfter::Changed(address) => {
                 tracing::error!(%address, "the text is not what it was before");
                 Some(false)
@@ -229,7 +262,11 @@ impl Probe {
     }
 
     /// What is told at the end, after [`Self::remove`].
-    pub(super) fn summary(&mut self, ended: Ended) -> Result<Summary, EngineError> {
+    pub(super) fn summary(
+        &mut self,
+        ended: Ended,
+        mapped: &Mapped<'_>,
+    ) -> Result<Summary, EngineError> {
         self.program.forward_log();
         let counts = self.counts()?;
         let kernel_misses = self.program.kernel_misses()?;
@@ -240,7 +277,7 @@ impl Probe {
             kernel_misses,
             received: self.received,
             malformed: self.malformed,
-            text_restored: self.text_restored(),
+            text_restored: self.text_restored(mapped),
             ended,
         })
     }
@@ -248,6 +285,13 @@ impl Probe {
 
 fn by_outcome(counts: &Counts) -> BTreeMap<Outcome, u64> {
     Outcome::ALL.iter().map(|o| (*o, counts.outcomes[*o as usize])).collect()
+}
+
+/// Something can be read from `fd` now.
+pub(super) fn is_readable(fd: BorrowedFd<'_>) -> bool {
+    let now = rustix::time::Timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::IN)];
+    poll(&mut fds, Some(&now)).is_ok_and(|ready| ready > 0)
 }
 
 /// The kernel program's number of a level, as aya-log counts them.

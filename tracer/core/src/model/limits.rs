@@ -1,5 +1,8 @@
 //! How much one capture may copy; what the user can raise.
 
+use tracer_common::limits::{CHUNK_BYTES, RECORD_BYTES, RED_ZONE_BYTES};
+use tracer_common::wire::{ITEM_HEADER, RECORD_HEADER};
+
 /// Limits of a capture. The defaults are those of the threat model: 64 KiB, 1000 objects,
 /// depth 5, strings of 1024 bytes, 100 elements.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,7 +31,7 @@ impl Limits {
         depth_max: 5,
         nodes_max: 1000,
     };
-    /// What can be asked for at most; bounded by the kernel program's record.
+    /// What can be asked for at most; bounded by the kernel program's record, see below.
     pub const CEILING: Self = Self {
         stack_bytes: 64 * 1024,
         bytes_max: 160 * 1024,
@@ -38,3 +41,15 @@ impl Limits {
         nodes_max: 1000,
     };
 }
+
+/// A record of the largest capture, with the header and a chunk that is looked through for the end
+/// of a string, stays inside the record's space: offsets there are masked and never wrap.
+const _: () = {
+    let largest = RECORD_HEADER as u64
+        + ITEM_HEADER as u64
+        + RED_ZONE_BYTES
+        + Limits::CEILING.stack_bytes as u64
+        + Limits::CEILING.bytes_max as u64
+        + CHUNK_BYTES as u64;
+    assert!(largest + 64 < RECORD_BYTES as u64);
+};

@@ -92,7 +92,7 @@ fn word_at(pieces: &[Piece], offset: u64) -> Option<Expression> {
     let mut start = 0;
     for piece in pieces {
         let end = start + u64::from(piece.size);
-        if offset >= start && offset + WORD <= end {
+        if offset >= start && offset.checked_add(WORD).is_some_and(|word_end| word_end <= end) {
             return word_in(piece.location.as_ref()?, offset - start);
         }
         start = end;

@@ -23,7 +23,6 @@ mod tests;
 use crate::binary::modules::Code;
 use crate::model::issue::{Issue, IssueKind};
 use crate::model::resolved::{LocationSpec, Resolved};
-use crate::model::types::TypeGraph;
 use function::Target;
 use function_at::FunctionAt;
 use types::TypeBuilder;
@@ -64,8 +63,8 @@ fn add_module(
     let Some(module) = targets.first().map(|target| target.module) else { return Ok(()) };
     // Without debug info a function's entry can be probed still: registers and stack.
     let info = code.debug_info(module).ok();
-    let graph = std::mem::take(&mut resolved.types);
-    let mut builder = info.map(|info| TypeBuilder::new(info.dwarf(), graph));
+    let mut builder =
+        info.map(|info| TypeBuilder::new(info.dwarf(), std::mem::take(&mut resolved.types)));
     for target in targets {
         let function = FunctionAt::new(code, target, text)?;
         match function.site(builder.as_mut()) {
@@ -77,8 +76,6 @@ fn add_module(
     }
     if let Some(builder) = builder {
         resolved.types = builder.into_graph();
-    } else {
-        resolved.types = TypeGraph::default();
     }
     Ok(())
 }

@@ -40,12 +40,14 @@ pub fn read(pid: u32) -> Result<Process, Issue> {
     Ok(Process { id, comm, exe, mappings })
 }
 
-/// Fails unless this very process is there still.
+/// Fails unless this very process is there still, and no debugger has come.
 ///
 /// # Errors
 ///
-/// [`IssueKind::ProcessGone`].
+/// [`IssueKind::ProcessGone`], [`IssueKind::BeingDebugged`].
 pub fn check(id: ProcessId) -> Result<(), Issue> {
+    let status = file(id.pid, "status").map_err(|_| gone(id.pid))?;
+    check_status(id.pid, &status)?;
     let now = file(id.pid, "stat").ok().and_then(|stat| start_ticks(&stat));
     if now == Some(id.start_ticks) { Ok(()) } else { Err(gone(id.pid)) }
 }

@@ -50,6 +50,7 @@ pub(crate) fn finished(summary: &Summary, written: u64) -> Page {
             Ended::Timeout => "the timeout passed",
             Ended::Stopped => "stopped",
             Ended::ProcessGone => "the process ended",
+            Ended::CodeGone => "the probed code is no longer there",
         });
     if summary.text_restored == Some(true) {
         line = line.with(Ink::Dim, "; the probe is out, the code is as before");

@@ -1,0 +1,77 @@
+//! The code of the process as it was when the probe was placed, and what of it is not the same any
+//! more: libraries come and go while a probe waits, and another one may take a freed address.
+
+use crate::binary::cfi::UnwindRow;
+use crate::binary::code_map::{CodeFrame, CodeMap};
+use crate::binary::modules::Code;
+use crate::model::address::Avma;
+use crate::model::process::{Mapping, Process};
+use std::cell::RefCell;
+use std::ops::Range;
+
+/// The code of a process, less what has changed since it was looked at.
+pub(super) struct Mapped<'m> {
+    code: &'m Code<'m>,
+    then: Vec<Mapping>,
+    changed: RefCell<Vec<Range<Avma>>>,
+}
+
+impl<'m> Mapped<'m> {
+    /// `process` is what `code` was read from.
+    pub(super) fn new(code: &'m Code<'m>, process: &Process) -> Self {
+        let then = process.mappings.iter().filter(|mapping| is_code(mapping)).cloned().collect();
+        Self { code, then, changed: RefCell::default() }
+    }
+
+    /// Notes what has changed. A record from before `now` was read may rely on all that is as it
+    /// was; what changed in between is not trusted, even for a hit that came before the change.
+    pub(super) fn update(&self, now: &Process) {
+        let is_same = |then: &&Mapping| {
+            now.mapping_at(then.range.start).is_some_and(|now| {
+                (&now.range, now.file_offset, now.file)
+                    == (&then.range, then.file_offset, then.file)
+            })
+        };
+        let gone = self.then.iter().filter(|then| !is_same(then));
+        let mut changed = self.changed.borrow_mut();
+        for range in gone.map(|mapping| mapping.range.clone()) {
+            if !changed.contains(&range) {
+                changed.push(range);
+            }
+        }
+    }
+
+    /// The code at `address` is not what it was.
+    pub(super) fn is_changed(&self, address: Avma) -> bool {
+        self.changed.borrow().iter().any(|range| range.contains(&address))
+    }
+
+    fn then(&self, address: Avma) -> Option<&'m Code<'m>> {
+        (!self.is_changed(address)).then_some(self.code)
+    }
+}
+
+fn is_code(mapping: &Mapping) -> bool {
+    mapping.execute && mapping.file.2 != 0
+}
+
+impl CodeMap for Mapped<'_> {
+    fn module_name(&self, pc: Avma) -> Option<String> {
+        self.then(pc)?.module_name(pc)
+    }
+
+    fn unwind_row(&self, pc: Avma) -> Result<UnwindRow, String> {
+        match self.then(pc) {
+            Some(code) => code.unwind_row(pc),
+            None => Err("another file was mapped there while the probe was placed".to_owned()),
+        }
+    }
+
+    fn frames(&self, pc: Avma) -> Vec<CodeFrame> {
+        self.then(pc).map(|code| code.frames(pc)).unwrap_or_default()
+    }
+
+    fn symbol_at(&self, address: Avma) -> Option<String> {
+        self.then(address)?.symbol_at(address)
+    }
+}
