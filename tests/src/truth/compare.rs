@@ -16,8 +16,8 @@ pub struct Counts {
     pub only_ours: BTreeMap<String, usize>,
     /// Only gdb shows a value, by our reason.
     pub only_gdb: BTreeMap<String, usize>,
-    /// The values differ, and may: they are not the same in two runs. By why that is.
-    pub volatile: BTreeMap<&'static str, usize>,
+    /// The values differ, and it is known why, by that.
+    pub explained: BTreeMap<&'static str, usize>,
     /// The values differ.
     pub different: usize,
 }
@@ -34,8 +34,8 @@ impl AddAssign<&Self> for Counts {
                 *mine.entry(reason.clone()).or_default() += count;
             }
         }
-        for (why, count) in &other.volatile {
-            *self.volatile.entry(why).or_default() += count;
+        for (why, count) in &other.explained {
+            *self.explained.entry(why).or_default() += count;
         }
     }
 }
@@ -45,13 +45,13 @@ impl fmt::Display for Counts {
         let sum = |by: &BTreeMap<String, usize>| by.values().sum::<usize>();
         write!(
             f,
-            "{:>7} equal {:>5} both unavailable {:>5} only tracer {:>5} only gdb {:>4} volatile \
+            "{:>7} equal {:>5} both unavailable {:>5} only tracer {:>5} only gdb {:>4} explained \
              {:>3} different",
             self.equal,
             self.both_missing,
             sum(&self.only_ours),
             sum(&self.only_gdb),
-            self.volatile.values().sum::<usize>(),
+            self.explained.values().sum::<usize>(),
             self.different
         )
     }
@@ -85,18 +85,18 @@ pub struct Comparison {
     pub one_sided: Vec<Difference>,
 }
 
-/// Tells why the two values at a path may differ in two runs: path, ours, gdb's.
-pub type Volatile<'a> = dyn Fn(&str, &Leaf, &Leaf) -> Option<&'static str> + 'a;
+/// Tells why the two values at a path may differ: path, ours, gdb's.
+pub type Explain<'a> = dyn Fn(&str, &Leaf, &Leaf) -> Option<&'static str> + 'a;
 
 /// Compares.
 ///
 /// A value that is missing as a whole on one side counts once, however many leaves it has on the
 /// other.
-pub fn compare(ours: &Leaves, gdb: &Leaves, volatile: &Volatile<'_>) -> Comparison {
+pub fn compare(ours: &Leaves, gdb: &Leaves, explain: &Explain<'_>) -> Comparison {
     let mut result = Comparison::default();
     for (path, mine) in ours {
         if let Some(theirs) = gdb.get(path) {
-            result.pair(path, mine, theirs, volatile);
+            result.pair(path, mine, theirs, explain);
         }
     }
     for (path, leaf) in alone(gdb, ours) {
@@ -142,15 +142,15 @@ fn has_parts(leaves: &Leaves, path: &str) -> bool {
 }
 
 impl Comparison {
-    fn pair(&mut self, path: &str, ours: &Leaf, gdb: &Leaf, volatile: &Volatile<'_>) {
+    fn pair(&mut self, path: &str, ours: &Leaf, gdb: &Leaf, explain: &Explain<'_>) {
         let difference =
             || Difference { path: path.to_owned(), ours: ours.clone(), gdb: gdb.clone() };
         if !ours.is_there() || !gdb.is_there() {
             self.one_side(difference());
         } else if ours == gdb {
             self.counts.equal += 1;
-        } else if let Some(why) = volatile(path, ours, gdb) {
-            *self.counts.volatile.entry(why).or_default() += 1;
+        } else if let Some(why) = explain(path, ours, gdb) {
+            *self.counts.explained.entry(why).or_default() += 1;
         } else {
             self.counts.different += 1;
             self.different.push(difference());
@@ -186,8 +186,8 @@ mod tests {
     }
 
     fn check(ours: &[(&str, Option<i128>)], gdb: &[(&str, Option<i128>)], expected: [usize; 5]) {
-        let volatile = |path: &str, _: &Leaf, _: &Leaf| path.ends_with(".time").then_some("a time");
-        let found = compare(&leaves(ours), &leaves(gdb), &volatile).counts;
+        let explain = |path: &str, _: &Leaf, _: &Leaf| path.ends_with(".time").then_some("a time");
+        let found = compare(&leaves(ours), &leaves(gdb), &explain).counts;
         let counts = [
             found.equal,
             found.both_missing,

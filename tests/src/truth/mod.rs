@@ -6,6 +6,7 @@
 //! both runs.
 
 pub mod compare;
+pub mod explain;
 pub mod gdb;
 pub mod leaf;
 pub mod limits;
@@ -15,6 +16,7 @@ pub mod process;
 pub mod programs;
 
 use self::compare::{Comparison, Counts};
+use self::explain::Heap;
 use self::gdb::Point;
 use self::leaf::{Leaf, Leaves};
 use self::process::Running;
@@ -22,7 +24,6 @@ use self::programs::Program;
 use anyhow::{Context, Result};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::ops::Range;
 use tempfile::TempDir;
 
 /// How much of a program is compared.
@@ -84,15 +85,8 @@ impl Report {
                 text += &format!("    {who} {count} {reason}, as {example}\n");
             }
         }
-        if std::env::var_os("TRUTH_ALL").is_some() {
-            for (hit, comparison) in &self.comparisons {
-                for difference in &comparison.one_sided {
-                    text += &format!("    one-sided: {difference} @ {hit}\n");
-                }
-            }
-        }
-        for (why, count) in &self.counts.volatile {
-            text += &format!("    volatile {count} {why}\n");
+        for (why, count) in &self.counts.explained {
+            text += &format!("    explained {count}: {why}\n");
         }
         text
     }
@@ -118,6 +112,9 @@ struct Seen {
     leaves: Leaves,
 }
 
+/// What gdb saw by address and number of the hit.
+type Stops = HashMap<(u64, u64), Leaves>;
+
 /// Compares one build of a program.
 ///
 /// # Errors
@@ -139,9 +136,6 @@ pub fn compare_build(program: &Program, build: &str, extent: Extent) -> Result<R
     let (seen, our_heap) =
         seen_by_tracer(program, build, &home, &locations, extent.hits, &mut report)?;
     let (by_gdb, gdb_heap) = seen_by_gdb(program, build, &home, &seen)?;
-    let volatile = |path: &str, ours: &Leaf, gdb: &Leaf| {
-        program.volatile(path, ours, gdb, [&our_heap, &gdb_heap])
-    };
     let mut was_hit = vec![false; locations.len()];
     for hit in seen {
         let location = locations.get(hit.location).map_or("", String::as_str);
@@ -150,7 +144,9 @@ pub fn compare_build(program: &Program, build: &str, extent: Extent) -> Result<R
             report.problems.push(format!("{name}: gdb did not come there"));
             continue;
         };
-        let comparison = compare::compare(&hit.leaves, gdb, &volatile);
+        let seen = explain::Seen { program, build, location, heaps: [&our_heap, &gdb_heap] };
+        let explain = |path: &str, ours: &Leaf, gdb: &Leaf| seen.explain(path, ours, gdb);
+        let comparison = compare::compare(&hit.leaves, gdb, &explain);
         report.hits += 1;
         report.counts += &comparison.counts;
         report.comparisons.push((name, comparison));
@@ -186,7 +182,7 @@ fn seen_by_tracer(
     locations: &[String],
     hits: u64,
     report: &mut Report,
-) -> Result<(Vec<Seen>, Range<i128>)> {
+) -> Result<(Vec<Seen>, Heap)> {
     let mut running = Running::start(program, build, home.path())?;
     let (pid, heap) = (running.pid(), running.heap()?);
     let observed = probe::observe(pid, locations, program.functions.len(), hits, || running.work())
@@ -209,7 +205,7 @@ fn seen_by_gdb(
     build: &str,
     home: &TempDir,
     seen: &[Seen],
-) -> Result<(HashMap<(u64, u64), Leaves>, Range<i128>)> {
+) -> Result<(Stops, Heap)> {
     let mut wanted: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
     for hit in seen {
         wanted.entry(hit.pc).or_default().push(hit.hit);

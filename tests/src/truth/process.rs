@@ -1,10 +1,10 @@
 //! Starts a program so that two runs of it are alike, and makes it work.
 
+use super::explain::Heap;
 use super::programs::{MEMCACHED, PATTERN, PYTHON, Program, Work, ripgrep_text};
 use crate::targets::RunningTarget;
 use anyhow::{Context, Result, bail};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::ops::Range;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -95,7 +95,7 @@ impl Running {
     /// # Errors
     ///
     /// It has ended, or has no heap.
-    pub fn heap(&self) -> Result<Range<i128>> {
+    pub fn heap(&self) -> Result<Heap> {
         let maps = std::fs::read_to_string(format!("/proc/{}/maps", self.pid()))?;
         let heap = maps.lines().find(|line| line.ends_with("[heap]"));
         let start = heap.and_then(|line| line.split('-').next()).context("no heap")?;

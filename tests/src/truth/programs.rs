@@ -1,9 +1,7 @@
 //! The programs whose values are compared, and what they are given to do.
 
-use super::leaf::Leaf;
 use crate::project::program;
 use anyhow::Result;
-use std::ops::Range;
 use std::path::PathBuf;
 
 /// A program that others wrote.
@@ -19,8 +17,23 @@ pub struct Program {
     pub work: Work,
     /// Ends of paths whose values are not the same in two runs, and why.
     pub volatile: &'static [(&'static str, &'static str)],
+    /// What gdb reads from a wrong place.
+    pub gdb_errors: &'static [GdbError],
     /// Objects are not at the same places of the heap in two runs.
     pub heap_moves: bool,
+}
+
+/// Variables at a location that gdb reads from a wrong place.
+#[derive(Clone, Copy, Debug)]
+pub struct GdbError {
+    /// How the names of the builds begin.
+    pub builds: &'static str,
+    /// The location.
+    pub location: &'static str,
+    /// Names of variables.
+    pub variables: &'static [&'static str],
+    /// What gdb does, and how we know.
+    pub why: &'static str,
 }
 
 /// How a program is started and made to work.
@@ -42,6 +55,7 @@ pub const PROGRAMS: &[Program] = &[
         functions: &["PyDict_SetItem", "PyNumber_Multiply", "PyObject_GetAttr"],
         work: Work::Python,
         volatile: &[],
+        gdb_errors: &[],
         heap_moves: false,
     },
     Program {
@@ -54,6 +68,14 @@ pub const PROGRAMS: &[Program] = &[
             (".time", "seconds since the start"),
             (".__owner", "the id of the thread that holds a lock"),
         ],
+        gdb_errors: &[GdbError {
+            builds: "clang-O",
+            location: "do_add_delta",
+            variables: &["cas", "hv", "it_ret"],
+            why: "gdb applies to the entry what LLVM states by the stack pointer of the body \
+                  (DW_OP_fbreg with DW_AT_frame_base DW_OP_reg7): it reads the callers' frames. \
+                  The arguments are at the CFA, where other builds and lines show the same values",
+        }],
         heap_moves: false,
     },
     Program {
@@ -67,6 +89,7 @@ pub const PROGRAMS: &[Program] = &[
         ],
         work: Work::Ripgrep,
         volatile: &[],
+        gdb_errors: &[],
         // The order of its hash maps is random, and so is that of what it allocates for them.
         heap_moves: true,
     },
@@ -83,33 +106,6 @@ impl Program {
             Work::Python => Ok(PathBuf::from("/usr/bin/python3.11")),
             Work::Memcached => program(&format!("memcached/{build}/memcached")),
             Work::Ripgrep => program("ripgrep/bin/rg"),
-        }
-    }
-
-    /// Why two values at a path may differ: the heaps of the two runs are given.
-    pub fn volatile(
-        &self,
-        path: &str,
-        ours: &Leaf,
-        gdb: &Leaf,
-        heaps: [&Range<i128>; 2],
-    ) -> Option<&'static str> {
-        if let Some((_, why)) = self.volatile.iter().find(|(end, _)| path.ends_with(end)) {
-            return Some(why);
-        }
-        let is_in_heap = |leaf: &Leaf, heap: &Range<i128>| match leaf {
-            Leaf::Number(number) => heap.contains(number),
-            _ => false,
-        };
-        let [our_heap, gdb_heap] = heaps;
-        if !self.heap_moves {
-            None
-        } else if is_in_heap(ours, our_heap) && is_in_heap(gdb, gdb_heap) {
-            Some("an address in the heap, where things are at other places")
-        } else if path.starts_with("$r") && !["$rip", "$rsp", "$rbp"].contains(&path) {
-            Some("a register that holds what was computed from such an address")
-        } else {
-            None
         }
     }
 }

@@ -132,7 +132,8 @@ impl<'f> Frame<'f> {
             Some((number, _)) => Base::Register(number),
             None => Base::Unknown,
         };
-        match body_base(at, &base) {
+        let moved = body_base(at, &base).filter(|_| matches!(kind, Base::Register(_)));
+        match moved {
             Some(base) => Self { base: Some(base), kind: Base::Body, ..none },
             None => Self { base: Some(base), kind, ..none },
         }

@@ -371,6 +371,20 @@ fn a_frame_base_in_the_stack_pointer_holds_only_in_the_body() {
     assert_eq!(location(&unit, "unit"), &Ok(Location::Bytes(Vec::new())));
 }
 
+/// GCC states places by the CFA, which is the same everywhere.
+#[test]
+fn a_frame_base_that_is_the_cfa_holds_before_the_body() {
+    let flags = ["-g", "-O0", "-fomit-frame-pointer", "-mno-red-zone", "-fcf-protection=none"];
+    let fixture = Fixture::compile("gcc", &flags, C);
+    let (start, size) = fixture.symbol("probe");
+    let cfa = |pc: u64| fixture.cfa(pc);
+    let body = (start..start + size).find(|pc| cfa(*pc) != cfa(start)).expect("a frame");
+    let variables = at_body(&fixture, start, Some(&|_| false), Some(body));
+    assert_eq!(location(&variables, "on_stack"), &memory(7, 8));
+    assert_eq!(location(&variables, "big"), &memory(7, 16));
+    assert_eq!(code(location(&variables, "first")), Some(ReasonCode::BeforePrologue));
+}
+
 const EARLY_RETURN: &str = r#"
 #[inline(never)]
 fn touch(array: &[u64; 4], more: u64) -> u64 { std::hint::black_box(array)[1] + more }
