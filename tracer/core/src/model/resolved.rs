@@ -108,6 +108,24 @@ pub struct ScopedVariable {
     pub inline_depth: u32,
 }
 
+/// Where a variable has a location that it does not have at a site.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Elsewhere {
+    /// On the nearest line of its function where a probe shows it.
+    Line {
+        /// The line.
+        line: SourceLine,
+        /// An address of it that can be probed and has the variable.
+        pc: Avma,
+        /// So has every other address that is probed for this line in this function.
+        whole: bool,
+    },
+    /// On no line of its function that can be probed.
+    Nowhere,
+    /// Not where it was looked for; there are more lines than that.
+    NotFound,
+}
+
 /// What a variable is.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum VariableKind {
