@@ -8,7 +8,10 @@ pub mod findings;
 pub mod pipe;
 mod probe;
 pub mod request;
+mod vars;
+mod words;
 
 pub use crate::resolve::function::parse as parse_location;
 pub use doctor::doctor;
 pub use pipe::{find, snapshot};
+pub use vars::vars;

@@ -8,7 +8,7 @@ use super::request::SnapshotRequest;
 use crate::binary::modules::{Code, Modules};
 use crate::model::plan::Plan;
 use crate::model::process::Process;
-use crate::model::resolved::Resolved;
+use crate::model::resolved::{ModuleIndex, Resolved};
 use crate::{decode, plan, resolve};
 use std::ops::ControlFlow;
 use std::os::fd::BorrowedFd;
@@ -99,24 +99,27 @@ fn armed(
     resolved: &Resolved,
 ) -> Armed {
     let modules = code.modules();
-    let label = |index| {
-        // Only what is shown is opened: a process may have a hundred libraries.
-        let shown = resolved.sites.iter().any(|site| site.module == index);
-        let module = shown.then(|| modules.get(index).ok()).flatten();
-        let path = modules.path(index).map(|path| path.display().to_string());
-        ModuleLabel {
-            path: path.unwrap_or_default(),
-            build_id: module.and_then(|module| module.build_id()),
-            debug_file: module
-                .and_then(|module| module.debug_elf())
-                .map(|elf| elf.path().display().to_string()),
-        }
-    };
+    // Only what is shown is opened: a process may have a hundred libraries.
+    let is_shown = |index| resolved.sites.iter().any(|site| site.module == index);
+    let label = |index| label(modules, index, is_shown(index));
     Armed {
         location_text: request.location_text.clone(),
         process: process.clone(),
         resolved: resolved.clone(),
         modules: (0..modules.len()).map(label).collect(),
+    }
+}
+
+/// How a module is shown; one that is not opened for it has no build-id.
+pub(super) fn label(modules: &Modules, index: ModuleIndex, opened: bool) -> ModuleLabel {
+    let module = opened.then(|| modules.get(index).ok()).flatten();
+    let path = modules.path(index).map(|path| path.display().to_string());
+    ModuleLabel {
+        path: path.unwrap_or_default(),
+        build_id: module.and_then(|module| module.build_id()),
+        debug_file: module
+            .and_then(|module| module.debug_elf())
+            .map(|elf| elf.path().display().to_string()),
     }
 }
 
