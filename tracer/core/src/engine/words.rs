@@ -153,18 +153,22 @@ fn sign(code: Code) -> Option<&'static str> {
 
 /// Puts what has operators of its own into parentheses.
 fn operand(text: String) -> String {
-    if text.starts_with('[') && text.ends_with(']') && text.matches('[').count() == 1 {
-        return text;
-    }
-    if text.bytes().all(|byte| byte.is_ascii_alphanumeric()) { text } else { format!("({text})") }
+    let is_one = text.bytes().all(|byte| byte.is_ascii_alphanumeric()) || is_memory(&text);
+    if is_one { text } else { format!("({text})") }
 }
 
-/// `rsp+24`.
+/// The whole of a formula is what is in memory somewhere.
+fn is_memory(text: &str) -> bool {
+    text.starts_with('[') && text.ends_with(']') && text.matches('[').count() == 1
+}
+
+/// `rsp+24`; an operation on two values goes into parentheses.
 fn plus(text: &str, addend: u64) -> String {
+    let (open, close) = if text.contains(' ') && !is_memory(text) { ("(", ")") } else { ("", "") };
     match addend as i64 {
         0 => text.to_owned(),
-        small if small.unsigned_abs() <= DECIMAL_MAX => format!("{text}{small:+}"),
-        _ => format!("{text}+{addend:#x}"),
+        small if small.unsigned_abs() <= DECIMAL_MAX => format!("{open}{text}{close}{small:+}"),
+        _ => format!("{open}{text}{close}+{addend:#x}"),
     }
 }
 
@@ -283,6 +287,8 @@ mod tests {
         assert_eq!(value(&picked), "computed: -((rcx+1) + rax)");
         let dropped = [rax, rcx, op(Code::Drop, 0, 0), op(Code::Not, 0, 0)];
         assert_eq!(value(&dropped), "computed: ~rax");
+        let masked = [rax, op(Code::Const, 0, 3), op(Code::And, 0, 0), op(Code::AddConst, 0, 1)];
+        assert_eq!(value(&masked), "computed: (rax & 3)+1");
         let shifted = [rax, op(Code::Deref, 4, 0), op(Code::Const, 0, 3), op(Code::Shra, 0, 0)];
         assert_eq!(value(&shifted), "computed: [rax, 4 bytes] sar 3");
         let mut doubled = vec![rax];

@@ -111,16 +111,17 @@ pub struct ScopedVariable {
 /// Where a variable has a location that it does not have at a site.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Elsewhere {
-    /// On the nearest line of its function where a probe shows it.
+    /// On the nearest line of its function where every probe shows it, else on the nearest where
+    /// one does.
     Line {
         /// The line.
         line: SourceLine,
         /// An address of it that can be probed and has the variable.
         pc: Avma,
-        /// So has every other address that is probed for this line in this function.
+        /// So has every other address that is probed for the line in this function.
         whole: bool,
     },
-    /// On no line of its function that can be probed.
+    /// At no place of its function that can be probed.
     Nowhere,
     /// Not where it was looked for; there are more lines than that.
     NotFound,

@@ -8,7 +8,7 @@ mod lines;
 #[cfg(test)]
 mod tests;
 
-use self::lines::{Line, lines_of, part_starts};
+use self::lines::{Line, lines_of, part_starts, parts_of_lines};
 use super::dies::DieId;
 use super::function::{Target, is_entry, target};
 use super::function_at::FunctionAt;
@@ -91,16 +91,17 @@ pub fn elsewhere(
         parts: &parts,
         builder,
         declared: &declared,
+        here: here.lines_at(site.svma),
         seen: HashMap::new(),
         probed: HashMap::new(),
         places_left: places_max,
         complete: starts.len() == parts.len(),
     };
-    let lines = lines_of(info, index, &sites);
-    let lines_here = here.lines_at(site.svma);
-    search.missing(&lines, &lines_here, &mut absent.missing);
+    let rows = parts.iter().flat_map(FunctionAt::rows);
+    let lines = [lines_of(info, index, &sites), parts_of_lines(info, index, rows, &sites)];
+    search.missing(&lines, &mut absent.missing);
     let innermost = here.innermost_function(site.svma);
-    let outside = innermost.map(|function| search.outside(&lines, &lines_here, function));
+    let outside = innermost.map(|function| search.outside(&lines, function));
     let types = search.builder.into_graph();
     let into_outside = |(variable, elsewhere): (ScopedVariable, Elsewhere)| Outside {
         type_name: types.get(variable.type_id).name.clone(),
@@ -120,6 +121,8 @@ struct Search<'s, 't, 'm> {
     builder: TypeBuilder<'t>,
     /// What is in scope at the site.
     declared: &'s [Declared],
+    /// The lines of the frames at the site.
+    here: Vec<LineAt>,
     /// By address, what is in scope where a probe is asked for that means the address.
     seen: HashMap<Svma, Vec<Declared>>,
     /// By address, where that probe sits and what has a location there; `None` where it can't be
@@ -131,9 +134,9 @@ struct Search<'s, 't, 'm> {
 }
 
 impl<'s, 't, 'm> Search<'s, 't, 'm> {
-    /// Looks for the variables of the site that `found` calls missing. `here` are the lines of the
-    /// frames at the site.
-    fn missing(&mut self, lines: &[Line], here: &[LineAt], found: &mut [Option<Elsewhere>]) {
+    /// Looks for the variables of the site that `found` calls missing, on lines and then on parts
+    /// of lines.
+    fn missing(&mut self, lines: &[Vec<Line>], found: &mut [Option<Elsewhere>]) {
         let mut by_frame: BTreeMap<u32, Vec<(DieId, &mut Elsewhere)>> = BTreeMap::new();
         for (declared, found) in self.declared.iter().zip(found) {
             if let Some(found) = found {
@@ -142,36 +145,33 @@ impl<'s, 't, 'm> Search<'s, 't, 'm> {
             }
         }
         for (frame, mut wanted) in by_frame {
-            for line in self.by_distance(lines, here, frame) {
-                if wanted.is_empty() || !self.look(line) {
-                    break;
-                }
-                wanted.retain_mut(|(id, found)| match self.on(line, *id) {
-                    Some(place) => {
-                        **found = place;
-                        false
+            for lines in lines {
+                for line in self.by_distance(lines, frame) {
+                    if wanted.is_empty() || !self.look(line) {
+                        break;
                     }
-                    None => true,
-                });
+                    wanted.retain_mut(|(id, found)| !self.settles(line, *id, found));
+                }
+                wanted.retain(|(_, found)| **found == Elsewhere::Nowhere);
             }
             if !self.complete {
-                wanted.iter_mut().for_each(|(_, found)| **found = Elsewhere::NotFound);
+                wanted.into_iter().for_each(|(_, found)| *found = Elsewhere::NotFound);
             }
         }
     }
 
-    /// The variables of `function` that are in scope on other lines only, the nearest first.
-    /// `here` are the lines of the frames at the site, of which `function` is the innermost.
+    /// The variables of `function`, the innermost one at the site, that are in scope on other
+    /// lines only, the nearest first.
     fn outside(
         &mut self,
-        lines: &[Line],
-        here: &[LineAt],
+        lines: &[Vec<Line>],
         function: DieId,
     ) -> Vec<(ScopedVariable, Elsewhere)> {
         let mut known: HashSet<DieId> = self.declared.iter().map(|declared| declared.id).collect();
         let mut found = Vec::new();
-        let lines = self.by_distance(lines, here, 0);
-        for line in &lines {
+        let lines = lines.iter().flat_map(|lines| self.by_distance(lines, 0));
+        let lines: Vec<&Line> = lines.collect();
+        for line in lines.iter().take_while(|line| line.whole) {
             if !self.look(line) {
                 break;
             }
@@ -180,19 +180,26 @@ impl<'s, 't, 'm> Search<'s, 't, 'm> {
             found.extend(of_function.filter(|declared| known.insert(declared.id)).cloned());
         }
         found.truncate(OUTSIDE_MAX);
-        let unknown = if self.complete { Elsewhere::Nowhere } else { Elsewhere::NotFound };
         let mut outside = Vec::new();
         for Declared { id, variable, .. } in found {
-            // A line that was not looked at has nothing.
-            let place = lines.iter().find_map(|line| self.on(line, id));
-            outside.push((variable, place.unwrap_or_else(|| unknown.clone())));
+            let mut place = Elsewhere::Nowhere;
+            for line in &lines {
+                let is_needed = line.whole || place == Elsewhere::Nowhere;
+                if !is_needed || !self.look(line) || self.settles(line, id, &mut place) {
+                    break;
+                }
+            }
+            if place == Elsewhere::Nowhere && !self.complete {
+                place = Elsewhere::NotFound;
+            }
+            outside.push((variable, place));
         }
         outside
     }
 
     /// The lines, those nearest to that of a frame at the site first.
-    fn by_distance<'l>(&self, lines: &'l [Line], here: &[LineAt], frame: u32) -> Vec<&'l Line> {
-        let here = here.get(frame as usize).map(|at| &at.line).filter(|line| line.line != 0);
+    fn by_distance<'l>(&self, lines: &'l [Line], frame: u32) -> Vec<&'l Line> {
+        let here = self.here.get(frame as usize).map(|at| &at.line).filter(|line| line.line != 0);
         let mut ordered: Vec<&Line> = lines.iter().collect();
         ordered.sort_by_key(|line| line.distance(here, self.site.svma));
         ordered
@@ -217,6 +224,17 @@ impl<'s, 't, 'm> Search<'s, 't, 'm> {
         true
     }
 
+    /// Takes a line for a variable if it has it and `found` is not as good: a whole line is better
+    /// than a part of one. True if none that comes later is better.
+    fn settles(&mut self, line: &Line, id: DieId, found: &mut Elsewhere) -> bool {
+        let Some(place) = self.on(line, id) else { return false };
+        let whole = matches!(place, Elsewhere::Line { whole: true, .. });
+        if whole || *found == Elsewhere::Nowhere {
+            *found = place;
+        }
+        whole || !line.whole
+    }
+
     /// Where on a line a variable has a location, if the frame that it belongs to is on this line
     /// then.
     fn on(&mut self, line: &Line, id: DieId) -> Option<Elsewhere> {
@@ -232,7 +250,7 @@ impl<'s, 't, 'm> Search<'s, 't, 'm> {
         if !line.sites.iter().any(has) {
             return None;
         }
-        let (mut first, mut whole) = (None, true);
+        let (mut first, mut whole) = (None, line.whole);
         for site in &line.sites {
             // What can't be probed shows nothing, right or wrong.
             let Some((pc, located)) = self.probe(site.svma) else { continue };

@@ -205,6 +205,11 @@ impl<'t, 'm> FunctionAt<'t, 'm> {
         innermost_function(dies, die.unit, die.offset, pc).ok().flatten()
     }
 
+    /// The line table's rows in this part, by address.
+    pub(super) fn rows(&self) -> impl Iterator<Item = &lines::Row> {
+        self.debug.iter().flat_map(|debug| &debug.rows)
+    }
+
     /// Where each frame at a pc is in the source, innermost inlined function first.
     pub(super) fn lines_at(&self, pc: Svma) -> Vec<LineAt> {
         self.debug.as_ref().map(|debug| debug.lines_at(pc)).unwrap_or_default()

@@ -5,6 +5,7 @@ use super::source::Sources;
 use super::value::WIDTH;
 use crate::escape::Escaped;
 use tracer_core::engine::findings::{FrameVars, Missing, Placed, SiteVars, Vars};
+use tracer_core::model::reason::ReasonCode;
 use tracer_core::model::resolved::{Elsewhere, SourceLine, VariableKind};
 
 /// Columns of names and types that places are lined up behind; longer ones push theirs away.
@@ -15,10 +16,11 @@ pub(crate) fn vars(vars: &Vars, sources: &mut Sources) -> Page {
     let mut page = Page::new();
     page.line(&heading(vars));
     for (number, site) in vars.sites.iter().enumerate() {
-        if vars.sites.len() > 1 {
+        let numbered = vars.sites.len() > 1;
+        if numbered {
             page.blank();
         }
-        at_site(number, site, sources, &mut page);
+        at_site(numbered.then_some(number + 1), site, sources, &mut page);
     }
     for issue in &vars.issues {
         let line = Line::new().with(Ink::Error, "can't be probed").text(": ");
@@ -41,11 +43,13 @@ fn heading(vars: &Vars) -> Line {
         .text(if sites == 1 { " site" } else { " sites" })
 }
 
-fn at_site(number: usize, site: &SiteVars, sources: &mut Sources, page: &mut Page) {
-    let mut line = Line::new()
-        .with(Ink::Dim, "site ")
-        .text(number + 1)
-        .with(Ink::Dim, "  pc ")
+fn at_site(number: Option<usize>, site: &SiteVars, sources: &mut Sources, page: &mut Page) {
+    let line = match number {
+        Some(number) => Line::new().with(Ink::Dim, "site ").text(number).text("  "),
+        None => Line::new(),
+    };
+    let mut line = line
+        .with(Ink::Dim, "pc ")
         .text(Escaped::hex(site.pc.0))
         .with(Ink::Dim, " in ")
         .text(Escaped::name(&site.module.path));
@@ -91,14 +95,39 @@ fn in_frame(number: usize, frame: &FrameVars, page: &mut Page) {
     page.line(&line);
     let labels = frame.variables.iter().map(|variable| label(variable).width());
     let width = labels.max().unwrap_or(0).min(LABEL_WIDTH_MAX);
-    for (kind, heading) in [(VariableKind::Parameter, "arguments"), (VariableKind::Local, "locals")]
-    {
-        let mut variables = frame.variables.iter().filter(|v| v.kind == kind).peekable();
+    for group in [Group::Arguments, Group::Locals, Group::OtherBlocks] {
+        let mut variables = frame.variables.iter().filter(|v| Group::of(v) == group).peekable();
         if variables.peek().is_some() {
-            page.line(&Line::new().pad(4).with(Ink::Dim, heading));
+            page.line(&Line::new().pad(4).with(Ink::Dim, group.heading()));
         }
         for variable in variables {
             placed(variable, width, frame.line.as_ref(), page);
+        }
+    }
+}
+
+/// What stands together under a heading.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Group {
+    Arguments,
+    Locals,
+    OtherBlocks,
+}
+
+impl Group {
+    fn of(variable: &Placed) -> Self {
+        match &variable.place {
+            Err(missing) if missing.reason.code == ReasonCode::NotInScope => Self::OtherBlocks,
+            _ if variable.kind == VariableKind::Parameter => Self::Arguments,
+            _ => Self::Locals,
+        }
+    }
+
+    fn heading(self) -> &'static str {
+        match self {
+            Self::Arguments => "arguments",
+            Self::Locals => "locals",
+            Self::OtherBlocks => "locals of blocks that are not around this place",
         }
     }
 }
@@ -122,13 +151,18 @@ fn placed(variable: &Placed, width: usize, here: Option<&SourceLine>, page: &mut
         }
         Err(missing) => missing,
     };
+    let instead = instead(elsewhere, here);
+    // The heading says it.
+    if Group::of(variable) == Group::OtherBlocks {
+        page.line(&start.and(instead));
+        return;
+    }
     let mut why = Line::new().with(Ink::Missing, reason.code.text());
     if !reason.detail.is_empty() {
         why = why.with(Ink::Missing, " (").with(Ink::Missing, Escaped::name(&reason.detail));
         why = why.with(Ink::Missing, ")");
     }
-    let instead = instead(elsewhere, here);
-    // Where to go comes first in the eye: it stays on the line whatever the reason takes.
+    // Where to go comes first: it stays on the line, however long the reason is.
     if start.width() + instead.width() + why.width() + 2 <= WIDTH {
         page.line(&start.and(instead).text("; ").and(why));
     } else {
@@ -150,7 +184,7 @@ fn instead(elsewhere: &Elsewhere, here: Option<&SourceLine>) -> Line {
             let line = line.with(Ink::Advice, "at ").text("*").text(Escaped::hex(pc.0));
             number(line.text(", a part of "), at)
         }
-        Elsewhere::Nowhere => line.text("on no line of the function"),
-        Elsewhere::NotFound => line.text("not on the nearest lines; others were not searched"),
+        Elsewhere::Nowhere => line.text("nowhere in the function"),
+        Elsewhere::NotFound => line.text("not on the nearest lines (others were not searched)"),
     }
 }

@@ -3,7 +3,8 @@
 use super::*;
 use crate::binary::fixture::{Fixture, line_of, program};
 use crate::binary::modules::Modules;
-use crate::model::resolved::{Resolved, ScopedVariable};
+use crate::model::address::Avma;
+use crate::model::resolved::{Resolved, ScopedVariable, SourceLine};
 use crate::resolve::{function::parse, resolve};
 
 const SOURCE: &str = r#"
@@ -57,6 +58,13 @@ fn is_live(site: &Site, variable: &ScopedVariable) -> bool {
     site.variables.iter().filter(same).any(|other| other.location.is_ok())
 }
 
+/// The site at `pc` of a location as it would be asked for.
+fn asked_for(code: &Code<'_>, line: &SourceLine, pc: Avma, whole: bool) -> Site {
+    let text = if whole { format!("{}:{}", line.file, line.line) } else { format!("*{pc}") };
+    let sites = resolved(code, &text).expect(&text).sites;
+    sites.into_iter().find(|site| site.pc == pc).expect(&text)
+}
+
 /// Lines of the program, each with its sites in `function`.
 fn all_lines(code: &Code<'_>, function: &str) -> BTreeMap<u64, Vec<Site>> {
     let lines = 1..=SOURCE.lines().count() as u64;
@@ -84,31 +92,30 @@ fn check(fixture: &Fixture, function: &str) -> (usize, usize) {
                 continue;
             }
             let what = format!("{function}, {} at line {here}: {found:?}", variable.name);
-            let shows = |line: &u64| lines[line].iter().any(|site| is_live(site, variable));
+            // The lines where some sites have the variable, and those where all do.
+            let is_live = |site: &Site| is_live(site, variable);
+            let some = |line: &u64| lines[line].iter().any(is_live);
+            let all = |line: &u64| some(line) && lines[line].iter().all(is_live);
             match &found {
                 None => assert!(variable.location.is_ok(), "{what}"),
                 Some(Elsewhere::Line { line, pc, whole }) => {
                     elsewhere_count += 1;
-                    let sites = &lines[&line.line];
-                    let there = sites.iter().find(|site| site.pc == *pc).expect(&what);
-                    assert!(is_live(there, variable), "{what}");
-                    let all = sites.iter().all(|site| is_live(site, variable));
-                    assert_eq!(*whole, all, "{what}");
+                    assert!(is_live(&asked_for(&code, line, *pc, *whole)), "{what}");
+                    assert_eq!(*whole, all(&line.line), "{what}");
                     let distance = line.line.abs_diff(here);
-                    let nearer = lines.keys().filter(|line| line.abs_diff(here) < distance);
-                    assert_eq!(
-                        nearer.copied().filter(|l| shows(l)).collect::<Vec<_>>(),
-                        [],
-                        "{what}"
-                    );
+                    let is_nearer = |line: &&u64| line.abs_diff(here) < distance;
+                    let mut nearer = lines.keys().filter(is_nearer);
+                    match whole {
+                        true => assert_eq!(nearer.find(|line| all(line)), None, "{what}"),
+                        false => {
+                            assert_eq!(nearer.find(|line| some(line)), None, "{what}");
+                            assert_eq!(lines.keys().find(|line| all(line)), None, "{what}");
+                        }
+                    }
                 }
                 Some(Elsewhere::Nowhere) => {
                     nowhere += 1;
-                    assert_eq!(
-                        lines.keys().copied().filter(|l| shows(l)).collect::<Vec<_>>(),
-                        [],
-                        "{what}"
-                    );
+                    assert_eq!(lines.keys().find(|line| some(line)), None, "{what}");
                 }
                 Some(Elsewhere::NotFound) => panic!("{what}"),
             }
@@ -143,29 +150,32 @@ fn a_variable_that_is_not_declared_yet_is_on_the_next_line() {
     assert_eq!(at(&code, &site, "tripled", 400), None, "it has a location here");
 }
 
+/// What is missing at a line of the inlined function: its own variables and those of the caller.
 #[test]
-fn a_variable_of_an_inlined_function_is_looked_for_on_that_function_s_lines() {
+fn variables_of_every_frame_are_found_where_a_probe_shows_them() {
+    let mut checked = [0, 0];
     for flags in ["-O1", "-O2"] {
         let fixture = program(SOURCE, flags);
         let modules = Modules::of_file(&fixture.path("main")).unwrap();
         let code = Code::new(&modules);
         let helper = line_of(SOURCE, "inner")..=line_of(SOURCE, "end of the helper");
-        let outer = line_of(SOURCE, "first call")..=line_of(SOURCE, "end of outer");
-        let mut checked = 0;
-        for line in helper.clone() {
-            for site in resolved(&code, &format!("main.c:{line}")).unwrap_or_default().sites {
-                let found = elsewhere(&site, "", &code, 400).unwrap().missing;
-                for (variable, found) in site.variables.iter().zip(found) {
-                    if let Some(Elsewhere::Line { line, .. }) = found {
-                        let own = if variable.inline_depth == 0 { &helper } else { &outer };
-                        assert!(own.contains(&line.line), "{flags} {variable:?}: {line:?}");
-                        checked += 1;
-                    }
-                }
+        for site in helper
+            .clone()
+            .filter_map(|line| resolved(&code, &format!("main.c:{line}")))
+            .flat_map(|resolved| resolved.sites)
+        {
+            let found = elsewhere(&site, "", &code, 400).unwrap().missing;
+            for (variable, found) in site.variables.iter().zip(found) {
+                let Some(Elsewhere::Line { line, pc, whole }) = found else { continue };
+                let what = format!("{flags} {variable:?}: {line:?}");
+                assert!(is_live(&asked_for(&code, &line, pc, whole), variable), "{what}");
+                let of_caller = variable.inline_depth > 0;
+                assert!(!of_caller || !helper.contains(&line.line), "{what}");
+                checked[usize::from(of_caller)] += 1;
             }
         }
-        assert!(checked > 0, "{flags}: nothing was missing");
     }
+    assert!(checked.iter().all(|count| *count > 0), "{checked:?}");
 }
 
 #[test]
