@@ -144,7 +144,7 @@ fn frame(frame: &capture::Frame) -> Frame {
     }
 }
 
-fn known_line(line: u64) -> Option<u64> {
+pub(super) fn known_line(line: u64) -> Option<u64> {
     Some(line).filter(|line| *line != 0)
 }
 
@@ -180,10 +180,7 @@ fn variable(variable: &capture::Variable) -> Variable {
     Variable {
         name: variable.name.clone(),
         type_name: variable.value.type_name.clone(),
-        kind: match variable.kind {
-            VariableKind::Parameter => "parameter",
-            VariableKind::Local => "local",
-        },
+        kind: kind(variable.kind),
         node,
         provenance: match variable.provenance {
             Provenance::Live => "live",
@@ -191,6 +188,13 @@ fn variable(variable: &capture::Variable) -> Variable {
             Provenance::None => "none",
         },
         truncated: cut,
+    }
+}
+
+pub(super) fn kind(kind: VariableKind) -> &'static str {
+    match kind {
+        VariableKind::Parameter => "parameter",
+        VariableKind::Local => "local",
     }
 }
 
@@ -293,7 +297,7 @@ fn cut_by(reason: &Reason, cut: &mut bool) -> Unavailable {
     unavailable(reason, cut)
 }
 
-fn unavailable(reason: &Reason, cut: &mut bool) -> Unavailable {
+pub(super) fn unavailable(reason: &Reason, cut: &mut bool) -> Unavailable {
     *cut |= matches!(
         reason.code,
         ReasonCode::LimitDepth
@@ -315,14 +319,14 @@ fn unavailable(reason: &Reason, cut: &mut bool) -> Unavailable {
     }
 }
 
-fn text(bytes: &[u8]) -> Text {
+pub(super) fn text(bytes: &[u8]) -> Text {
     match std::str::from_utf8(bytes) {
         Ok(text) => Text::Utf8(text.to_owned()),
         Err(_) => Text::Bytes { bytes: hex_bytes(bytes) },
     }
 }
 
-fn hex(address: u64) -> String {
+pub(super) fn hex(address: u64) -> String {
     format!("{address:#x}")
 }
 

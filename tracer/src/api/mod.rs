@@ -4,9 +4,13 @@ pub mod convert;
 pub mod json;
 pub mod types;
 pub mod value;
+pub mod vars;
 
 /// The JSON Schema (2020-12) of every line that `tracer snapshot --json` writes.
 pub const SNAPSHOT_SCHEMA: &str = include_str!("snapshot.schema.json");
+
+/// The JSON Schema (2020-12) of the line that `tracer vars --json` writes.
+pub const VARS_SCHEMA: &str = include_str!("vars.schema.json");
 
 #[cfg(test)]
 pub(crate) mod samples;

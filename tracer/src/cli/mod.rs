@@ -14,6 +14,7 @@ mod stop;
 #[cfg(test)]
 mod tests;
 mod units;
+mod vars;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::time::Duration;
@@ -30,6 +31,7 @@ const EXAMPLES: &str = "Examples:
   sudo tracer snapshot -p 4242 process_payment     the next call: stack, arguments, locals
   sudo tracer snapshot -p 4242 billing.c:42        the next time this line runs
   sudo tracer find -p 4242 payment                 functions whose name contains a word
+  sudo tracer vars -p 4242 billing.c:42            what a snapshot there could show
   sudo tracer doctor                               does this machine have what it takes?
 ";
 
@@ -47,6 +49,16 @@ const FIND_EXAMPLES: &str = "Examples:
   sudo tracer find -p 4242 payment            functions whose name contains the word
   sudo tracer find -p 4242 'libc.so.6!mall'   only in one library
 ";
+
+const VARS_EXAMPLES: &str = "Examples:
+  sudo tracer vars -p 4242 billing.c:42       is `total` there? if not, on which line?
+  sudo tracer vars -p 4242 process_payment    what can be seen when it is called
+";
+
+const VARS_AFTER: &str = "\
+Nothing is placed: this reads files and the process's list of mappings only.
+A variable that is not there comes with the nearest line of its function where it is, to be given \
+to `tracer snapshot`. Where only a part of that line's code has it, the address is given instead.";
 
 const DOCTOR_EXAMPLES: &str = "Examples:
   sudo tracer doctor           what is there, what is missing, what to do
@@ -85,6 +97,9 @@ pub enum Command {
     /// List the functions of a process whose name matches
     #[command(before_help = FIND_EXAMPLES, help_template = TEMPLATE)]
     Find(FindArgs),
+    /// Show which variables are where at a place, and where to go for the others
+    #[command(before_help = VARS_EXAMPLES, after_help = VARS_AFTER, help_template = TEMPLATE)]
+    Vars(VarsArgs),
     /// Check what this machine has and lacks
     #[command(before_help = DOCTOR_EXAMPLES, help_template = TEMPLATE)]
     Doctor(DoctorArgs),
@@ -179,6 +194,21 @@ pub struct FindArgs {
     pub pattern: String,
 
     /// One JSON object per line instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `tracer vars`.
+#[derive(Args, Debug)]
+pub struct VarsArgs {
+    /// The process
+    #[arg(short, long, value_parser = clap::value_parser!(u32).range(1..=PID_MAX))]
+    pub pid: u32,
+
+    /// function, module!function, function+0x12, file:line or *0xADDRESS
+    pub location: String,
+
+    /// One JSON object instead of text
     #[arg(long)]
     pub json: bool,
 }

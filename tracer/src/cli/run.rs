@@ -1,7 +1,7 @@
 //! From the arguments of the process to its exit code.
 
 use super::output::Format;
-use super::{Cli, Command, doctor, errors, find, log, snapshot};
+use super::{Cli, Command, doctor, errors, find, log, snapshot, vars};
 use clap::Parser as _;
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -21,6 +21,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Find(args) => {
             log::start(None);
             (Format::of(args.json), find::run(args))
+        }
+        Command::Vars(args) => {
+            log::start(None);
+            (Format::of(args.json), vars::run(args))
         }
         Command::Doctor(args) => {
             log::start(None);

@@ -127,6 +127,26 @@ fn lines_with_code_are_those_that_have_sites() {
     }
 }
 
+#[test]
+fn the_lines_of_all_functions_have_the_sites_that_each_line_has() {
+    for flags in ["-O0", "-O1", "-O2"] {
+        let fixture = program(PROGRAM, flags);
+        let module = fixture.module("main");
+        let info = module.debug_info().unwrap();
+        let mut found = BTreeSet::new();
+        for (index, _) in info.units() {
+            for function in info.functions(index).unwrap().offsets() {
+                let of_function = line_sites::of_function(&info, index, function);
+                found.extend(of_function.into_iter().map(|site| (site.line.1, site.svma)));
+            }
+        }
+        let lines = 1..=PROGRAM.lines().count() as u64;
+        let expected =
+            lines.flat_map(|line| sites(&info, line).into_iter().map(move |s| (line, s)));
+        assert_eq!(found, expected.collect(), "{flags}");
+    }
+}
+
 /// Functions, inlined functions and lines as another reader of the same debug info sees them.
 fn compare_with_addr2line(module: &Module, ranges: impl Iterator<Item = std::ops::Range<u64>>) {
     let info = module.debug_info().unwrap();

@@ -1,7 +1,11 @@
-//! What `find` and `doctor` give to a door.
+//! What `find`, `vars` and `doctor` give to a door.
 
+use super::event::ModuleLabel;
 use crate::model::address::{Avma, Svma};
-use crate::model::resolved::SourceLine;
+use crate::model::issue::Issue;
+use crate::model::process::Process;
+use crate::model::reason::Reason;
+use crate::model::resolved::{Elsewhere, SourceLine, TrapClass, VariableKind};
 
 /// A function of a process that can be asked for by name.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -16,6 +20,75 @@ pub struct Found {
     pub address: Avma,
     /// Where it starts in the source; `None` without debug info.
     pub line: Option<SourceLine>,
+}
+
+/// What a location means in a process and what could be seen there.
+#[derive(Clone, Debug)]
+pub struct Vars {
+    /// The place as the user wrote it.
+    pub location_text: String,
+    /// The target.
+    pub process: Process,
+    /// At least one.
+    pub sites: Vec<SiteVars>,
+    /// Places of the location that can't be probed.
+    pub issues: Vec<Issue>,
+}
+
+/// A site with the variables of its frames.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SiteVars {
+    /// The address that the location means.
+    pub requested: Avma,
+    /// The address that would be probed.
+    pub pc: Avma,
+    /// Why this pc.
+    pub why: String,
+    /// The instruction there, disassembled.
+    pub disassembly: String,
+    /// What its trap costs.
+    pub trap: TrapClass,
+    /// The module.
+    pub module: ModuleLabel,
+    /// The functions that the pc is in, innermost inlined first, the physical one last; at least
+    /// one.
+    pub frames: Vec<FrameVars>,
+}
+
+/// A function that a pc is in.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct FrameVars {
+    /// Its name, demangled.
+    pub function: Option<String>,
+    /// Where it is in the source.
+    pub line: Option<SourceLine>,
+    /// Its code is part of the next frame's.
+    pub inlined: bool,
+    /// Its variables: those in scope, innermost scope first; then, in the first frame, those that
+    /// are in scope on its other lines only.
+    pub variables: Vec<Placed>,
+}
+
+/// A variable with its place.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Placed {
+    /// Its name in the source.
+    pub name: String,
+    /// Its type, as the language writes it.
+    pub type_name: String,
+    /// What it is.
+    pub kind: VariableKind,
+    /// Where it is, in words: `in rdi`, `at CFA-40 (rbp-24)`, `constant 7`.
+    pub place: Result<String, Missing>,
+}
+
+/// Why a variable can't be shown at a site, and where it can.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Missing {
+    /// Why not here.
+    pub reason: Reason,
+    /// Where instead.
+    pub elsewhere: Elsewhere,
 }
 
 /// One thing that tracer needs from this machine.

@@ -10,7 +10,7 @@ use crate::attach::late;
 use crate::binary::modules::{Code, Modules};
 use crate::model::plan::Plan;
 use crate::model::process::Process;
-use crate::model::resolved::Resolved;
+use crate::model::resolved::{ModuleIndex, Resolved};
 use crate::{decode, plan, resolve};
 use std::ops::ControlFlow;
 use std::os::fd::BorrowedFd;
@@ -122,22 +122,26 @@ fn armed(
     resolved: &Resolved,
 ) -> Armed {
     let modules = code.modules();
-    let label = |index| {
-        // Only what is shown is opened: a process may have a hundred libraries.
-        let shown = resolved.sites.iter().any(|site| site.module == index);
-        let module = shown.then(|| modules.get(index).ok()).flatten();
-        let path = modules.path(index).map(|path| path.display().to_string());
-        ModuleLabel {
-            path: path.unwrap_or_default(),
-            build_id: module.and_then(|module| module.build_id()),
-            debug_issue: shown.then(|| code.debug_issue(index)).flatten(),
-        }
-    };
+    // Only what is shown is opened: a process may have a hundred libraries.
+    let is_shown = |index| resolved.sites.iter().any(|site| site.module == index);
+    let label = |index| label(code, index, is_shown(index));
     Armed {
         location_text: request.location_text.clone(),
         process: process.clone(),
         resolved: resolved.clone(),
         modules: (0..modules.len()).map(label).collect(),
+    }
+}
+
+/// How a module is shown; one that is not opened for it has no build-id.
+pub(super) fn label(code: &Code<'_>, index: ModuleIndex, opened: bool) -> ModuleLabel {
+    let modules = code.modules();
+    let module = opened.then(|| modules.get(index).ok()).flatten();
+    let path = modules.path(index).map(|path| path.display().to_string());
+    ModuleLabel {
+        path: path.unwrap_or_default(),
+        build_id: module.and_then(|module| module.build_id()),
+        debug_issue: opened.then(|| code.debug_issue(index)).flatten(),
     }
 }
 

@@ -30,6 +30,8 @@ reasons! {
         "place the probe on the function's first line of code";
     NotDeclaredYet "not_declared_yet" "its declaration is on this line or a later one, so it was not set yet"
         "place the probe on a later line";
+    NotInScope "not_in_scope" "it is declared in a block of the function that is not around this place"
+        "place the probe in that block";
     VectorRegister "vector_register" "it is in a vector or x87 register, which uprobes can't read"
         "try a line where it is in memory";
     EntryValue "entry_value" "only its value at function entry is known to the compiler"

@@ -108,6 +108,25 @@ pub struct ScopedVariable {
     pub inline_depth: u32,
 }
 
+/// Where a variable has a location that it does not have at a site.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Elsewhere {
+    /// On the nearest line of its function where every probe shows it, else on the nearest where
+    /// one does.
+    Line {
+        /// The line.
+        line: SourceLine,
+        /// An address of it that can be probed and has the variable.
+        pc: Avma,
+        /// So has every other address that is probed for the line in this function.
+        whole: bool,
+    },
+    /// At no place of its function that can be probed.
+    Nowhere,
+    /// Not where it was looked for; there are more lines than that.
+    NotFound,
+}
+
 /// What a variable is.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum VariableKind {

@@ -196,7 +196,7 @@ fn symbol_name(symbol: &Symbol<'_>) -> String {
 }
 
 /// A function is entered by calls at this address.
-fn is_entry(
+pub(super) fn is_entry(
     code: &Code<'_>,
     module: ModuleIndex,
     info: Option<&DebugInfo<'_>>,

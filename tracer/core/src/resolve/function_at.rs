@@ -1,11 +1,14 @@
 //! A target with the function around it: where to put the probe, and what is alive there.
 
-use super::dies::Dies;
+use super::dies::{DieId, Dies};
 use super::frame;
 use super::function::Target;
 use super::site::{self, ArgumentRegisters, Home, Part, Placement, Row, Variables};
 use super::types::TypeBuilder;
-use super::variables::{FrameAt, LineAt, Meaning, is_unoptimised, meaning_at, variables_at};
+use super::variables::{
+    Declared, FrameAt, LineAt, Meaning, innermost_function, is_unoptimised, meaning_at,
+    variables_at,
+};
 use crate::binary::cfi::CfaRule;
 use crate::binary::dwarf::{DebugInfo, Die};
 use crate::binary::lines::{self, source_line};
@@ -15,7 +18,7 @@ use crate::binary::symbolize;
 use crate::model::address::Svma;
 use crate::model::issue::{Issue, IssueKind};
 use crate::model::location::Expression;
-use crate::model::resolved::{ScopedVariable, Site, SourceLine};
+use crate::model::resolved::{Site, SourceLine};
 use std::ops::Range;
 use tracer_common::code::{Code as OpCode, Op};
 
@@ -70,13 +73,12 @@ impl<'t, 'm> FunctionAt<'t, 'm> {
 
     /// The site: the place that is probed, with the variables in scope there.
     pub(super) fn site(&self, builder: Option<&mut TypeBuilder<'t>>) -> Result<Site, Issue> {
-        let (requested, after_prologue) = self.requested();
+        let (requested, after_prologue) = self.requested(self.target.svma, self.target.at_entry);
         let placement = self.place(requested)?;
         let pc = placement.svma;
-        let cfa = self.cfa(pc);
-        let variables = match (builder, &self.debug) {
-            (Some(builder), Some(debug)) => self.variables(builder, debug, pc, cfa.as_ref())?,
-            _ => Vec::new(),
+        let variables = match builder {
+            Some(builder) => self.variables(builder, pc)?,
+            None => Vec::new(),
         };
         let why = match after_prologue {
             true => format!("{}; behind the prologue, where variables are stored", placement.why),
@@ -97,22 +99,26 @@ impl<'t, 'm> FunctionAt<'t, 'm> {
             why,
             function: self.target.function.as_ref().map(|function| function.name.clone()),
             line: self.debug.as_ref().and_then(|debug| debug.line(pc)),
-            cfa,
-            variables,
+            cfa: self.cfa(pc),
+            variables: variables.into_iter().map(|declared| declared.variable).collect(),
         })
     }
 
-    /// The address that the location means, and whether it is behind the prologue: unoptimised
-    /// code has its variables in the frame from there on only.
-    fn requested(&self) -> (Svma, bool) {
-        let entry = self.target.svma;
-        if let (true, Some(debug)) = (self.target.at_entry, &self.debug)
+    /// The function's code around the target.
+    pub(super) fn range(&self) -> &Range<Svma> {
+        &self.range
+    }
+
+    /// The address that a location means that leads to `svma`, and whether it is behind the
+    /// prologue: unoptimised code has its variables in the frame from there on only.
+    pub(super) fn requested(&self, svma: Svma, at_entry: bool) -> (Svma, bool) {
+        if let (true, Some(debug)) = (at_entry, &self.debug)
             && is_unoptimised(&debug.dies, debug.die.unit, debug.die.offset).unwrap_or(false)
             && let Some(end) = self.prologue_end()
         {
             return (end, true);
         }
-        (entry, false)
+        (svma, false)
     }
 
     /// Where the function's body begins: the row so marked, else the second one.
@@ -124,7 +130,8 @@ impl<'t, 'm> FunctionAt<'t, 'm> {
         marked.or_else(|| body.find(|row| row.is_stmt && row.line != 0)).map(|row| row.svma)
     }
 
-    fn place(&self, requested: Svma) -> Result<Placement, Issue> {
+    /// Chooses the address to probe for the one that a location means.
+    pub(super) fn place(&self, requested: Svma) -> Result<Placement, Issue> {
         let rows: Vec<Row> = self.debug.iter().flat_map(|debug| debug.site_rows()).collect();
         let pads = self.code.landing_pads(self.target.module, &self.range);
         // Where landing pads can't be told, any line may start with one.
@@ -161,13 +168,14 @@ impl<'t, 'm> FunctionAt<'t, 'm> {
         frame::body_cfa(&rows).map(computed)
     }
 
-    fn variables(
+    /// The variables in scope at a pc of this part; none without debug info.
+    pub(super) fn variables(
         &self,
         builder: &mut TypeBuilder<'t>,
-        debug: &Debug<'t, 'm>,
         pc: Svma,
-        cfa: Option<&Expression>,
-    ) -> Result<Vec<ScopedVariable>, Issue> {
+    ) -> Result<Vec<Declared>, Issue> {
+        let Some(debug) = &self.debug else { return Ok(Vec::new()) };
+        let cfa = self.cfa(pc);
         let prologue_end = self.prologue_end();
         let body_cfa = prologue_end.and_then(|end| self.body_cfa(end));
         // A cold part is entered by a branch, behind the prologue.
@@ -186,7 +194,7 @@ impl<'t, 'm> FunctionAt<'t, 'm> {
         let at = FrameAt {
             subprogram: debug.die.offset,
             pc,
-            cfa,
+            cfa: cfa.as_ref(),
             body_cfa: body_cfa.as_ref(),
             bias: self.module.bias(),
             home_stored: entry.is_some().then_some(stored),
@@ -196,6 +204,22 @@ impl<'t, 'm> FunctionAt<'t, 'm> {
             .map_err(|error| Issue::new(IssueKind::MalformedFile, self.text, error.to_string()))?;
         builder.finish();
         Ok(variables)
+    }
+
+    /// The declaration of the innermost function at a pc, inlined or not.
+    pub(super) fn innermost_function(&self, pc: Svma) -> Option<DieId> {
+        let Debug { dies, die, .. } = self.debug.as_ref()?;
+        innermost_function(dies, die.unit, die.offset, pc).ok().flatten()
+    }
+
+    /// The line table's rows in this part, by address.
+    pub(super) fn rows(&self) -> impl Iterator<Item = &lines::Row> {
+        self.debug.iter().flat_map(|debug| &debug.rows)
+    }
+
+    /// Where each frame at a pc is in the source, innermost inlined function first.
+    pub(super) fn lines_at(&self, pc: Svma) -> Vec<LineAt> {
+        self.debug.as_ref().map(|debug| debug.lines_at(pc)).unwrap_or_default()
     }
 }
 

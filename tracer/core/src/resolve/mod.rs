@@ -2,6 +2,7 @@
 
 mod candidates;
 pub mod dies;
+pub mod elsewhere;
 pub mod find;
 mod frame;
 pub mod function;

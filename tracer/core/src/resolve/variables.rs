@@ -14,8 +14,8 @@ mod tests;
 pub use self::meaning::{Meaning, is_unoptimised, meaning_at};
 
 use self::location::{Frame, location_of};
-use self::scopes::{Found, scopes_at};
-use super::dies::DieError;
+use self::scopes::{Found, Scope, scopes_at};
+use super::dies::{DieError, DieId, Dies};
 use super::lang::Language;
 use super::types::TypeBuilder;
 use crate::binary::dwarf::Unit;
@@ -55,6 +55,17 @@ pub struct LineAt {
     pub starts: bool,
 }
 
+/// A variable in scope with what it is in the source: the same for each inlined copy.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Declared {
+    /// The entry that declares it.
+    pub id: DieId,
+    /// The entry that declares the function that it belongs to.
+    pub function: DieId,
+    /// The variable.
+    pub variable: ScopedVariable,
+}
+
 /// The variables in scope at a pc, innermost scope first, and in a scope as debug info has them.
 /// A name that is hidden by an inner one is listed after it.
 ///
@@ -67,10 +78,11 @@ pub fn variables_at<'a>(
     builder: &mut TypeBuilder<'a>,
     unit: &Unit<'_>,
     at: &FrameAt<'_>,
-) -> Result<Vec<ScopedVariable>, DieError> {
+) -> Result<Vec<Declared>, DieError> {
     let dies = builder.dies();
     let unit = dies.unit(unit)?;
     let scopes = scopes_at(&dies, &unit, at.subprogram, at.pc)?;
+    let functions = functions(&dies, &scopes)?;
     let innermost = scopes.iter().map(|scope| scope.inlined_calls).max().unwrap_or(0);
     let frame = Frame::new(&dies, &unit, at);
     let mut variables = Vec::new();
@@ -83,10 +95,44 @@ pub fn variables_at<'a>(
             if here.is_some_and(|here| declaration::is_ahead(found, here)) {
                 variable.location = Err(ReasonCode::NotDeclaredYet.into());
             }
-            variables.push(variable);
+            let function = functions.get(scope.inlined_calls as usize);
+            let declared = found.chain.last().zip(function);
+            variables.extend(declared.map(|(die, function)| Declared {
+                id: die.id(),
+                function: *function,
+                variable,
+            }));
         }
     }
     Ok(variables)
+}
+
+/// The declaration of the innermost function, inlined or not, that holds a pc.
+///
+/// # Errors
+///
+/// When the function's tree is malformed.
+pub fn innermost_function(
+    dies: &Dies<'_>,
+    unit: &Unit<'_>,
+    subprogram: UnitOffset,
+    pc: Svma,
+) -> Result<Option<DieId>, DieError> {
+    let scopes = scopes_at(dies, &dies.unit(unit)?, subprogram, pc)?;
+    Ok(functions(dies, &scopes)?.pop())
+}
+
+/// The declarations of the functions that scopes belong to, by the inlined calls around them.
+fn functions<'a>(dies: &Dies<'a>, scopes: &[Scope<'a>]) -> Result<Vec<DieId>, DieError> {
+    let mut functions = Vec::new();
+    for scope in scopes {
+        // A block is in the function of the scope before it.
+        if scope.inlined_calls as usize == functions.len() {
+            let declaration = dies.origins(&scope.opener)?.pop();
+            functions.push(declaration.map_or_else(|| scope.opener.id(), |die| die.id()));
+        }
+    }
+    Ok(functions)
 }
 
 /// One variable; `None` where it has no name, so that nobody can ask for it.

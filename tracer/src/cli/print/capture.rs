@@ -76,12 +76,7 @@ fn source_line(armed: &Armed, site: &Site, sources: &mut Sources, page: &mut Pag
     let Some(SourceLine { file, line }) = &site.line else { return };
     let module = armed.modules.get(site.module).map(|module| module.path.as_str());
     let Some(source) = sources.line(file, *line, module) else { return };
-    let mut text = Line::new().with(Ink::Dim, "  ").with(Ink::Dim, *line).with(Ink::Dim, " | ");
-    text.push(Ink::Dim, source.text);
-    if source.newer {
-        text.push(Ink::Missing, "  (the file is newer than the program)");
-    }
-    page.line(&text);
+    page.line(&source.numbered(*line));
 }
 
 /// `#0  process_payment at billing.c:42 in billing`.

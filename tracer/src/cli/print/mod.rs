@@ -8,6 +8,7 @@ pub(crate) mod source;
 pub(crate) mod summary;
 pub(crate) mod time;
 pub(crate) mod value;
+pub(crate) mod vars;
 
 #[cfg(test)]
 mod tests;

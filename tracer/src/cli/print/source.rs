@@ -4,6 +4,7 @@
 //! only root may read, or a file system that hangs. So the file is read on a thread of its own
 //! with a deadline, and only if the person who called us may read it.
 
+use super::line::{Ink, Line};
 use crate::escape::Escaped;
 use rustix::fs::{Access, Mode, OFlags};
 use std::collections::HashMap;
@@ -27,6 +28,18 @@ pub(crate) struct SourceText {
     pub(crate) text: Escaped,
     /// The file was changed after the program was built: the line may be another one.
     pub(crate) newer: bool,
+}
+
+impl SourceText {
+    /// `    42 | total += item->price;`.
+    pub(crate) fn numbered(self, number: u64) -> Line {
+        let line = Line::new().with(Ink::Dim, "  ").with(Ink::Dim, number).with(Ink::Dim, " | ");
+        let line = line.with(Ink::Dim, self.text);
+        match self.newer {
+            true => line.with(Ink::Missing, "  (the file is newer than the program)"),
+            false => line,
+        }
+    }
 }
 
 /// Lines that were looked up; each is read once.

@@ -71,6 +71,7 @@ fn on_lines(
         lines,
     };
     let variables = variables_at(&mut builder, &function.unit.unit, &frame).unwrap();
+    let variables: Vec<_> = variables.into_iter().map(|declared| declared.variable).collect();
     let graph = builder.into_graph();
     assert!(variables.iter().all(|variable| (variable.type_id.0 as usize) < graph.types.len()));
     variables

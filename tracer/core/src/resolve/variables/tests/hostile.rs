@@ -90,9 +90,10 @@ impl Info {
             lines: &[],
         };
         let variables = variables_at(&mut builder, &function.unit.unit, &frame);
+        let variables = variables.unwrap_or_default().into_iter().map(|declared| declared.variable);
         let graph = builder.into_graph();
         check_ids(&graph);
-        (variables.unwrap_or_default(), graph)
+        (variables.collect(), graph)
     }
 }
 

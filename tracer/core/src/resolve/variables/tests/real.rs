@@ -200,7 +200,8 @@ fn walk<'a>(builder: &mut TypeBuilder<'a>, function: &Function<'a>) -> usize {
                 lines: &[],
             };
             if let Ok(variables) = variables_at(builder, &function.unit.unit, &frame) {
-                shown += variables.iter().filter(|variable| variable.location.is_ok()).count();
+                shown +=
+                    variables.iter().filter(|declared| declared.variable.location.is_ok()).count();
             }
         }
         let dies = builder.dies();

@@ -1,0 +1,190 @@
+//! A place without a hit: where each variable is, or why not and where instead.
+
+use super::line::{Ink, Line, Page};
+use super::source::Sources;
+use super::value::WIDTH;
+use crate::escape::Escaped;
+use tracer_core::engine::findings::{FrameVars, Missing, Placed, SiteVars, Vars};
+use tracer_core::model::reason::ReasonCode;
+use tracer_core::model::resolved::{Elsewhere, SourceLine, VariableKind};
+
+/// Columns of names and types that places are lined up behind; longer ones push theirs away.
+const LABEL_WIDTH_MAX: usize = 40;
+
+/// All sites of a location, one page.
+pub(crate) fn vars(vars: &Vars, sources: &mut Sources) -> Page {
+    let mut page = Page::new();
+    page.line(&heading(vars));
+    for (number, site) in vars.sites.iter().enumerate() {
+        let numbered = vars.sites.len() > 1;
+        if numbered {
+            page.blank();
+        }
+        at_site(numbered.then_some(number + 1), site, sources, &mut page);
+    }
+    for issue in &vars.issues {
+        let line = Line::new().with(Ink::Error, "can't be probed").text(": ");
+        page.line(&line.text(Escaped::name(&issue.to_string())));
+    }
+    page
+}
+
+/// `billing.c:42 in billing[4242]: 2 sites`.
+fn heading(vars: &Vars) -> Line {
+    let sites = vars.sites.len();
+    Line::new()
+        .with(Ink::Bold, Escaped::name(&vars.location_text))
+        .with(Ink::Dim, " in ")
+        .text(Escaped::name_bytes(&vars.process.comm))
+        .text("[")
+        .text(vars.process.id.pid)
+        .text("]: ")
+        .text(sites)
+        .text(if sites == 1 { " site" } else { " sites" })
+}
+
+fn at_site(number: Option<usize>, site: &SiteVars, sources: &mut Sources, page: &mut Page) {
+    let line = match number {
+        Some(number) => Line::new().with(Ink::Dim, "site ").text(number).text("  "),
+        None => Line::new(),
+    };
+    let mut line = line
+        .with(Ink::Dim, "pc ")
+        .text(Escaped::hex(site.pc.0))
+        .with(Ink::Dim, " in ")
+        .text(Escaped::name(&site.module.path));
+    if site.pc != site.requested {
+        line = line.with(Ink::Dim, " for ").text(Escaped::hex(site.requested.0));
+    }
+    page.line(&line);
+    page.line(&Line::new().text("  ").with(Ink::Dim, Escaped::name(&site.why)));
+    let innermost = site.frames.first().and_then(|frame| frame.line.as_ref());
+    if let Some(SourceLine { file, line }) = innermost
+        && let Some(source) = sources.line(file, *line, Some(site.module.path.as_str()))
+    {
+        page.line(&source.numbered(*line));
+    }
+    for (number, frame) in site.frames.iter().enumerate() {
+        in_frame(number, frame, page);
+    }
+    if site.frames.iter().all(|frame| frame.variables.is_empty()) {
+        let why = match site.module.debug_issue {
+            None => "no variables in scope",
+            Some(_) => "no debug info: a snapshot shows registers and stack only",
+        };
+        page.line(&Line::new().pad(4).with(Ink::Missing, why));
+    }
+}
+
+/// `#0  process_payment at billing.c:42` with its variables.
+fn in_frame(number: usize, frame: &FrameVars, page: &mut Page) {
+    let mut line = Line::new().with(Ink::Dim, "#").with(Ink::Dim, number).pad(4);
+    line = match &frame.function {
+        Some(name) => line.with(Ink::Bold, Escaped::name(name)),
+        None => line.text("<unknown function>"),
+    };
+    if let Some(SourceLine { file, line: number }) = &frame.line {
+        line = line.with(Ink::Dim, " at ").text(Escaped::name(file));
+        if *number != 0 {
+            line = line.text(":").text(*number);
+        }
+    }
+    if frame.inlined {
+        line = line.with(Ink::Dim, "  (inlined)");
+    }
+    page.line(&line);
+    let labels = frame.variables.iter().map(|variable| label(variable).width());
+    let width = labels.max().unwrap_or(0).min(LABEL_WIDTH_MAX);
+    for group in [Group::Arguments, Group::Locals, Group::OtherBlocks] {
+        let mut variables = frame.variables.iter().filter(|v| Group::of(v) == group).peekable();
+        if variables.peek().is_some() {
+            page.line(&Line::new().pad(4).with(Ink::Dim, group.heading()));
+        }
+        for variable in variables {
+            placed(variable, width, frame.line.as_ref(), page);
+        }
+    }
+}
+
+/// What stands together under a heading.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Group {
+    Arguments,
+    Locals,
+    OtherBlocks,
+}
+
+impl Group {
+    fn of(variable: &Placed) -> Self {
+        match &variable.place {
+            Err(missing) if missing.reason.code == ReasonCode::NotInScope => Self::OtherBlocks,
+            _ if variable.kind == VariableKind::Parameter => Self::Arguments,
+            _ => Self::Locals,
+        }
+    }
+
+    fn heading(self) -> &'static str {
+        match self {
+            Self::Arguments => "arguments",
+            Self::Locals => "locals",
+            Self::OtherBlocks => "locals of blocks that are not around this place",
+        }
+    }
+}
+
+/// `total: int`.
+fn label(variable: &Placed) -> Line {
+    Line::new()
+        .with(Ink::Name, Escaped::name(&variable.name))
+        .with(Ink::Dim, ": ")
+        .with(Ink::Dim, Escaped::name(&variable.type_name))
+}
+
+/// `total: int  in rdi`, or `total: int  unavailable: reason → where instead`.
+fn placed(variable: &Placed, width: usize, here: Option<&SourceLine>, page: &mut Page) {
+    let indent = Line::new().pad(6);
+    let start = indent.clone().and(label(variable).pad(width + 1)).text(" ");
+    let Missing { reason, elsewhere } = match &variable.place {
+        Ok(place) => {
+            page.line(&start.with(Ink::Value, Escaped::name(place)));
+            return;
+        }
+        Err(missing) => missing,
+    };
+    let instead = instead(elsewhere, here);
+    // The heading says it.
+    if Group::of(variable) == Group::OtherBlocks {
+        page.line(&start.and(instead));
+        return;
+    }
+    let mut why = Line::new().with(Ink::Missing, reason.code.text());
+    if !reason.detail.is_empty() {
+        why = why.with(Ink::Missing, " (").with(Ink::Missing, Escaped::name(&reason.detail));
+        why = why.with(Ink::Missing, ")");
+    }
+    // Where to go comes first: it stays on the line, however long the reason is.
+    if start.width() + instead.width() + why.width() + 2 <= WIDTH {
+        page.line(&start.and(instead).text("; ").and(why));
+    } else {
+        page.line(&start.and(instead));
+        page.line(&indent.text("  ").and(why));
+    }
+}
+
+/// `not here; on line 44`.
+fn instead(elsewhere: &Elsewhere, here: Option<&SourceLine>) -> Line {
+    let line = Line::new().with(Ink::Missing, "not here; ");
+    let number = |line: Line, at: &SourceLine| match here {
+        Some(here) if here.file == at.file => line.text("line ").text(at.line),
+        _ => line.text(Escaped::name(&at.file)).text(":").text(at.line),
+    };
+    match elsewhere {
+        Elsewhere::Line { line: at, whole: true, .. } => number(line.with(Ink::Advice, "on "), at),
+        Elsewhere::Line { line: at, pc, whole: false } => {
+            let line = line.with(Ink::Advice, "at ").text("*").text(Escaped::hex(pc.0));
+            number(line.text(", a part of "), at)
+        }
+        Elsewhere::Nowhere => line.text("nowhere in the function"),
+        Elsewhere::NotFound => line.text("not on the nearest lines (others were not searched)"),
+    }
+}
