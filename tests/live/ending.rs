@@ -44,6 +44,7 @@ fn send(tracer: &RunningTracer, signal: Signal) {
     kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
 }
 
+/// SAFE-1, END-1
 #[test]
 fn signals() {
     let mut target = target();
@@ -112,6 +113,7 @@ fn a_timeout() {
     assert_untouched(&mut target);
 }
 
+/// SAFE-4, COST-2
 #[test]
 fn all_captures_are_taken() {
     let mut target = target();
@@ -146,6 +148,7 @@ fn the_target_ends() {
 }
 
 /// Nothing of ours runs any more; the kernel closes what is left.
+/// END-1
 #[test]
 fn tracer_is_killed() {
     let mut target = target();
@@ -168,6 +171,37 @@ fn tracer_is_killed() {
 }
 
 /// Two probes on one function of one process: the second is refused, the first goes on.
+/// A door that is stuck does not keep the breakpoints in, nor the process alive.
+///
+/// END-1
+#[test]
+fn a_reader_that_does_not_read() {
+    let mut target = target();
+    for signal in [None, Some(Signal::TERM)] {
+        let mut tracer = armed(&target, if signal.is_some() { "60s" } else { "3s" });
+        // Far more than a pipe holds.
+        for _ in 0..40 {
+            target.go().unwrap();
+        }
+        if let Some(signal) = signal {
+            send(&tracer, signal);
+        }
+        let start = Instant::now();
+        while require_as_in_files(target.pid()).is_err() {
+            assert!(start.elapsed() < CLEANUP, "the breakpoints stay in");
+        }
+        if signal.is_some() {
+            while tracer.runs().unwrap() {
+                assert!(start.elapsed() < CLEANUP, "tracer stays alive");
+            }
+        }
+        let done = tracer.finish().unwrap();
+        assert_eq!(done.status.code(), Some(signal.map_or(0, |_| 143)), "{done:?}");
+        assert_untouched(&mut target);
+    }
+}
+
+/// SAFE-4
 #[test]
 fn another_tracer_is_there() {
     let mut target = target();

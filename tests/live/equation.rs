@@ -145,6 +145,7 @@ fn one_thread() {
     }
 }
 
+/// LOSS-1
 #[test]
 fn four_threads() {
     let summary = run("four threads", 4, calls(8000), |_| {}, &mut |_, _| {});
@@ -241,6 +242,7 @@ fn hits_while_the_probe_is_being_placed() {
 }
 
 /// A process that is not the one that was resolved though it has its pid: the start time tells.
+/// IDENT-1
 #[test]
 fn another_process_of_the_same_pid() {
     let (mut target, _) = counter(4, 8000);

@@ -104,7 +104,8 @@ pub fn accompany(
         let mut go = Some(go);
         let mut deliver = |event| {
             if let Event::Armed(_) = event {
-                drop(go.take().map(|go| go.send(())));
+                // A driver that has died is told of when it is joined.
+                let _told = go.take().map(|go| go.send(()).is_ok());
             }
             reader(event, &work);
             ControlFlow::Continue(())

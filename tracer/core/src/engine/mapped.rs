@@ -75,3 +75,36 @@ impl CodeMap for Mapped<'_> {
         self.then(address)?.symbol_at(address)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::binary::modules::Modules;
+    use crate::resolve;
+
+    /// SEM-5
+    #[test]
+    fn code_that_was_replaced_has_no_name() {
+        let process = resolve::process::read(std::process::id()).unwrap();
+        let modules = Modules::of(&process);
+        let code = Code::new(&modules);
+        let own = Avma(code_that_was_replaced_has_no_name as fn() as usize as u64);
+        let mapped = Mapped::new(&code, &process);
+        mapped.update(&process);
+        assert!(mapped.module_name(own).is_some());
+        assert!(!mapped.frames(own).is_empty());
+
+        let mut replaced = process.clone();
+        let place = replaced.mappings.iter_mut().find(|m| m.range.contains(&own)).unwrap();
+        place.file.2 += 1;
+        mapped.update(&replaced);
+        assert!(mapped.is_changed(own));
+        assert_eq!(mapped.module_name(own), None);
+        assert!(mapped.frames(own).is_empty());
+        assert!(mapped.unwind_row(own).is_err());
+
+        // What has changed once is not trusted again, whatever is there later.
+        mapped.update(&process);
+        assert!(mapped.is_changed(own));
+    }
+}
