@@ -256,6 +256,26 @@ fn a_stack_that_ends_is_a_partial_read() {
     let record = world.run();
     assert_eq!(record.items[0].status, Status::Fault);
     assert_eq!(record.items[0].bytes.len() as u64, 0x400 + RED_ZONE_BYTES);
+    // Looked for behind it, in vain.
+    assert_eq!((record.items[1].status, record.items[1].bytes.len()), (Status::Fault, 0));
+    assert_eq!(record.items.len(), 2);
+}
+
+#[test]
+fn an_untouched_array_on_the_stack_does_not_hide_the_callers() {
+    let mut world = World::new();
+    world.site.stack_bytes = 16 * 1024;
+    let page = RSP & !(PAGE - 1);
+    world.write_word(page + 3 * PAGE + 8, 0x3344);
+    world.ops = vec![END];
+    let record = world.run();
+    let stack: Vec<(u64, usize)> =
+        record.items.iter().map(|item| (item.address.0, item.bytes.len())).collect();
+    let end = RSP + 16 * 1024;
+    assert_eq!(stack[0], (RSP - RED_ZONE_BYTES, 0x400 + RED_ZONE_BYTES as usize));
+    assert_eq!(stack[1], (page + 3 * PAGE, PAGE as usize));
+    assert_eq!(record.items[1].bytes[8..16], 0x3344_u64.to_le_bytes());
+    assert!(end > page + 4 * PAGE && stack.len() <= 3);
 }
 
 #[test]
@@ -446,7 +466,9 @@ fn random_plans_over_random_memory_stay_within_every_limit() {
         assert!(u32::from(deepest) <= world.site.depth_max);
         let nodes = objects(&record).iter().filter(|item| item.depth > 0).count();
         assert!(nodes <= world.site.nodes_max as usize);
-        assert!(!record.items[1..].iter().any(|item| item.kind == ItemKind::Stack));
+        let objects_at = record.items.iter().position(|item| item.kind != ItemKind::Stack);
+        let behind = &record.items[objects_at.unwrap_or(record.items.len())..];
+        assert!(!behind.iter().any(|item| item.kind == ItemKind::Stack));
     }
 }
 

@@ -278,31 +278,42 @@ fn copy<M: Machine>(scratch: &mut Scratch, site: &Site, machine: &mut M) {
             state.copied = state.copied.wrapping_add(length);
             return;
         }
-        if skip_red_zone(state) {
-            return;
+        if state.kind == ItemKind::Stack as u32 {
+            skip_stack_page(scratch);
+        } else {
+            finish(scratch, Status::Fault);
         }
-        finish(scratch, Status::Fault);
     }
     let state = &mut scratch.state;
-    if state.kind == ItemKind::Stack as u32 {
+    if state.kind == ItemKind::Stack as u32 && state.phase != phase::COPY {
         // The byte limit is for what comes behind the stack.
         state.end = min(state.at.wrapping_add(site.bytes_max), RECORD_END);
     }
 }
 
-/// A red zone on a page of its own that was never touched must not hide the stack above it.
+/// Goes on behind a page of the stack that is not there: a red zone or a large array that was
+/// never touched must not hide the callers above it. What was copied so far is an item.
 #[inline(always)]
-fn skip_red_zone(state: &mut State) -> bool {
-    let left = page_left(state.address);
-    let first = state.kind == ItemKind::Stack as u32 && state.copied == 0;
-    // At most the red zone, so that it happens once: behind it a whole page is left.
-    if !first || left as u64 > RED_ZONE_BYTES || left >= state.allowed {
-        return false;
+fn skip_stack_page(scratch: &mut Scratch) {
+    let state = &mut scratch.state;
+    let missing = page_left(state.address.wrapping_add(state.copied as u64));
+    let skipped = state.copied.wrapping_add(missing);
+    if skipped >= state.allowed {
+        finish(scratch, Status::Fault);
+        return;
     }
-    state.address = state.address.wrapping_add(left as u64);
-    state.want = state.want.wrapping_sub(left as u64);
-    state.allowed = state.allowed.wrapping_sub(left);
-    true
+    let object =
+        Pending { address: state.address.wrapping_add(skipped as u64), ..Pending::default() };
+    let rest = (state.allowed - skipped) as u64;
+    if state.copied == 0 {
+        // Nothing to tell: the item starts behind the page.
+        state.address = object.address;
+        state.want = rest;
+        state.allowed = rest as u32;
+        return;
+    }
+    finish(scratch, Status::Fault);
+    begin(&mut scratch.state, object, ItemKind::Stack, rest);
 }
 
 /// Copies the next chunk of a string.

@@ -2,7 +2,7 @@
 //!
 //! A record is a [`RecordHeader`] followed by items. An item is an [`ItemHeader`] followed by
 //! `copied` bytes and zeros up to the next multiple of 8. All numbers are little-endian, as the
-//! machine's. The first item is the stack.
+//! machine's. The first items are the stack: one for each run of its pages that are in memory.
 
 use core::mem::size_of;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};

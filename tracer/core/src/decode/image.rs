@@ -19,7 +19,7 @@ pub(super) struct Image<'a> {
     /// Ranges that were asked for and are not there.
     gaps: Vec<Gap>,
     texts: HashMap<u64, &'a Item>,
-    /// The copied part of the stack.
+    /// The copied part of the stack; pages in it that were not in memory are gaps.
     stack: Range<u64>,
     /// Where stack addresses end, as far as can be told.
     stack_span_end: u64,
@@ -44,8 +44,9 @@ impl<'a> Image<'a> {
     pub(super) fn new(record: &'a Record) -> Self {
         let sp = record.registers.get(RSP).copied().unwrap_or(0);
         let stack_span_end = sp.saturating_add(STACK_SPAN_BYTES);
-        let stack = record.items.iter().find(|item| item.kind == ItemKind::Stack);
-        let stack = stack.map_or(sp..sp, |item| item.address.0..copied_end(item));
+        let mut stack = record.items.iter().filter(|item| item.kind == ItemKind::Stack).peekable();
+        let start = stack.peek().map_or(sp, |item| item.address.0);
+        let stack = start..stack.map(copied_end).max().unwrap_or(start);
         let mut texts = HashMap::new();
         for item in record.items.iter().filter(|item| item.kind == ItemKind::Text) {
             // The same text may come twice; the one with more bytes says more.
