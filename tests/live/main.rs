@@ -9,3 +9,4 @@ mod instructions;
 mod privilege;
 mod stack;
 mod values;
+mod vars;
