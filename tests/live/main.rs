@@ -13,3 +13,4 @@ mod kernel_log;
 mod privilege;
 mod stack;
 mod values;
+mod vars;

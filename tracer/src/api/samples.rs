@@ -5,11 +5,15 @@ use std::path::PathBuf;
 use tracer_common::outcome::Outcome;
 use tracer_common::status::flags;
 use tracer_core::engine::event::{Armed, Ended, ModuleLabel, Summary};
+use tracer_core::engine::findings::{FrameVars, Missing, Placed, SiteVars, Vars};
 use tracer_core::model::address::{Avma, FileOffset, Svma};
 use tracer_core::model::capture::{Capture, Frame, How, Provenance, StackEnd, Variable};
+use tracer_core::model::issue::{Issue, IssueKind};
 use tracer_core::model::process::{Process, ProcessId};
 use tracer_core::model::reason::{Reason, ReasonCode};
-use tracer_core::model::resolved::{Resolved, Site, SourceLine, TrapClass, VariableKind};
+use tracer_core::model::resolved::{
+    Elsewhere, Resolved, Site, SourceLine, TrapClass, VariableKind,
+};
 use tracer_core::model::types::TypeGraph;
 use tracer_core::model::value::{Field, Typed, Value};
 
@@ -260,4 +264,76 @@ pub(crate) fn summary(ended: Ended) -> Summary {
         text_restored: Some(true),
         ended,
     }
+}
+
+/// A variable of `tracer vars`.
+pub(crate) fn placed(name: &str, kind: VariableKind, place: Result<&str, Missing>) -> Placed {
+    let (name, type_name) = (name.to_owned(), "int".to_owned());
+    Placed { name, type_name, kind, place: place.map(str::to_owned) }
+}
+
+pub(crate) fn missing(code: ReasonCode, elsewhere: Elsewhere) -> Missing {
+    Missing { reason: code.into(), elsewhere }
+}
+
+/// Line `line` of the sample's source.
+pub(crate) fn nearest(line: u64, whole: bool) -> Elsewhere {
+    let line = SourceLine { file: "/no/such/src/billing.c".to_owned(), line };
+    Elsewhere::Line { line, pc: Avma(0x5581_0000_1240), whole }
+}
+
+/// A location with one site in an inlined function, its variables `variables`.
+pub(crate) fn vars(variables: Vec<Placed>) -> Vars {
+    let armed = armed();
+    let frame = |function: &str, line, inlined, variables| FrameVars {
+        function: Some(function.to_owned()),
+        line: Some(SourceLine { file: "/no/such/src/billing.c".to_owned(), line }),
+        inlined,
+        variables,
+    };
+    let outer = placed("amount", VariableKind::Parameter, Ok("at CFA-40 (rsp+24)"));
+    let site = SiteVars {
+        requested: Avma(0x5581_0000_1230),
+        pc: Avma(0x5581_0000_1234),
+        why: "moved +4 past endbr64 to push rbp (emulated)".to_owned(),
+        disassembly: "push rbp".to_owned(),
+        trap: TrapClass::Emulated,
+        module: armed.modules[0].clone(),
+        frames: vec![
+            frame("price_of", 42, true, variables),
+            frame("process_payment", 40, false, vec![outer]),
+        ],
+    };
+    Vars {
+        location_text: "billing.c:42".to_owned(),
+        process: armed.process,
+        sites: vec![site],
+        issues: vec![Issue::new(IssueKind::RefusedInstruction, "billing.c:42", "syscall")],
+    }
+}
+
+/// A location in which everything that a target can choose is `payload`.
+pub(crate) fn hostile_vars(payload: &[u8]) -> Vars {
+    let text = String::from_utf8_lossy(payload).into_owned();
+    let line = SourceLine { file: text.clone(), line: 7 };
+    let elsewhere = Elsewhere::Line { line: line.clone(), pc: Avma(0x1000), whole: true };
+    let reason = Reason::new(ReasonCode::UnsupportedLocation, text.clone());
+    let mut variables = vec![
+        placed(&text, VariableKind::Parameter, Ok(&text)),
+        placed(&text, VariableKind::Local, Err(Missing { reason, elsewhere: elsewhere.clone() })),
+        placed(&text, VariableKind::Local, Err(missing(ReasonCode::NotInScope, elsewhere))),
+    ];
+    variables.iter_mut().for_each(|variable| variable.type_name.clone_from(&text));
+    let mut vars = vars(variables);
+    vars.location_text.clone_from(&text);
+    vars.process.comm = payload.to_vec();
+    vars.process.exe = PathBuf::from(&text);
+    vars.issues = vec![Issue::new(IssueKind::RefusedInstruction, text.clone(), text.clone())];
+    let site = &mut vars.sites[0];
+    site.why.clone_from(&text);
+    site.disassembly.clone_from(&text);
+    site.module.path.clone_from(&text);
+    site.frames[0].function = Some(text);
+    site.frames[0].line = Some(SourceLine { file: "x".to_owned(), ..line });
+    vars
 }

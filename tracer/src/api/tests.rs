@@ -1,13 +1,13 @@
 //! The JSON lines against their schema, and the encoding of each value.
 
 use super::samples::{self, armed, every_value, outcomes, typed, variable};
-use super::{SNAPSHOT_SCHEMA, convert, json};
+use super::{SNAPSHOT_SCHEMA, VARS_SCHEMA, convert, json, vars};
 use crate::escape::tests::hostile_payloads;
 use serde_json::{Value as Json, json};
 use tracer_core::engine::event::Ended;
 use tracer_core::model::capture::{Provenance, StackEnd, Variable};
 use tracer_core::model::reason::ReasonCode;
-use tracer_core::model::resolved::VariableKind;
+use tracer_core::model::resolved::{Elsewhere, VariableKind};
 use tracer_core::model::value::Value;
 
 fn read_back<T: serde::Serialize>(line: &T) -> Json {
@@ -15,7 +15,11 @@ fn read_back<T: serde::Serialize>(line: &T) -> Json {
 }
 
 fn assert_valid(line: &Json) {
-    let schema: Json = serde_json::from_str(SNAPSHOT_SCHEMA).unwrap();
+    assert_valid_by(SNAPSHOT_SCHEMA, line);
+}
+
+fn assert_valid_by(schema: &str, line: &Json) {
+    let schema: Json = serde_json::from_str(schema).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
     let errors: Vec<String> =
         validator.iter_errors(line).map(|e| format!("{}: {e}", e.instance_path())).collect();
@@ -41,9 +45,11 @@ fn variable_of(value: Value) -> Json {
 }
 
 #[test]
-fn the_schema_is_a_valid_schema() {
-    let schema: Json = serde_json::from_str(SNAPSHOT_SCHEMA).unwrap();
-    assert!(jsonschema::meta::is_valid(&schema));
+fn the_schemas_are_valid_schemas() {
+    for schema in [SNAPSHOT_SCHEMA, VARS_SCHEMA] {
+        let schema: Json = serde_json::from_str(schema).unwrap();
+        assert!(jsonschema::meta::is_valid(&schema));
+    }
 }
 
 #[test]
@@ -204,5 +210,82 @@ fn hostile_names_and_texts_keep_the_schema_and_ascii() {
         let line = json::line(&convert::capture("p1", 1, &armed(), &capture, &outcomes())).unwrap();
         assert!(line[..line.len() - 1].iter().all(|byte| (0x20..0x7f).contains(byte)));
         assert_valid(&serde_json::from_slice(&line).unwrap());
+    }
+}
+
+/// A variable in each way that one can be there or not.
+fn places() -> Json {
+    let local = |name, place| samples::placed(name, VariableKind::Local, place);
+    let missing = |elsewhere| Err(samples::missing(ReasonCode::OptimizedOut, elsewhere));
+    let vars = samples::vars(vec![
+        samples::placed("item", VariableKind::Parameter, Ok("in rdi")),
+        local("whole", missing(samples::nearest(44, true))),
+        local("part", missing(samples::nearest(45, false))),
+        local("nowhere", missing(Elsewhere::Nowhere)),
+        local("not_found", missing(Elsewhere::NotFound)),
+    ]);
+    read_back(&vars::line(&vars))
+}
+
+#[test]
+fn every_place_of_a_variable_keeps_the_schema_of_vars() {
+    let line = places();
+    assert_valid_by(VARS_SCHEMA, &line);
+    assert_eq!(line["schema"], "tracer/vars/1");
+    assert_eq!(line["target"], json!({"pid": 4242, "comm": "billing", "exe": "/usr/bin/billing"}));
+    assert_eq!(line["not_probed"][0]["code"], "refused_instruction");
+    let site = &line["sites"][0];
+    assert_eq!(
+        (&site["requested_pc"], &site["pc"]),
+        (&"0x558100001230".into(), &"0x558100001234".into())
+    );
+    assert_eq!(site["trap"], "emulated");
+    assert_eq!(site["frames"][0]["inlined"], true);
+    assert_eq!(site["frames"][1]["variables"][0]["location"], "at CFA-40 (rsp+24)");
+    let variables = &site["frames"][0]["variables"];
+    assert_eq!(
+        variables[0],
+        json!({"name": "item", "type": "int", "kind": "parameter", "location": "in rdi"})
+    );
+    assert_eq!(variables[1]["unavailable"]["code"], "optimized_out");
+    assert_eq!(
+        variables[1]["nearest"],
+        json!({"location": "/no/such/src/billing.c:44", "file": "/no/such/src/billing.c",
+               "line": 44, "pc": "0x558100001240"})
+    );
+    assert_eq!(variables[2]["nearest"]["location"], "*0x558100001240");
+    assert_eq!(
+        (&variables[3]["nearest"], &variables[3]["searched_all"]),
+        (&Json::Null, &true.into())
+    );
+    assert_eq!(
+        (&variables[4]["nearest"], &variables[4]["searched_all"]),
+        (&Json::Null, &false.into())
+    );
+}
+
+#[test]
+fn the_schema_of_vars_refuses_what_we_do_not_write() {
+    let schema: Json = serde_json::from_str(VARS_SCHEMA).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let changed = |change: &dyn Fn(&mut Json)| {
+        let mut line = places();
+        change(&mut line["sites"][0]["frames"][0]["variables"][0]);
+        validator.is_valid(&line)
+    };
+    assert!(changed(&|_| {}));
+    assert!(!changed(&|variable| variable["unavailable"] = json!({"code": "x", "text": ""})));
+    assert!(!changed(&|variable| variable["nearest"] = Json::Null));
+    assert!(!changed(&|variable| variable["value"] = json!(1)));
+    assert!(!changed(&|variable| drop(variable.as_object_mut().unwrap().remove("location"))));
+}
+
+#[test]
+fn hostile_names_keep_the_schema_of_vars() {
+    for payload in hostile_payloads(300) {
+        let name = String::from_utf8_lossy(&payload).into_owned();
+        let line = json::line(&vars::line(&samples::hostile_vars(&payload))).unwrap();
+        assert!(line[..line.len() - 1].iter().all(|byte| (0x20..0x7f).contains(byte)), "{name:?}");
+        assert_valid_by(VARS_SCHEMA, &serde_json::from_slice(&line).unwrap());
     }
 }

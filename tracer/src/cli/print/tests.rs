@@ -3,7 +3,7 @@
 use super::line::{Ink, Line, Page};
 use super::source::Sources;
 use super::value::{Row, WIDTH};
-use super::{capture, error, lists, summary};
+use super::{capture, error, lists, summary, vars};
 use crate::api::samples::{self, armed, every_value, typed, variable};
 use crate::api::types::Error;
 use crate::escape::Escaped;
@@ -368,6 +368,7 @@ fn nothing_that_a_target_chooses_reaches_the_terminal_raw() {
             error::error(&sample_error(&text)),
             lists::found(&found(&text)),
             lists::check(&check),
+            vars::vars(&samples::hostile_vars(&payload), &mut Sources::default()),
         ] {
             let text = without_own_colours(&page);
             assert!(text.split('\n').all(is_harmless), "{payload:?} gave {text:?}");

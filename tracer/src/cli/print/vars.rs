@@ -11,6 +11,9 @@ use tracer_core::model::resolved::{Elsewhere, SourceLine, VariableKind};
 /// Columns of names and types that places are lined up behind; longer ones push theirs away.
 const LABEL_WIDTH_MAX: usize = 40;
 
+/// Variables of other blocks that are shown; large functions have hundreds.
+const OTHER_BLOCKS_MAX: usize = 20;
+
 /// All sites of a location, one page.
 pub(crate) fn vars(vars: &Vars, sources: &mut Sources) -> Page {
     let mut page = Page::new();
@@ -100,8 +103,12 @@ fn in_frame(number: usize, frame: &FrameVars, page: &mut Page) {
         if variables.peek().is_some() {
             page.line(&Line::new().pad(4).with(Ink::Dim, group.heading()));
         }
-        for variable in variables {
+        for variable in variables.by_ref().take(group.shown_max()) {
             placed(variable, width, frame.line.as_ref(), page);
+        }
+        match variables.count() {
+            0 => {}
+            more => page.line(&Line::new().pad(6).text("… ").text(more).text(" more; see --json")),
         }
     }
 }
@@ -123,6 +130,10 @@ impl Group {
         }
     }
 
+    fn shown_max(self) -> usize {
+        if self == Self::OtherBlocks { OTHER_BLOCKS_MAX } else { usize::MAX }
+    }
+
     fn heading(self) -> &'static str {
         match self {
             Self::Arguments => "arguments",
@@ -140,7 +151,7 @@ fn label(variable: &Placed) -> Line {
         .with(Ink::Dim, Escaped::name(&variable.type_name))
 }
 
-/// `total: int  in rdi`, or `total: int  unavailable: reason → where instead`.
+/// `total: int  in rdi`, or `total: int  not here; on line 44` with the reason.
 fn placed(variable: &Placed, width: usize, here: Option<&SourceLine>, page: &mut Page) {
     let indent = Line::new().pad(6);
     let start = indent.clone().and(label(variable).pad(width + 1)).text(" ");
@@ -152,11 +163,12 @@ fn placed(variable: &Placed, width: usize, here: Option<&SourceLine>, page: &mut
         Err(missing) => missing,
     };
     let instead = instead(elsewhere, here);
-    // The heading says it.
+    // The heading says why.
     if Group::of(variable) == Group::OtherBlocks {
         page.line(&start.and(instead));
         return;
     }
+    let start = start.with(Ink::Missing, "not here; ");
     let mut why = Line::new().with(Ink::Missing, reason.code.text());
     if !reason.detail.is_empty() {
         why = why.with(Ink::Missing, " (").with(Ink::Missing, Escaped::name(&reason.detail));
@@ -171,9 +183,9 @@ fn placed(variable: &Placed, width: usize, here: Option<&SourceLine>, page: &mut
     }
 }
 
-/// `not here; on line 44`.
+/// `on line 44`.
 fn instead(elsewhere: &Elsewhere, here: Option<&SourceLine>) -> Line {
-    let line = Line::new().with(Ink::Missing, "not here; ");
+    let line = Line::new();
     let number = |line: Line, at: &SourceLine| match here {
         Some(here) if here.file == at.file => line.text("line ").text(at.line),
         _ => line.text(Escaped::name(&at.file)).text(":").text(at.line),
@@ -184,7 +196,112 @@ fn instead(elsewhere: &Elsewhere, here: Option<&SourceLine>) -> Line {
             let line = line.with(Ink::Advice, "at ").text("*").text(Escaped::hex(pc.0));
             number(line.text(", a part of "), at)
         }
-        Elsewhere::Nowhere => line.text("nowhere in the function"),
-        Elsewhere::NotFound => line.text("not on the nearest lines (others were not searched)"),
+        Elsewhere::Nowhere => line.with(Ink::Missing, "nowhere in the function"),
+        Elsewhere::NotFound => {
+            line.with(Ink::Missing, "not on the nearest lines; others were not searched")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::samples::{missing, nearest, placed, vars as sample};
+    use tracer_core::model::resolved::Elsewhere;
+
+    fn plain(sample: &Vars) -> String {
+        vars(sample, &mut Sources::default()).plain()
+    }
+
+    #[test]
+    fn a_place_where_everything_is_there_is_a_line_for_each_variable() {
+        let mut sample = sample(vec![
+            placed("item", VariableKind::Parameter, Ok("in rdi")),
+            placed("total", VariableKind::Local, Ok("constant 7")),
+        ]);
+        sample.issues.clear();
+        assert_eq!(
+            plain(&sample),
+            "\
+billing.c:42 in billing[4242]: 1 site
+pc 0x558100001234 in /usr/bin/billing for 0x558100001230
+  moved +4 past endbr64 to push rbp (emulated)
+#0  price_of at /no/such/src/billing.c:42  (inlined)
+    arguments
+      item: int   in rdi
+    locals
+      total: int  constant 7
+#1  process_payment at /no/such/src/billing.c:40
+    arguments
+      amount: int  at CFA-40 (rsp+24)
+"
+        );
+    }
+
+    #[test]
+    fn what_is_missing_says_where_to_go_and_why_it_is_not_here() {
+        let local = |name, code, elsewhere| {
+            placed(name, VariableKind::Local, Err(missing(code, elsewhere)))
+        };
+        let mut other = local("far", ReasonCode::EntryValue, nearest(44, true));
+        if let Err(Missing { elsewhere: Elsewhere::Line { line, .. }, .. }) = &mut other.place {
+            line.file = "/no/such/src/other.c".to_owned();
+        }
+        let mut sample = sample(vec![
+            local("whole", ReasonCode::OptimizedOut, nearest(44, true)),
+            local("part", ReasonCode::NotDeclaredYet, nearest(45, false)),
+            local("gone", ReasonCode::OptimizedOut, Elsewhere::Nowhere),
+            other,
+            local("block", ReasonCode::NotInScope, nearest(47, true)),
+            local("searching", ReasonCode::NotInScope, Elsewhere::NotFound),
+        ]);
+        sample.sites[0].frames.truncate(1);
+        assert_eq!(
+            plain(&sample),
+            "\
+billing.c:42 in billing[4242]: 1 site
+pc 0x558100001234 in /usr/bin/billing for 0x558100001230
+  moved +4 past endbr64 to push rbp (emulated)
+#0  price_of at /no/such/src/billing.c:42  (inlined)
+    locals
+      whole: int      not here; on line 44; the compiler kept no location for it here
+      part: int       not here; at *0x558100001240, a part of line 45
+        its declaration is on this line or a later one, so it was not set yet
+      gone: int       not here; nowhere in the function; the compiler kept no location for it here
+      far: int        not here; on /no/such/src/other.c:44
+        only its value at function entry is known to the compiler
+    locals of blocks that are not around this place
+      block: int      on line 47
+      searching: int  not on the nearest lines; others were not searched
+can't be probed: billing.c:42: an instruction that can't be probed safely is there (syscall)
+"
+        );
+    }
+
+    #[test]
+    fn several_sites_are_numbered_and_many_blocks_are_cut() {
+        let block = || {
+            let place = Err(missing(ReasonCode::NotInScope, nearest(47, true)));
+            placed("i", VariableKind::Local, place)
+        };
+        let mut sample = sample((0..25).map(|_| block()).collect());
+        sample.sites.push(sample.sites[0].clone());
+        let text = plain(&sample);
+        assert!(
+            text.starts_with("billing.c:42 in billing[4242]: 2 sites\n\nsite 1  pc "),
+            "{text}"
+        );
+        assert!(text.contains("\n\nsite 2  pc "), "{text}");
+        assert_eq!(text.matches("i: int").count(), 2 * OTHER_BLOCKS_MAX);
+        assert_eq!(text.matches("… 5 more; see --json").count(), 2);
+    }
+
+    #[test]
+    fn nothing_to_show_says_whether_debug_info_is_missing() {
+        let mut sample = sample(Vec::new());
+        sample.sites[0].frames.iter_mut().for_each(|frame| frame.variables.clear());
+        assert!(plain(&sample).contains("no debug info: a snapshot shows registers"));
+        sample.sites[0].module.debug_file = Some("/usr/lib/debug/x.debug".to_owned());
+        assert!(plain(&sample).contains("no variables in scope"));
     }
 }
