@@ -1,5 +1,6 @@
 //! The kernel program's own log: on stderr from the level that was asked for, else not there.
 
+use tracer_common::outcome::Outcome;
 use tracer_tests::cli::{self, RunningTracer};
 use tracer_tests::privilege::require;
 use tracer_tests::targets::Target;
@@ -41,7 +42,8 @@ fn hits_that_were_not_captured_are_in_the_debug_log() {
         let lines = lines_of_kernel(&said);
         // Its level is its own: the filter of the rest does not hide it.
         assert!(lines.iter().all(|line| line.contains(" DEBUG ")), "{said}");
-        assert!(lines.iter().any(|line| line.contains("outcome 3")), "{said}");
+        let limit = format!("outcome {}", Outcome::HitLimit as u8);
+        assert!(lines.iter().any(|line| line.contains(&limit)), "{said}");
         assert!(!said.contains(": captured"), "{said}");
     }
 }

@@ -65,7 +65,7 @@ issues! {
         "the code may not run now: raise --timeout, or probe a caller";
     UnsupportedFilesystem "unsupported_filesystem" 29 "the file is on a filesystem that is not safe to probe"
         "copy the program to a local filesystem (ext4, xfs, btrfs, overlay, tmpfs)";
-    CodeGone "code_gone" 33 "the code that was probed is no longer there"
+    CodeGone "code_gone" 34 "the code that was probed is no longer there"
         "the process replaced its program or unmapped the library: look it up again";
     PidNamespace "pid_namespace" 32 "tracer runs in a pid namespace of its own, so it can't tell the kernel which process is meant"
         "run tracer on the host, or in a container with the host's pid namespace (hostPID: true, --pid=host)";
