@@ -83,7 +83,9 @@ fn bytes_of(value: &Json) -> Vec<u8> {
 #[test]
 fn strings_in_text() {
     let mut target = start();
-    let colours = |command: &mut Command| drop(command.env("CLICOLOR_FORCE", "1"));
+    let colours = |command: &mut Command| {
+        command.env("CLICOLOR_FORCE", "1");
+    };
     for (coloured, change) in
         [(false, &(|_: &mut Command| ()) as &dyn Fn(&mut Command)), (true, &colours)]
     {

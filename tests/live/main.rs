@@ -1,6 +1,13 @@
 //! Tests on the real kernel: real uprobes in real processes. They need root, and fail where they
 //! can't run.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that can't go on has failed"
+)]
+
 mod absent;
 mod against_gdb;
 mod bad_input;

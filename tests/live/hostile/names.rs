@@ -63,7 +63,9 @@ fn names_in_text_and_in_the_log() {
         for (coloured, variable, value) in
             [(false, "TRACER_LOG", "trace"), (true, "CLICOLOR_FORCE", "1")]
         {
-            let change = |command: &mut Command| drop(command.env(variable, value));
+            let change = |command: &mut Command| {
+                command.env(variable, value);
+            };
             let done = snapshot(&mut target, &[&address, "--kernel-log", "trace"], &change);
             assert_eq!(done.status.code(), Some(0), "{done:?}");
             let output = assert_harmless(&done.stdout, coloured);

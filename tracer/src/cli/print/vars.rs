@@ -207,6 +207,7 @@ fn instead(elsewhere: &Elsewhere, here: Option<&SourceLine>) -> Line {
 mod tests {
     use super::*;
     use crate::api::samples::{missing, nearest, placed, vars as sample};
+    use tracer_core::model::issue::{Issue, IssueKind};
     use tracer_core::model::resolved::Elsewhere;
 
     fn plain(sample: &Vars) -> String {
@@ -300,8 +301,9 @@ can't be probed: billing.c:42: an instruction that can't be probed safely is the
     fn nothing_to_show_says_whether_debug_info_is_missing() {
         let mut sample = sample(Vec::new());
         sample.sites[0].frames.iter_mut().for_each(|frame| frame.variables.clear());
-        assert!(plain(&sample).contains("no debug info: a snapshot shows registers"));
-        sample.sites[0].module.debug_file = Some("/usr/lib/debug/x.debug".to_owned());
         assert!(plain(&sample).contains("no variables in scope"));
+        let issue = Issue::new(IssueKind::NoDebugInfo, "x", "");
+        sample.sites[0].module.debug_issue = Some(issue);
+        assert!(plain(&sample).contains("no debug info: a snapshot shows registers"));
     }
 }
