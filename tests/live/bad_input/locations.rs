@@ -32,7 +32,7 @@ fn words_that_are_no_location() {
 fn an_unknown_function() {
     let (_, mut target) = counter();
     let told = refused_at(&mut target, "countd", IssueKind::NoFunction);
-    assert!(told.candidates.contains("counted"), "{told:?}");
+    assert!(told.candidates.iter().any(|name| name == "counted"), "{told:?}");
     let told = refused_at(&mut target, "nothing.so!counted", IssueKind::NoFunction);
     assert!(told.detail.contains("libc.so.6"), "{told:?}");
     taken(&mut target, "counted");
