@@ -3,8 +3,10 @@
 
 use rustix::process::{Pid, Signal, kill_process};
 use std::time::{Duration, Instant};
+use tracer_core::engine::event::Event;
 use tracer_tests::cli::{Done, RunningTracer};
 use tracer_tests::privilege::require;
+use tracer_tests::snapshot::{accompany, request};
 use tracer_tests::targets::{RunningTarget, Target};
 use tracer_tests::text::require_as_in_files;
 
@@ -44,6 +46,7 @@ fn send(tracer: &RunningTracer, signal: Signal) {
     kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
 }
 
+/// SAFE-1, END-1
 #[test]
 fn signals() {
     let mut target = target();
@@ -80,6 +83,7 @@ fn signals_in_a_row() {
     assert_untouched(&mut target);
 }
 
+/// END-1
 #[test]
 fn a_reader_that_goes_away() {
     let mut target = target();
@@ -95,6 +99,7 @@ fn a_reader_that_goes_away() {
     }
 }
 
+/// END-1
 #[test]
 fn a_timeout() {
     let mut target = target();
@@ -145,7 +150,7 @@ fn the_target_ends() {
     assert_eq!(done.status.code(), Some(PROCESS_GONE), "{done:?}");
 }
 
-/// Nothing of ours runs any more; the kernel closes what is left.
+/// Nothing of ours runs any more; the kernel closes what is left. END-1
 #[test]
 fn tracer_is_killed() {
     let mut target = target();
@@ -165,6 +170,24 @@ fn tracer_is_killed() {
         println!("the code is as before {:?} after kill -9", killed.elapsed());
         assert_untouched(&mut target);
     }
+}
+
+/// The target does not pay while the last capture is decoded and shown. COST-2
+#[test]
+fn the_probe_is_out_before_the_last_capture_is_shown() {
+    let mut target = target();
+    let pid = target.pid();
+    let mut request = request(pid, "counted").unwrap();
+    request.hits = 2;
+    let mut probed = Vec::new();
+    let summary = accompany(&request, &mut target, 1, &mut |event, _| {
+        if let Event::Capture { .. } = event {
+            probed.push(require_as_in_files(pid).is_err());
+        }
+    });
+    assert_eq!(summary.unwrap().received, 2);
+    assert_eq!(probed, [true, false]);
+    assert_untouched(&mut target);
 }
 
 /// Two probes on one function of one process: the second is refused, the first goes on.

@@ -145,6 +145,7 @@ fn one_thread() {
     }
 }
 
+/// LOSS-1
 #[test]
 fn four_threads() {
     let summary = run("four threads", 4, calls(8000), |_| {}, &mut |_, _| {});
@@ -240,7 +241,7 @@ fn hits_while_the_probe_is_being_placed() {
     }
 }
 
-/// A process that is not the one that was resolved though it has its pid: the start time tells.
+/// IDENT-1: a process that is not the one that was resolved though it has its pid: the start time tells.
 #[test]
 fn another_process_of_the_same_pid() {
     let (mut target, _) = counter(4, 8000);
@@ -278,7 +279,7 @@ fn another_process_of_the_same_pid() {
     require_as_in_files(target.pid()).unwrap();
 }
 
-/// A child inherits the breakpoint with the memory. The kernel does not hand its hits to the
+/// IDENT-1: a child inherits the breakpoint with the memory. The kernel does not hand its hits to the
 /// program, so they are no outcome of ours; the breakpoint goes from the child too.
 #[test]
 fn a_forked_child_is_not_the_target() {

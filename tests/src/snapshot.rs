@@ -103,8 +103,9 @@ pub fn accompany(
         });
         let mut go = Some(go);
         let mut deliver = |event| {
-            if let Event::Armed(_) = event {
-                drop(go.take().map(|go| go.send(())));
+            if let (Event::Armed(_), Some(go)) = (&event, go.take()) {
+                // The driver is there until this function ends.
+                go.send(()).ok();
             }
             reader(event, &work);
             ControlFlow::Continue(())
