@@ -99,6 +99,32 @@ fn a_reader_that_goes_away() {
     }
 }
 
+/// A pager that waits: nobody reads what was written, and no more fits. END-1
+#[test]
+fn a_reader_that_does_not_read() {
+    let mut target = target();
+    for signal in [None, Some(Signal::INT)] {
+        let tracer = armed(&target, if signal.is_none() { "5s" } else { "60s" });
+        // More captures than a pipe holds.
+        for _ in 0..40 {
+            target.go().unwrap();
+        }
+        if let Some(signal) = signal {
+            send(&tracer, signal);
+        }
+        let asked = Instant::now();
+        while let Err(error) = require_as_in_files(target.pid()) {
+            assert!(asked.elapsed() < Duration::from_secs(30), "{signal:?}: {error:#}");
+            target.go().unwrap();
+        }
+        println!("{signal:?}: the probe is out after {:?}", asked.elapsed());
+        let done = tracer.finish().unwrap();
+        let code = if signal.is_none() { 0 } else { 130 };
+        assert_eq!(done.status.code(), Some(code), "{}", done.errors().unwrap());
+        assert_untouched(&mut target);
+    }
+}
+
 /// END-1
 #[test]
 fn a_timeout() {
