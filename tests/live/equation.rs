@@ -64,7 +64,13 @@ fn assert_exact(name: &str, target: &mut RunningTarget, summary: &Summary) {
         summary.kernel_misses
     );
     let others: u64 = Outcome::ALL[1..].iter().map(|outcome| of(summary, *outcome)).sum();
-    assert_eq!(target.count, summary.received + others + summary.kernel_misses, "{summary:?}");
+    let accounted = summary.received + others + summary.kernel_misses;
+    if summary.ended == Ended::Complete {
+        // The last capture that was wanted took the probe out while the target went on.
+        assert!(accounted <= target.count, "{summary:?}");
+    } else {
+        assert_eq!(target.count, accounted, "{summary:?}");
+    }
     assert_eq!(summary.hits, of(summary, Outcome::Captured) + others, "{summary:?}");
     assert_eq!(summary.received, of(summary, Outcome::Captured), "{summary:?}");
     assert_eq!(summary.malformed, 0, "{summary:?}");
@@ -175,13 +181,11 @@ fn one_scratch_buffer_for_four_threads() {
     assert!(summary.received > 0, "{summary:?}");
 }
 
-/// The reader keeps the probe in place after the limit is met.
+/// Threads come by between the capture that meets the limit and the removal.
 #[test]
 fn a_hit_limit() {
     let limit = |request: &mut SnapshotRequest| request.hits = 10;
-    let mut slow = |_: &Capture, work: &Work| work.wait();
-    let total = calls(8000);
-    let summary = run("hit limit", 4, total, limit, &mut slow);
+    let summary = run("hit limit", 4, calls(8000), limit, &mut |_, _| {});
     assert_eq!(summary.received, 10);
     assert!(of(&summary, Outcome::HitLimit) > 0, "{summary:?}");
     assert_eq!(summary.ended, Ended::Complete);
@@ -241,7 +245,8 @@ fn hits_while_the_probe_is_being_placed() {
     }
 }
 
-/// IDENT-1: a process that is not the one that was resolved though it has its pid: the start time tells.
+/// A process that is not the one that was resolved though it has its pid: the start time tells.
+/// IDENT-1
 #[test]
 fn another_process_of_the_same_pid() {
     let (mut target, _) = counter(4, 8000);
@@ -279,7 +284,7 @@ fn another_process_of_the_same_pid() {
     require_as_in_files(target.pid()).unwrap();
 }
 
-/// IDENT-1: a child inherits the breakpoint with the memory. The kernel does not hand its hits to the
+/// A child inherits the breakpoint with the memory. The kernel does not hand its hits to the
 /// program, so they are no outcome of ours; the breakpoint goes from the child too.
 #[test]
 fn a_forked_child_is_not_the_target() {

@@ -103,9 +103,9 @@ pub fn accompany(
         });
         let mut go = Some(go);
         let mut deliver = |event| {
-            if let (Event::Armed(_), Some(go)) = (&event, go.take()) {
-                // The driver is there until this function ends.
-                go.send(()).ok();
+            if let Event::Armed(_) = event {
+                // A driver that has died is told of when it is joined.
+                let _told = go.take().map(|go| go.send(()).is_ok());
             }
             reader(event, &work);
             ControlFlow::Continue(())
