@@ -3,8 +3,10 @@
 
 use rustix::process::{Pid, Signal, kill_process};
 use std::time::{Duration, Instant};
+use tracer_core::engine::event::Event;
 use tracer_tests::cli::{Done, RunningTracer};
 use tracer_tests::privilege::require;
+use tracer_tests::snapshot::{accompany, request};
 use tracer_tests::targets::{RunningTarget, Target};
 use tracer_tests::text::require_as_in_files;
 
@@ -170,7 +172,6 @@ fn tracer_is_killed() {
     }
 }
 
-/// Two probes on one function of one process: the second is refused, the first goes on.
 /// A door that is stuck does not keep the breakpoints in, nor the process alive.
 ///
 /// END-1
@@ -201,6 +202,8 @@ fn a_reader_that_does_not_read() {
     }
 }
 
+/// Two probes on one function of one process: the second is refused, the first goes on.
+///
 /// SAFE-4
 #[test]
 fn another_tracer_is_there() {
@@ -214,5 +217,25 @@ fn another_tracer_is_there() {
     send(&first, Signal::INT);
     let done = first.finish().unwrap();
     assert!(done.output().unwrap().contains(" of 10 hits"), "{done:?}");
+    assert_untouched(&mut target);
+}
+
+/// The target does not pay while the last capture is decoded and shown.
+///
+/// COST-2
+#[test]
+fn the_probe_is_out_before_the_last_capture_is_shown() {
+    let mut target = target();
+    let pid = target.pid();
+    let mut request = request(pid, "counted").unwrap();
+    request.hits = 2;
+    let mut probed = Vec::new();
+    let summary = accompany(&request, &mut target, 1, &mut |event, _| {
+        if let Event::Capture { .. } = event {
+            probed.push(require_as_in_files(pid).is_err());
+        }
+    });
+    assert_eq!(summary.unwrap().received, 2);
+    assert_eq!(probed.last(), Some(&false), "{probed:?}");
     assert_untouched(&mut target);
 }

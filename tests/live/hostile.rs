@@ -80,6 +80,7 @@ fn bytes_of(value: &Json) -> Vec<u8> {
     pairs.map(|pair| u8::from_str_radix(pair, 16).unwrap()).collect()
 }
 
+/// HOST-2
 #[test]
 fn strings_in_text() {
     let mut target = start();
@@ -110,6 +111,7 @@ fn strings_in_text() {
     target.finish().unwrap();
 }
 
+/// HOST-2
 #[test]
 fn strings_in_json() {
     let mut target = start();

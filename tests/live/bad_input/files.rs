@@ -51,7 +51,7 @@ fn a_stripped_program() {
     refused_at(&mut target, "caller", IssueKind::NoFunction);
 }
 
-/// The debug file that the program names is that of another build.
+/// The debug file that the program names is that of another build. IDENT-2
 #[test]
 fn debug_info_of_another_build() {
     require().unwrap();

@@ -1,15 +1,17 @@
 //! Processes that can't be probed.
 
-use super::{assert_untouched, counter, refused, refused_at, start};
+use super::{Told, assert_untouched, counter, refused, refused_at, start};
 use std::fs::{self, Permissions};
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Child, Command, Stdio};
+use tracer_core::attach::text::process_bytes;
+use tracer_core::model::address::Avma;
 use tracer_core::model::issue::IssueKind;
 use tracer_tests::cli::{self, RunningTracer};
 use tracer_tests::privilege::require;
 use tracer_tests::project;
-use tracer_tests::targets::Target;
+use tracer_tests::targets::{RunningTarget, Target};
 
 /// A child that is ended and waited for, whatever happens.
 struct Owned(Child);
@@ -111,7 +113,7 @@ fn no_permission() {
     fs::copy(counter().program, &program).unwrap();
     let mut own = Command::new("setpriv");
     own.args(NOBODY).arg(&program).args(["1", "5"]);
-    let mut own = tracer_tests::targets::RunningTarget::start(&mut own).unwrap();
+    let mut own = RunningTarget::start(&mut own).unwrap();
     refused(own.pid(), "counted", IssueKind::NoPermission, &as_nobody);
     assert_untouched(&mut own);
 }
@@ -135,11 +137,35 @@ fn a_process_under_a_debugger() {
     assert_untouched(&mut target);
 }
 
-#[test]
-fn code_where_no_breakpoint_can_fire() {
+fn places(argument: &str) -> RunningTarget {
     require().unwrap();
     let other = project::root().join("tests/targets/c/twin.c");
     let target = Target::c("places", "gcc", &["-O2", other.to_str().unwrap()]).unwrap();
-    let mut running = target.start(&["rwx"]).unwrap();
-    refused_at(&mut running, "twins", IssueKind::CannotFire);
+    target.start(&[argument]).unwrap()
+}
+
+/// SAFE-4
+#[test]
+fn code_where_no_breakpoint_can_fire() {
+    let mut target = places("rwx");
+    refused_at(&mut target, "twins", IssueKind::CannotFire);
+}
+
+/// SAFE-4
+#[test]
+fn code_that_is_not_what_the_file_has() {
+    let mut target = places("patch");
+    let told = refused(target.pid(), "own_getpid", IssueKind::TextChanged, &|command| command);
+    assert!(told.detail.contains("process [6a, 27, 58"), "{told:?}");
+    // No breakpoint is left in what it has made of itself.
+    let first_bytes = |pid: u32| process_bytes(pid, told_address(&told), 5).unwrap();
+    assert_eq!(first_bytes(target.pid()), [0x6a, 0x27, 0x58, 0x66, 0x90]);
+    let before = target.count;
+    assert!(target.go().unwrap() > before);
+}
+
+/// The address that a message begins with.
+fn told_address(told: &Told) -> Avma {
+    let digits = told.text.strip_prefix("0x").unwrap().split(' ').next().unwrap();
+    Avma(u64::from_str_radix(digits, 16).unwrap())
 }

@@ -217,11 +217,12 @@ static void *server(void *argument)
     int listener = *(int *)argument;
 
     pthread_setname_np(pthread_self(), "order-worker");
-    while (!stopping) {
+    /* Even a stop that comes at once finds the client waiting for its first reply. */
+    do {
         int fd = accept(listener, NULL, NULL);
         if (fd >= 0)
             serve_client(fd);
-    }
+    } while (!stopping);
     return NULL;
 }
 

@@ -1,8 +1,9 @@
 /* Places where a probe must not or can not go.
  *
- *     places [rwx]
+ *     places [rwx | patch]
  *
- * With `rwx` its code is writable, so that no uprobe fires there. */
+ * With `rwx` its code is writable, so that no uprobe fires there. With `patch` it has changed its
+ * own code: other instructions that do the same. */
 #include "protocol.h"
 #include "traced.h"
 
@@ -45,12 +46,23 @@ static unsigned long work(void)
     return count;
 }
 
+static void protect(void *code, int protection)
+{
+    uintptr_t page = (uintptr_t)code & ~(uintptr_t)4095;
+
+    if (mprotect((void *)page, 8192, protection) != 0)
+        abort();
+}
+
 int main(int argc, char **argv)
 {
-    if (argc > 1 && strcmp(argv[1], "rwx") == 0) {
-        uintptr_t page = (uintptr_t)twins & ~(uintptr_t)4095;
-        if (mprotect((void *)page, 4096, PROT_READ | PROT_WRITE | PROT_EXEC) != 0)
-            return 2;
+    if (argc > 1 && strcmp(argv[1], "rwx") == 0)
+        protect(twins, PROT_READ | PROT_WRITE | PROT_EXEC);
+    if (argc > 1 && strcmp(argv[1], "patch") == 0) {
+        protect(own_getpid, PROT_READ | PROT_WRITE | PROT_EXEC);
+        /* push $39; pop %rax; a nop of two bytes. */
+        memcpy(own_getpid, "\x6a\x27\x58\x66\x90", 5);
+        protect(own_getpid, PROT_READ | PROT_EXEC);
     }
     serve(work);
     return 0;

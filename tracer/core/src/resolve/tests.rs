@@ -259,8 +259,8 @@ fn static_functions_without_a_symbol_are_found_by_debug_info() {
     assert_eq!(names(&targets), ["alias_target"]);
     assert!(targets[0].at_entry);
     assert_eq!(find("alias_t", &code).unwrap().len(), 1);
-    assert_eq!(find("main!alias_t", &code).unwrap().len(), 1);
-    assert_eq!(find("other!alias_t", &code).unwrap_err().kind, IssueKind::NoFunction);
+    assert_eq!(find("stripped!alias_t", &code).unwrap().len(), 1);
+    assert_eq!(find("main!alias_t", &code).unwrap_err().kind, IssueKind::NoFunction);
 }
 
 #[test]
