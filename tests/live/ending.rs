@@ -11,6 +11,7 @@ use tracer_tests::targets::{RunningTarget, Target};
 use tracer_tests::text::require_as_in_files;
 
 const PROCESS_GONE: i32 = 11;
+const CODE_GONE: i32 = 34;
 const NO_HIT: i32 = 28;
 /// How long the kernel may take to close what a killed process had open.
 const CLEANUP: Duration = Duration::from_secs(60);
@@ -238,4 +239,22 @@ fn the_probe_is_out_before_the_last_capture_is_shown() {
     assert_eq!(summary.unwrap().received, 2);
     assert_eq!(probed.last(), Some(&false), "{probed:?}");
     assert_untouched(&mut target);
+}
+
+/// By exec, with the same pid: the probed address is of another program now, or of the same one
+/// at another place.
+#[test]
+fn the_target_replaces_its_program() {
+    require().unwrap();
+    let program = Target::c("mapper", "gcc", &["-O2"]).unwrap();
+    let mut target = program.start(&["exec", "10"]).unwrap();
+    let tracer = armed(&target, "60s");
+    target.go().unwrap();
+    let done = tracer.finish().unwrap();
+    assert_eq!(done.status.code(), Some(CODE_GONE), "{done:?}");
+    assert!(done.output().unwrap().contains("the probed code is no longer there"), "{done:?}");
+    assert_eq!(captures(&done), 0);
+    require_as_in_files(target.pid()).unwrap();
+    assert_eq!(target.go().unwrap(), 10);
+    require_as_in_files(target.pid()).unwrap();
 }

@@ -307,3 +307,22 @@ fn a_forked_child_is_not_the_target() {
     require_as_in_files(child).unwrap();
     assert_exact("forked child", &mut target, &summary);
 }
+
+/// The same code of the same file, executed where it was not looked at: no capture is right there.
+#[test]
+fn code_that_is_mapped_once_more() {
+    require().unwrap();
+    let program = Target::c("mapper", "gcc", &["-O2"]).unwrap();
+    let mut target = program.start(&["copy", "200"]).unwrap();
+    let mut reader = |event, _: &Work| {
+        if let Event::Capture { capture, .. } = event {
+            assert_eq!(capture.frames[1].function.as_deref(), Some("call"), "{capture:#?}");
+        }
+    };
+    let mut request = unlimited(&target);
+    request.limits.stack_bytes = 1024;
+    let summary = accompany(&request, &mut target, 2, &mut reader).unwrap();
+    assert_eq!(summary.received, 400, "{summary:?}");
+    assert_eq!(of(&summary, Outcome::Elsewhere), 400, "{summary:?}");
+    assert_exact("mapped once more", &mut target, &summary);
+}
