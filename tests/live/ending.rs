@@ -231,11 +231,12 @@ fn the_probe_is_out_before_the_last_capture_is_shown() {
     let mut request = request(pid, "counted").unwrap();
     request.hits = 2;
     let mut probed = Vec::new();
-    let summary = accompany(&request, &mut target, 1, &mut |event, _| {
-        if let Event::Capture { .. } = event {
-            probed.push(require_as_in_files(pid).is_err());
-        }
-    });
+    let summary =
+        accompany(&tracer_tests::snapshot::engine(), &request, &mut target, 1, &mut |event, _| {
+            if let Event::Capture { .. } = event {
+                probed.push(require_as_in_files(pid).is_err());
+            }
+        });
     assert_eq!(summary.unwrap().received, 2);
     assert_eq!(probed.last(), Some(&false), "{probed:?}");
     assert_untouched(&mut target);

@@ -13,14 +13,16 @@ use tracer_core::attach::link::{Links, SiteToArm, TextAfter};
 use tracer_core::attach::load::{LoadOptions, Program};
 use tracer_core::attach::maps::Gate;
 use tracer_core::binary::modules::{Code, Modules};
+use tracer_core::engine::Engine;
 use tracer_core::engine::event::{Ended, Event, Summary};
+use tracer_core::engine::options::Options;
 use tracer_core::engine::request::SnapshotRequest;
 use tracer_core::model::capture::Capture;
 use tracer_core::model::limits::Limits;
 use tracer_core::model::value::{Field, Value};
 use tracer_core::{engine, plan, resolve};
 use tracer_tests::privilege::require;
-use tracer_tests::snapshot::{Work, accompany, request};
+use tracer_tests::snapshot::{self, Work, accompany, request};
 use tracer_tests::targets::{RunningTarget, Target};
 use tracer_tests::text::require_as_in_files;
 
@@ -120,12 +122,14 @@ fn run(
     name: &str,
     threads: u64,
     total: u64,
-    change: impl FnOnce(&mut SnapshotRequest),
+    change: impl FnOnce(&mut Options, &mut SnapshotRequest),
     reader: &mut dyn FnMut(&Capture, &Work),
 ) -> Summary {
     let (mut target, rounds) = counter(threads, total);
     let mut request = unlimited(&target);
-    change(&mut request);
+    let mut options = snapshot::options();
+    change(&mut options, &mut request);
+    let engine = Engine::new(options);
     let mut consistency = Consistency::default();
     let mut checked = |event, work: &Work| {
         if let Event::Capture { capture, .. } = event {
@@ -133,7 +137,7 @@ fn run(
             reader(&capture, work);
         }
     };
-    let summary = accompany(&request, &mut target, rounds, &mut checked).unwrap();
+    let summary = accompany(&engine, &request, &mut target, rounds, &mut checked).unwrap();
     if summary.ended == Ended::Stopped {
         assert_eq!(consistency.captures, summary.received);
     }
@@ -144,7 +148,7 @@ fn run(
 /// All records fit into the ring, so there is nothing to lose.
 #[test]
 fn one_thread() {
-    let small = |request: &mut SnapshotRequest| request.limits.stack_bytes = 256;
+    let small = |_: &mut Options, request: &mut SnapshotRequest| request.limits.stack_bytes = 256;
     let summary = run("one thread", 1, calls(2000), small, &mut |_, _| {});
     if std::env::var_os("TRACER_SOAK_N").is_none() {
         assert_eq!((summary.received, summary.hits), (2000, 2000), "{summary:?}");
@@ -154,7 +158,7 @@ fn one_thread() {
 /// LOSS-1
 #[test]
 fn four_threads() {
-    let summary = run("four threads", 4, calls(8000), |_| {}, &mut |_, _| {});
+    let summary = run("four threads", 4, calls(8000), |_, _| {}, &mut |_, _| {});
     assert!(summary.received > 0);
 }
 
@@ -162,7 +166,8 @@ fn four_threads() {
 /// fills for sure.
 #[test]
 fn a_slow_reader_and_a_small_ring() {
-    let small_ring = |request: &mut SnapshotRequest| request.ring_bytes = 64 * 1024;
+    let small_ring =
+        |_: &mut Options, request: &mut SnapshotRequest| request.ring_bytes = 64 * 1024;
     let mut slow = |_: &Capture, work: &Work| work.wait();
     let summary = run("slow reader", 4, calls(20_000), small_ring, &mut slow);
     assert!(of(&summary, Outcome::LostRingFull) > 0, "{summary:?}");
@@ -172,8 +177,8 @@ fn a_slow_reader_and_a_small_ring() {
 /// A plan that copies 64 KiB of stack keeps the only scratch buffer busy for most of the time.
 #[test]
 fn one_scratch_buffer_for_four_threads() {
-    let one_slot = |request: &mut SnapshotRequest| {
-        request.scratch_slots = 1;
+    let one_slot = |options: &mut Options, request: &mut SnapshotRequest| {
+        options.scratch_slots = 1;
         request.limits.stack_bytes = 64 * 1024;
     };
     let summary = run("one scratch buffer", 4, calls(20_000), one_slot, &mut |_, _| {});
@@ -184,7 +189,7 @@ fn one_scratch_buffer_for_four_threads() {
 /// Threads come by between the capture that meets the limit and the removal.
 #[test]
 fn a_hit_limit() {
-    let limit = |request: &mut SnapshotRequest| request.hits = 10;
+    let limit = |_: &mut Options, request: &mut SnapshotRequest| request.hits = 10;
     let summary = run("hit limit", 4, calls(8000), limit, &mut |_, _| {});
     assert_eq!(summary.received, 10);
     assert!(of(&summary, Outcome::HitLimit) > 0, "{summary:?}");
@@ -193,7 +198,7 @@ fn a_hit_limit() {
 
 #[test]
 fn a_rate() {
-    let rate = |request: &mut SnapshotRequest| request.rate = 100;
+    let rate = |_: &mut Options, request: &mut SnapshotRequest| request.rate = 100;
     let summary = run("rate", 4, calls(20_000), rate, &mut |_, _| {});
     assert!(of(&summary, Outcome::RateLimit) > 0, "{summary:?}");
     assert!(summary.received > 0, "{summary:?}");
@@ -202,8 +207,8 @@ fn a_rate() {
 /// All at once, so that the ways of a hit through the gate mix.
 #[test]
 fn everything_scarce() {
-    let scarce = |request: &mut SnapshotRequest| {
-        request.scratch_slots = 1;
+    let scarce = |options: &mut Options, request: &mut SnapshotRequest| {
+        options.scratch_slots = 1;
         request.ring_bytes = 64 * 1024;
         request.limits.stack_bytes = 8 * 1024;
     };
@@ -228,11 +233,12 @@ fn hits_while_the_probe_is_being_placed() {
     let mut target = program.start(&["4", &u64::MAX.to_string()]).unwrap();
     target.start_work().unwrap();
     let request = unlimited(&target);
+    let engine = snapshot::engine();
     let (stop, _keep_going) = std::io::pipe().unwrap();
     for round in 1.. {
         // The probe goes as soon as it is there.
         let mut enough = |_: Event| ControlFlow::Break(());
-        let summary = engine::snapshot(&request, stop.as_fd(), &mut enough).unwrap();
+        let summary = engine.snapshot(&request, stop.as_fd(), &mut enough).unwrap();
         let sum: u64 = summary.outcomes.values().sum();
         assert_eq!(summary.hits, sum, "{summary:?}");
         assert_eq!(summary.received, of(&summary, Outcome::Captured), "{summary:?}");
@@ -299,7 +305,8 @@ fn a_forked_child_is_not_the_target() {
             captures += 1;
         }
     };
-    let summary = accompany(&unlimited(&target), &mut target, 2, &mut reader).unwrap();
+    let summary =
+        accompany(&snapshot::engine(), &unlimited(&target), &mut target, 2, &mut reader).unwrap();
     let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
     let child = children.trim().parse().unwrap();
     println!("forked child: {} hits, {:?}", summary.hits, summary.outcomes);
@@ -321,7 +328,7 @@ fn code_that_is_mapped_once_more() {
     };
     let mut request = unlimited(&target);
     request.limits.stack_bytes = 1024;
-    let summary = accompany(&request, &mut target, 2, &mut reader).unwrap();
+    let summary = accompany(&snapshot::engine(), &request, &mut target, 2, &mut reader).unwrap();
     assert_eq!(summary.received, 400, "{summary:?}");
     assert_eq!(of(&summary, Outcome::Elsewhere), 400, "{summary:?}");
     assert_exact("mapped once more", &mut target, &summary);

@@ -7,10 +7,12 @@ use std::ops::ControlFlow;
 use std::os::fd::AsFd as _;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
-use tracer_common::limits::{RING_BYTES, SCRATCH_SLOTS};
-use tracer_core::engine;
+use tracer_common::limits::RING_BYTES;
 use tracer_core::engine::event::{Armed, Event, Summary};
+use tracer_core::engine::options::{AttachMode, Options};
 use tracer_core::engine::request::SnapshotRequest;
+use tracer_core::engine::{self, Engine};
+use tracer_core::model::caller::Caller;
 use tracer_core::model::capture::Capture;
 use tracer_core::model::limits::Limits;
 
@@ -28,6 +30,21 @@ pub struct Snapshot {
     pub summary: Summary,
 }
 
+/// How live tests run: as `tracer` does, or attached as the environment variable
+/// `TRACER_ATTACH` says.
+pub fn options() -> Options {
+    let attach = match std::env::var("TRACER_ATTACH").as_deref() {
+        Ok("perf") => AttachMode::Perf,
+        _ => AttachMode::Auto,
+    };
+    Options { attach, ..Options::default() }
+}
+
+/// An engine with these options.
+pub fn engine() -> Engine {
+    Engine::new(options())
+}
+
 /// A request for one capture of `location` with the default limits.
 ///
 /// # Errors
@@ -35,6 +52,7 @@ pub struct Snapshot {
 /// The location is not understood.
 pub fn request(pid: u32, location: &str) -> Result<SnapshotRequest> {
     Ok(SnapshotRequest {
+        caller: Caller::Root,
         pid,
         location: engine::parse_location(location)?,
         location_text: location.to_owned(),
@@ -43,8 +61,6 @@ pub fn request(pid: u32, location: &str) -> Result<SnapshotRequest> {
         timeout: PATIENCE,
         limits: Limits::DEFAULT,
         ring_bytes: RING_BYTES,
-        scratch_slots: SCRATCH_SLOTS,
-        kernel_log: None,
     })
 }
 
@@ -57,7 +73,7 @@ pub fn request(pid: u32, location: &str) -> Result<SnapshotRequest> {
 pub fn take(request: &SnapshotRequest, target: &mut RunningTarget) -> Result<Snapshot> {
     let mut armed = None;
     let mut captures = Vec::new();
-    let summary = accompany(request, target, 1, &mut |event, _| match event {
+    let summary = accompany(&engine(), request, target, 1, &mut |event, _| match event {
         Event::Armed(facts) => armed = Some(*facts),
         Event::Capture { capture, .. } => captures.push(*capture),
         Event::Finished(_) => {}
@@ -85,6 +101,7 @@ impl Work {
 ///
 /// The engine's, or the target fails.
 pub fn accompany(
+    engine: &Engine,
     request: &SnapshotRequest,
     target: &mut RunningTarget,
     rounds: u64,
@@ -110,7 +127,7 @@ pub fn accompany(
             reader(event, &work);
             ControlFlow::Continue(())
         };
-        let summary = engine::snapshot(request, stop.as_fd(), &mut deliver);
+        let summary = engine.snapshot(request, stop.as_fd(), &mut deliver);
         // A probe that was never armed starts no work.
         drop(go);
         let driven = worker.join().map_err(|_| anyhow::anyhow!("the driver of the target died"))?;

@@ -7,7 +7,6 @@ use std::ops::ControlFlow;
 use std::os::fd::AsFd as _;
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
-use tracer_core::engine;
 use tracer_core::engine::error::EngineError;
 use tracer_core::engine::event::Event;
 use tracer_core::engine::request::SnapshotRequest;
@@ -77,6 +76,7 @@ fn probe(
     armed: Sender<()>,
 ) -> Result<Observed> {
     let request = SnapshotRequest {
+        caller: tracer_core::model::caller::Caller::Root,
         pid,
         location: parse(location)?,
         location_text: location.to_owned(),
@@ -85,12 +85,10 @@ fn probe(
         timeout: PATIENCE,
         limits: limits::TRACER,
         ring_bytes: tracer_common::limits::RING_BYTES,
-        scratch_slots: tracer_common::limits::SCRATCH_SLOTS,
-        kernel_log: None,
     };
     let (mut sites, mut captures) = (Vec::new(), Vec::new());
     let mut armed = Some(armed);
-    let result = engine::snapshot(&request, stop.as_fd(), &mut |event| {
+    let result = crate::snapshot::engine().snapshot(&request, stop.as_fd(), &mut |event| {
         match event {
             Event::Armed(facts) => {
                 sites = facts.resolved.sites;

@@ -234,6 +234,7 @@ pub(crate) fn armed() -> Armed {
         variables: Vec::new(),
     };
     Armed {
+        link: tracer_core::engine::event::LinkId::default(),
         location_text: "billing.c:42".to_owned(),
         process: Process {
             id: ProcessId { pid: 4242, start_ticks: 400 },

@@ -6,8 +6,10 @@ use super::output::{Format, Output};
 use super::print;
 use crate::api::{convert, json};
 use std::ops::ControlFlow;
+use tracer_core::engine::Engine;
 use tracer_core::engine::error::EngineError;
 use tracer_core::engine::findings::Found;
+use tracer_core::model::caller::Caller;
 use tracer_core::model::issue::{Issue, IssueKind};
 
 /// Lists what matches; gives the exit code.
@@ -36,5 +38,5 @@ pub(crate) fn run(args: &FindArgs) -> Result<u8, Failure> {
 
 /// The engine's only call.
 fn look(pid: u32, pattern: &str) -> Result<Vec<Found>, EngineError> {
-    tracer_core::engine::find(pid, pattern)
+    Engine::default().find(Caller::Root, pid, pattern)
 }

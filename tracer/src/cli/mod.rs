@@ -19,6 +19,7 @@ mod vars;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::time::Duration;
 use tracer_common::limits::{RING_BYTES, SCRATCH_SLOTS};
+use tracer_core::engine::options::AttachMode;
 use tracer_core::model::limits::Limits;
 
 /// About, then examples, then the rest: at three in the morning nobody reads downwards.
@@ -147,6 +148,11 @@ pub struct SnapshotArgs {
     #[command(flatten)]
     pub limits: LimitArgs,
 
+    /// How to place breakpoints: auto, multi (uprobe_multi) or perf (perf events)
+    #[arg(long, value_name = "HOW", value_enum, default_value_t = Attach::Auto, env = "TRACER_ATTACH")]
+    #[arg(hide_possible_values = true, hide_env = true)]
+    pub attach: Attach,
+
     /// Size of the ring buffer; a power of two
     #[arg(long, hide = true, value_parser = ring_bytes, default_value_t = RING_BYTES)]
     pub ring_bytes: u32,
@@ -236,6 +242,28 @@ pub enum KernelLog {
     Debug,
     /// Everything.
     Trace,
+}
+
+/// How breakpoints are placed.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Attach {
+    /// `uprobe_multi` where it works, else perf events.
+    Auto,
+    /// `uprobe_multi`.
+    Multi,
+    /// Perf events: slow to remove, and CAP_SYS_ADMIN is needed.
+    Perf,
+}
+
+impl Attach {
+    /// As the engine calls it.
+    pub(crate) fn mode(self) -> AttachMode {
+        match self {
+            Self::Auto => AttachMode::Auto,
+            Self::Multi => AttachMode::Multi,
+            Self::Perf => AttachMode::Perf,
+        }
+    }
 }
 
 /// The kernel's own bound of process ids (PID_MAX_LIMIT on 64-bit machines).

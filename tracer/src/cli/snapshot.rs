@@ -7,9 +7,12 @@ use super::print;
 use super::show::Show;
 use super::stop::StopSignal;
 use std::ops::ControlFlow;
+use tracer_core::engine::Engine;
 use tracer_core::engine::error::EngineError;
 use tracer_core::engine::event::{Ended, Event, Summary};
+use tracer_core::engine::options::Options;
 use tracer_core::engine::request::SnapshotRequest;
+use tracer_core::model::caller::Caller;
 use tracer_core::model::issue::{Issue, IssueKind};
 use tracer_core::model::limits::Limits;
 use tracer_core::model::resolved::LocationSpec;
@@ -28,7 +31,7 @@ pub(crate) fn run(args: &SnapshotArgs) -> Result<u8, Failure> {
         &stopped,
         Output::stdout_until(stop.fd()).map_err(Failure::Output)?,
     );
-    let ended = take(&request, &stop, &mut |event| show.event(&event));
+    let ended = take(&Engine::new(options(args)), &request, &stop, &mut |event| show.event(&event));
     let (written, output) = show.finish();
     let summary = ended?;
     output?;
@@ -38,11 +41,12 @@ pub(crate) fn run(args: &SnapshotArgs) -> Result<u8, Failure> {
 /// The engine's only call: resolves, arms, hands `show` what comes, and takes the probe out as
 /// soon as `show` breaks or `stop` is readable.
 fn take(
+    engine: &Engine,
     request: &SnapshotRequest,
     stop: &StopSignal,
     show: &mut dyn FnMut(Event) -> ControlFlow<()>,
 ) -> Result<Summary, EngineError> {
-    tracer_core::engine::snapshot(request, stop.fd(), show)
+    engine.snapshot(request, stop.fd(), show)
 }
 
 /// Reads a location.
@@ -53,6 +57,7 @@ fn parse_location(text: &str) -> Result<LocationSpec, Issue> {
 /// What is meant by what was typed.
 pub(crate) fn request(args: &SnapshotArgs, location: LocationSpec) -> SnapshotRequest {
     SnapshotRequest {
+        caller: Caller::Root,
         pid: args.pid,
         location,
         location_text: args.location.clone(),
@@ -68,6 +73,13 @@ pub(crate) fn request(args: &SnapshotArgs, location: LocationSpec) -> SnapshotRe
             nodes_max: Limits::DEFAULT.nodes_max,
         },
         ring_bytes: args.ring_bytes,
+    }
+}
+
+/// How the engine works for what was typed.
+pub(crate) fn options(args: &SnapshotArgs) -> Options {
+    Options {
+        attach: args.attach.mode(),
         scratch_slots: args.scratch_slots,
         kernel_log: args.kernel_log.level(),
     }

@@ -2,15 +2,16 @@
 
 use super::output::{Format, Output};
 use super::show::Show;
-use super::snapshot::{exit_code, request};
+use super::snapshot::{exit_code, options, request};
 use super::{Cli, Command, SnapshotArgs};
 use crate::api::samples;
 use clap::{CommandFactory as _, Parser as _};
 use std::collections::HashSet;
 use std::io::{self, Write};
 use std::time::Duration;
-use tracer_common::limits::{RING_BYTES, SCRATCH_SLOTS};
+use tracer_common::limits::RING_BYTES;
 use tracer_core::engine::event::{Ended, Event, Summary};
+use tracer_core::engine::options::{AttachMode, Options};
 use tracer_core::engine::request::SnapshotRequest;
 use tracer_core::model::issue::IssueKind;
 use tracer_core::model::limits::Limits;
@@ -44,8 +45,7 @@ fn nothing_asked_for_gives_the_documented_defaults() {
     assert_eq!(request.timeout, Duration::from_secs(30));
     assert_eq!(request.limits, Limits::DEFAULT);
     assert_eq!(request.ring_bytes, RING_BYTES);
-    assert_eq!(request.scratch_slots, SCRATCH_SLOTS);
-    assert_eq!(request.kernel_log, None);
+    assert_eq!(options(&snapshot(&[]).unwrap()), Options::default());
 }
 
 #[test]
@@ -60,7 +60,6 @@ fn what_is_typed_is_what_is_requested() {
         "--stack=64KiB",
         "--limit-bytes=100",
         "--ring-bytes=64k",
-        "--kernel-log=debug",
     ]);
     assert_eq!((request.hits, request.rate), (5, 10));
     assert_eq!(request.timeout, Duration::from_millis(500));
@@ -76,7 +75,9 @@ fn what_is_typed_is_what_is_requested() {
         }
     );
     assert_eq!(request.ring_bytes, 65536);
-    assert_eq!(request.kernel_log, Some(tracing::Level::DEBUG));
+    let options = options(&snapshot(&["--kernel-log=debug", "--attach=perf"]).unwrap());
+    assert_eq!(options.kernel_log, Some(tracing::Level::DEBUG));
+    assert_eq!(options.attach, AttachMode::Perf);
 }
 
 #[test]

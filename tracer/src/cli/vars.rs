@@ -6,8 +6,10 @@ use super::output::{Format, Output};
 use super::print;
 use super::print::source::Sources;
 use crate::api::{self, json};
+use tracer_core::engine::Engine;
 use tracer_core::engine::error::EngineError;
 use tracer_core::engine::findings::Vars;
+use tracer_core::model::caller::Caller;
 
 /// Shows what a snapshot of the place could show; gives the exit code.
 ///
@@ -29,5 +31,5 @@ pub(crate) fn run(args: &VarsArgs) -> Result<u8, Failure> {
 
 /// The engine's only call.
 fn look(pid: u32, text: &str) -> Result<Vars, EngineError> {
-    tracer_core::engine::vars(pid, &tracer_core::engine::parse_location(text)?, text)
+    Engine::default().vars(Caller::Root, pid, &tracer_core::engine::parse_location(text)?, text)
 }

@@ -22,7 +22,7 @@ use tracer_common::outcome::OUTCOMES;
 const BREAKPOINT: u8 = 0xcc;
 
 /// A probe's breakpoints, as the rest of the program knows them.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct LinkId(u64);
 
 /// A site as attach needs it.

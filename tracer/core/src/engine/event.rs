@@ -1,5 +1,6 @@
 //! What the engine tells a door while it works.
 
+pub use crate::attach::link::LinkId;
 use crate::model::capture::Capture;
 use crate::model::issue::Issue;
 use crate::model::process::Process;
@@ -10,6 +11,8 @@ use tracer_common::outcome::Outcome;
 /// Facts that stay the same for all captures of a probe.
 #[derive(Clone, Debug)]
 pub struct Armed {
+    /// The breakpoints, to ask the engine for the probe's counts.
+    pub link: LinkId,
     /// The place as the user wrote it.
     pub location_text: String,
     /// The target.

@@ -1,5 +1,6 @@
 //! The straight line: resolve, plan, attach; receive, decode, deliver.
 
+use super::Engine;
 use super::error::EngineError;
 use super::event::{Armed, Ended, Event, ModuleLabel, Summary};
 use super::findings::Found;
@@ -7,7 +8,9 @@ use super::mapped::Mapped;
 use super::probe::{Probe, Wake, is_readable};
 use super::request::SnapshotRequest;
 use crate::attach::late;
+use crate::attach::link::LinkId;
 use crate::binary::modules::{Code, Modules};
+use crate::model::caller::Caller;
 use crate::model::plan::Plan;
 use crate::model::process::Process;
 use crate::model::resolved::{ModuleIndex, Resolved};
@@ -18,13 +21,34 @@ use std::os::fd::BorrowedFd;
 /// Where a door takes what happens; `Break` ends the probe.
 pub type Deliver<'a> = dyn FnMut(Event) -> ControlFlow<()> + 'a;
 
-/// Takes snapshots of one place in one process. The breakpoints are out when this returns,
-/// whatever it returns; they go at once when `stop` becomes readable.
-///
-/// # Errors
-///
-/// An issue for what is wrong with the request, else what failed on our side.
-pub fn snapshot(
+impl Engine {
+    /// Takes snapshots of one place in one process. The breakpoints are out when this returns,
+    /// whatever it returns; they go at once when `stop` becomes readable.
+    ///
+    /// # Errors
+    ///
+    /// An issue for what is wrong with the request, else what failed on our side.
+    pub fn snapshot(
+        &self,
+        request: &SnapshotRequest,
+        stop: BorrowedFd<'_>,
+        deliver: &mut Deliver<'_>,
+    ) -> Result<Summary, EngineError> {
+        snapshot(self, request, stop, deliver)
+    }
+
+    /// Functions of a process that match a pattern.
+    ///
+    /// # Errors
+    ///
+    /// An issue: no such process, no function that matches, a process that is not the caller's.
+    pub fn find(&self, caller: Caller, pid: u32, pattern: &str) -> Result<Vec<Found>, EngineError> {
+        find(self, caller, pid, pattern)
+    }
+}
+
+fn snapshot(
+    engine: &Engine,
     request: &SnapshotRequest,
     stop: BorrowedFd<'_>,
     deliver: &mut Deliver<'_>,
@@ -45,9 +69,9 @@ pub fn snapshot(
         let _more = deliver(Event::Finished(summary.clone()));
         return Ok(summary);
     }
-    let mut probe = Probe::arm(request, &process, &modules, &resolved, &plans, stop)?;
+    let mut probe = Probe::arm(engine, request, &process, &modules, &resolved, &plans, stop)?;
     let mapped = Mapped::new(&code, &process);
-    let armed = armed(request, &process, &code, &resolved);
+    let armed = armed(request, &process, &code, &resolved, probe.link());
     let mut ended = match probe.deliver(Event::Armed(Box::new(armed)), deliver) {
         ControlFlow::Continue(()) => None,
         ControlFlow::Break(()) => Some(Ended::Stopped),
@@ -120,12 +144,14 @@ fn armed(
     process: &Process,
     code: &Code<'_>,
     resolved: &Resolved,
+    link: LinkId,
 ) -> Armed {
     let modules = code.modules();
     // Only what is shown is opened: a process may have a hundred libraries.
     let is_shown = |index| resolved.sites.iter().any(|site| site.module == index);
     let label = |index| label(code, index, is_shown(index));
     Armed {
+        link,
         location_text: request.location_text.clone(),
         process: process.clone(),
         resolved: resolved.clone(),
@@ -145,12 +171,12 @@ pub(super) fn label(code: &Code<'_>, index: ModuleIndex, opened: bool) -> Module
     }
 }
 
-/// Functions of a process that match a pattern.
-///
-/// # Errors
-///
-/// An issue: no such process, no function that matches.
-pub fn find(pid: u32, pattern: &str) -> Result<Vec<Found>, EngineError> {
+fn find(
+    _engine: &Engine,
+    _caller: Caller,
+    pid: u32,
+    pattern: &str,
+) -> Result<Vec<Found>, EngineError> {
     let process = resolve::process::read(pid)?;
     let modules = Modules::of(&process);
     let code = Code::new(&modules);

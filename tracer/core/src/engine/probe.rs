@@ -1,5 +1,6 @@
 //! A placed probe: its breakpoints, its ring, and what it has counted.
 
+use super::Engine;
 use super::error::EngineError;
 use super::event::{Ended, Event, Summary};
 use super::mapped::Mapped;
@@ -68,6 +69,7 @@ pub(super) enum Wake {
 impl Probe {
     /// Loads the kernel program and places the breakpoints.
     pub(super) fn arm(
+        engine: &Engine,
         request: &SnapshotRequest,
         process: &Process,
         modules: &Modules,
@@ -84,8 +86,8 @@ impl Probe {
         resolve::process::check(process.id)?;
         let mut program = Program::load(&LoadOptions {
             ring_bytes: request.ring_bytes,
-            scratch_slots: request.scratch_slots,
-            log_level: request.kernel_log.map_or(0, level),
+            scratch_slots: engine.options.scratch_slots,
+            log_level: engine.options.kernel_log.map_or(0, level),
         })?;
         let gate = Gate {
             pid,
@@ -121,13 +123,18 @@ impl Probe {
             id: process.id,
             deadline,
             checked: now,
-            logs: request.kernel_log.is_some(),
+            logs: engine.options.kernel_log.is_some(),
             wanted: request.hits,
             received: 0,
             malformed: 0,
             delivers: true,
             removed: None,
         })
+    }
+
+    /// Its breakpoints.
+    pub(super) fn link(&self) -> LinkId {
+        self.link
     }
 
     /// Waits for records, the stop signal, the deadline or the end of the process.

@@ -1,5 +1,6 @@
 //! What a door asks of the engine.
 
+use crate::model::caller::Caller;
 use crate::model::limits::Limits;
 use crate::model::resolved::LocationSpec;
 use std::time::Duration;
@@ -7,6 +8,8 @@ use std::time::Duration;
 /// Take snapshots of one place in one process.
 #[derive(Clone, Debug)]
 pub struct SnapshotRequest {
+    /// Who asks.
+    pub caller: Caller,
     /// The process, as seen from the caller.
     pub pid: u32,
     /// The place.
@@ -23,9 +26,4 @@ pub struct SnapshotRequest {
     pub limits: Limits,
     /// Size of the ring buffer in bytes; a power of two, at least a page.
     pub ring_bytes: u32,
-    /// Scratch buffers in the pool; a power of two up to [`tracer_common::limits::SCRATCH_SLOTS`].
-    pub scratch_slots: u32,
-    /// Forward the kernel program's own log from this level on; `None` leaves it out of the
-    /// program.
-    pub kernel_log: Option<tracing::Level>,
 }

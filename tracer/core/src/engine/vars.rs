@@ -1,11 +1,13 @@
 //! What a location means and what could be seen there, without a probe.
 
+use super::Engine;
 use super::error::EngineError;
 use super::findings::{FrameVars, Missing, Placed, SiteVars, Vars};
 use super::pipe::label;
 use super::words::place;
 use crate::binary::code_map::CodeMap;
 use crate::binary::modules::{Code, Modules};
+use crate::model::caller::Caller;
 use crate::model::reason::{Reason, ReasonCode};
 use crate::model::resolved::{Elsewhere, LocationSpec, Resolved, ScopedVariable, Site};
 use crate::model::types::{Shape, Type, TypeGraph};
@@ -17,13 +19,31 @@ const PLACES_MAX: usize = 400;
 /// The same for all sites of a location together.
 const PLACES_MAX_ALL: usize = 4000;
 
-/// Every site of a location, `text` in the user's words, with every variable: where it is, or why
-/// it can't be shown there and the nearest line where it can. Nothing is placed.
-///
-/// # Errors
-///
-/// An issue, as for a snapshot of the location.
-pub fn vars(pid: u32, location: &LocationSpec, text: &str) -> Result<Vars, EngineError> {
+impl Engine {
+    /// Every site of a location, `text` in the user's words, with every variable: where it is, or
+    /// why it can't be shown there and the nearest line where it can. Nothing is placed.
+    ///
+    /// # Errors
+    ///
+    /// An issue, as for a snapshot of the location.
+    pub fn vars(
+        &self,
+        caller: Caller,
+        pid: u32,
+        location: &LocationSpec,
+        text: &str,
+    ) -> Result<Vars, EngineError> {
+        vars(self, caller, pid, location, text)
+    }
+}
+
+fn vars(
+    _engine: &Engine,
+    _caller: Caller,
+    pid: u32,
+    location: &LocationSpec,
+    text: &str,
+) -> Result<Vars, EngineError> {
     let process = resolve::process::read(pid)?;
     let modules = Modules::of(&process);
     let code = Code::new(&modules);

@@ -1,6 +1,7 @@
 //! The nouns of the pipe: plain data with public fields, no I/O.
 
 pub mod address;
+pub mod caller;
 pub mod capture;
 pub mod issue;
 pub mod limits;

@@ -236,6 +236,7 @@ fn the_end_tells_how_each_hit_ended() {
 
 fn request(text: &str) -> SnapshotRequest {
     SnapshotRequest {
+        caller: tracer_core::model::caller::Caller::Root,
         pid: 4242,
         location: LocationSpec::Address(Avma(0)),
         location_text: text.to_owned(),
@@ -244,8 +245,6 @@ fn request(text: &str) -> SnapshotRequest {
         timeout: Duration::from_secs(30),
         limits: Limits::DEFAULT,
         ring_bytes: 4096,
-        scratch_slots: 1,
-        kernel_log: None,
     }
 }
 
