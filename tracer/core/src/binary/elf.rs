@@ -91,6 +91,11 @@ impl ElfFile {
         &self.segments
     }
 
+    /// The executable segment whose bytes in the file hold an address.
+    pub fn text_segment(&self, svma: Svma) -> Option<&Segment> {
+        self.segments.iter().find(|s| s.execute && s.file_range().contains(&svma.0))
+    }
+
     /// The build-id (note NT_GNU_BUILD_ID).
     pub fn build_id(&self) -> Option<&[u8]> {
         self.build_id.as_deref()

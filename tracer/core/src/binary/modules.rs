@@ -1,10 +1,9 @@
 //! The modules of a process, opened when they are needed, and what is read from them.
 
-use super::cfi::{Cfi, CfiSections, Section, UnwindRow};
+use super::cfi::{Cfi, UnwindRow};
 use super::code_map::{CodeFrame, CodeMap};
 use super::demangle;
 use super::dwarf::DebugInfo;
-use super::function_index::FunctionIndex;
 use super::landing_pads::{self, LandingPadError};
 use super::module::{Module, file_name};
 use super::symbolize;
@@ -130,27 +129,17 @@ fn continues(group: &[Mapping], mapping: &Mapping) -> bool {
     })
 }
 
-/// What is read from the files of [`Modules`]: read on demand and kept.
+/// The code of a process: what is read from the files of [`Modules`].
 #[derive(Debug)]
 pub struct Code<'m> {
     modules: &'m Modules,
-    views: Box<[View<'m>]>,
     frames: Mutex<HashMap<Avma, Vec<CodeFrame>>>,
-}
-
-#[derive(Debug, Default)]
-struct View<'m> {
-    debug: OnceLock<Result<DebugInfo<'m>, Issue>>,
-    cfi: OnceLock<Cfi<'m>>,
-    symbols: OnceLock<Result<SymbolTable<'m>, Issue>>,
-    functions: OnceLock<FunctionIndex<'m>>,
 }
 
 impl<'m> Code<'m> {
     /// Nothing is read yet.
     pub fn new(modules: &'m Modules) -> Self {
-        let views = (0..modules.len()).map(|_| View::default()).collect();
-        Self { modules, views, frames: Mutex::default() }
+        Self { modules, frames: Mutex::default() }
     }
 
     /// The modules.
@@ -162,11 +151,9 @@ impl<'m> Code<'m> {
     ///
     /// # Errors
     ///
-    /// Those of [`Modules::get`] and [`Module::debug_info`].
-    pub fn debug_info(&self, index: ModuleIndex) -> Result<&DebugInfo<'m>, Issue> {
-        let module = self.modules.get(index)?;
-        let Some(view) = self.views.get(index) else { return Err(no_view(index)) };
-        view.debug.get_or_init(|| module.debug_info()).as_ref().map_err(Clone::clone)
+    /// Those of [`Modules::get`] and [`FileCode::debug_info`](super::file_code::FileCode::debug_info).
+    pub fn debug_info(&self, index: ModuleIndex) -> Result<&'m DebugInfo, Issue> {
+        self.modules.get(index)?.code().debug_info()
     }
 
     /// What is wrong with the debug info of a module, as far as it was looked at: the issue that
@@ -187,21 +174,8 @@ impl<'m> Code<'m> {
     /// # Errors
     ///
     /// Those of [`Modules::get`] and [`SymbolTable::load`].
-    pub fn symbols(&self, index: ModuleIndex) -> Result<&SymbolTable<'m>, Issue> {
-        let module = self.modules.get(index)?;
-        let Some(view) = self.views.get(index) else { return Err(no_view(index)) };
-        view.symbols.get_or_init(|| SymbolTable::load(module)).as_ref().map_err(Clone::clone)
-    }
-
-    /// All functions that the debug info of a module names; reads all of it.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Code::debug_info`].
-    pub fn functions(&self, index: ModuleIndex) -> Result<&FunctionIndex<'m>, Issue> {
-        let info = self.debug_info(index)?;
-        let Some(view) = self.views.get(index) else { return Err(no_view(index)) };
-        Ok(view.functions.get_or_init(|| FunctionIndex::read(info)))
+    pub fn symbols(&self, index: ModuleIndex) -> Result<&'m SymbolTable<'m>, Issue> {
+        self.modules.get(index)?.code().symbols()
     }
 
     /// The call frame information of a module.
@@ -209,10 +183,8 @@ impl<'m> Code<'m> {
     /// # Errors
     ///
     /// Those of [`Modules::get`].
-    pub fn cfi(&self, index: ModuleIndex) -> Result<&Cfi<'m>, Issue> {
-        let module = self.modules.get(index)?;
-        let Some(view) = self.views.get(index) else { return Err(no_view(index)) };
-        Ok(view.cfi.get_or_init(|| Cfi::new(cfi_sections(module))))
+    pub fn cfi(&self, index: ModuleIndex) -> Result<&'m Cfi<'m>, Issue> {
+        Ok(self.modules.get(index)?.code().cfi())
     }
 
     /// How to unwind from an address of a module.
@@ -307,21 +279,5 @@ impl CodeMap for Code<'_> {
         let svma = self.modules.get(index).ok()?.to_svma(address);
         let symbol = self.symbols(index).ok()?.starting_at(svma)?;
         Some(demangle::display(symbol.name))
-    }
-}
-
-/// What the binary has of call frame information, and what its debug file adds.
-fn cfi_sections(module: &Module) -> CfiSections<'_> {
-    let elf = module.elf();
-    // A section that can't be decompressed is as good as none.
-    let bytes = |name| elf.section(name).ok().flatten();
-    let section = |name| Some(Section { bytes: bytes(name)?, svma: elf.section_svma(name)? });
-    let debug = module.debug_elf().filter(|debug| debug.path() != elf.path());
-    CfiSections {
-        eh_frame: section(".eh_frame"),
-        eh_frame_hdr: section(".eh_frame_hdr"),
-        text_svma: elf.section_svma(".text"),
-        debug_frame: bytes(".debug_frame"),
-        separate_debug_frame: debug.and_then(|d| d.section(".debug_frame").ok().flatten()),
     }
 }

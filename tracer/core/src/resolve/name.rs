@@ -42,6 +42,14 @@ impl Query {
         }
     }
 
+    /// What was asked, in one form.
+    pub(super) fn text(&self) -> String {
+        match &self.version {
+            Some(version) => format!("{}@{version}", self.name),
+            None => self.name.clone(),
+        }
+    }
+
     /// How well a linker's name (or, in C, the plain name) fits.
     pub(super) fn fit(&self, name: &[u8]) -> Option<Fit> {
         if name == self.name.as_bytes() {
@@ -52,8 +60,8 @@ impl Query {
             let text = std::str::from_utf8(name).ok()?;
             return text.contains('<').then(|| self.fit_forms(&plain_forms(text)))?;
         }
-        let holds = |needle: &String| find(name, needle.as_bytes()).is_some();
-        if !self.needle.as_ref().is_none_or(holds) {
+        let text = std::str::from_utf8(name).ok()?;
+        if !self.needle.as_ref().is_none_or(|needle| text.contains(needle)) {
             return None;
         }
         self.fit_forms(&forms(name))
@@ -262,10 +270,6 @@ fn needle(name: &str) -> Option<String> {
         .filter(|word| !ABBREVIATED.contains(word))
         .max_by_key(|word| word.len())
         .map(str::to_owned)
-}
-
-fn find(text: &[u8], part: &[u8]) -> Option<usize> {
-    text.windows(part.len().max(1)).position(|window| window == part)
 }
 
 /// Names that are close to `wanted`, the closest first.
