@@ -9,7 +9,7 @@ use super::memo::Memo;
 use super::range_map::RangeMap;
 use super::scan::{self, Read};
 use super::source_index::SourceIndex;
-use super::units::Headers;
+use super::units::{self, Headers};
 use crate::model::address::Svma;
 use crate::model::issue::{Issue, IssueKind};
 use gimli::{AttributeValue, DebugInfoOffset, UnitOffset, UnitSectionOffset};
@@ -246,6 +246,28 @@ impl DebugInfo {
         count(&self.units) + count(&self.supplementary)
     }
 
+    /// Bytes that it takes beside the mapped files.
+    pub(super) fn bytes(&self) -> usize {
+        let functions = self.functions.iter().filter_map(OnceLock::get);
+        let lines = self.lines.iter().filter_map(OnceLock::get);
+        let scopes = self.scopes.lock().map_or(0, |kept| {
+            kept.values().map(|scopes| size_of::<Scopes>() + scopes.bytes()).sum()
+        });
+        let cells = size_of::<OnceLock<UnitFunctions>>() + size_of::<OnceLock<UnitLines>>();
+        self.headers().bytes()
+            + self.supplementary_headers().bytes()
+            + self.units.bytes()
+            + self.supplementary.bytes()
+            + self.by_address.get().map_or(0, RangeMap::bytes)
+            + self.unit_count() * cells
+            + functions.map(UnitFunctions::bytes).sum::<usize>()
+            + lines.map(UnitLines::bytes).sum::<usize>()
+            + scopes
+            + self.function_index.get().map_or(0, FunctionIndex::bytes)
+            + self.source_index.get().map_or(0, SourceIndex::bytes)
+            + self.sites.bytes(|sites| sites.len() * size_of::<Svma>())
+    }
+
     /// Gives the pages of the files back that were touched; they are read again when needed.
     pub fn release(&self) {
         self.files().release();
@@ -449,6 +471,12 @@ impl Units {
     fn new(count: usize) -> Self {
         let kept = (0..count).map(|_| OnceLock::new()).collect();
         Self { kept, malformed: Mutex::default() }
+    }
+
+    fn bytes(&self) -> usize {
+        let kept = self.kept.iter().filter_map(|unit| unit.get()?.as_ref());
+        let units: usize = kept.map(|unit| units::bytes(unit.borrow_dependent())).sum();
+        self.kept.len() * size_of::<OnceLock<Option<KeptUnit>>>() + units
     }
 }
 

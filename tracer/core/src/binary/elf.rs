@@ -130,6 +130,16 @@ impl ElfFile {
         self.find(name).is_some_and(|section| !section.file.is_empty())
     }
 
+    /// Bytes that it takes beside the mapped file.
+    pub fn bytes(&self) -> usize {
+        let output = |section: &Section| match section.output.get() {
+            Some(Ok(bytes)) => bytes.len(),
+            Some(Err(_)) | None => 0,
+        };
+        let own = |section: &Section| size_of::<Section>() + section.name.len() + output(section);
+        size_of::<Self>() + self.sections.iter().map(own).sum::<usize>()
+    }
+
     fn find(&self, name: &str) -> Option<&Section> {
         let is_named = |section: &&Section| *section.name == *name.as_bytes();
         self.sections.iter().find(is_named).or_else(|| {

@@ -4,7 +4,7 @@ use super::cfi::{Cfi, CfiSections, Section};
 use super::dwarf::DebugInfo;
 use super::files::Files;
 use super::symbols::SymbolTable;
-use crate::model::issue::Issue;
+use crate::model::issue::{Issue, IssueKind};
 use self_cell::self_cell;
 use std::sync::{Arc, OnceLock};
 
@@ -72,6 +72,24 @@ impl FileCode {
             || KeptSymbols::try_new(Arc::clone(&self.files), |files| SymbolTable::load(files));
         let kept = self.symbols.get_or_init(load).as_ref().map_err(Clone::clone);
         kept.map(KeptSymbols::borrow_dependent)
+    }
+
+    /// The debug info or the symbols could not be read, which may have had a reason that passes.
+    pub(super) fn has_failed(&self) -> bool {
+        let is_passing = |issue: &Issue| issue.kind == IssueKind::MalformedFile;
+        matches!(self.debug.get(), Some(Err(issue)) if is_passing(issue))
+            || matches!(self.symbols.get(), Some(Err(issue)) if is_passing(issue))
+    }
+
+    /// Bytes that it takes beside the mapped files.
+    pub(super) fn bytes(&self) -> usize {
+        let debug = self.debug.get().and_then(|debug| debug.as_ref().ok());
+        let symbols = self.symbols.get().and_then(|symbols| symbols.as_ref().ok());
+        size_of::<Self>()
+            + self.files.bytes()
+            + debug.map_or(0, DebugInfo::bytes)
+            + symbols.map_or(0, |symbols| symbols.borrow_dependent().bytes())
+            + self.cfi.get().map_or(0, |cfi| cfi.borrow_dependent().bytes())
     }
 
     /// The call frame information.

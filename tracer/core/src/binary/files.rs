@@ -59,6 +59,12 @@ impl Files {
         Issue::new(IssueKind::NoDebugInfo, subject, detail)
     }
 
+    /// Bytes that it takes beside the mapped files.
+    pub(super) fn bytes(&self) -> usize {
+        let debug = [&self.debug.separate, &self.debug.supplementary];
+        debug.into_iter().flatten().chain([&self.elf]).map(ElfFile::bytes).sum()
+    }
+
     /// Gives the pages of the files back that were touched; they are read again when needed.
     pub(super) fn release(&self) {
         let debug = [&self.debug.separate, &self.debug.supplementary];

@@ -46,6 +46,11 @@ impl UnitFunctions {
         Self { by_address: RangeMap::new(ranges) }
     }
 
+    /// Bytes that it takes.
+    pub(super) fn bytes(&self) -> usize {
+        self.by_address.bytes()
+    }
+
     /// The DIEs of the functions.
     pub fn offsets(&self) -> BTreeSet<UnitOffset> {
         self.by_address.iter().map(|(_, offset)| *offset).collect()
@@ -167,6 +172,14 @@ impl Scopes {
         let list = scopes(info, unit, offset);
         let innermost = innermost(&list);
         Self { list, innermost }
+    }
+
+    /// Bytes that it takes.
+    pub(super) fn bytes(&self) -> usize {
+        let ranges: usize = self.list.iter().map(|scope| scope.ranges.capacity()).sum();
+        self.list.capacity() * size_of::<Scope>()
+            + ranges * size_of::<Range<u64>>()
+            + self.innermost.capacity() * size_of::<(u64, Option<usize>)>()
     }
 
     /// The scopes that an address is in, innermost first; indices into `list`.

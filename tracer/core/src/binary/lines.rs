@@ -81,6 +81,11 @@ impl UnitLines {
         Self { rows, sequences: RangeMap::new(sequences) }
     }
 
+    /// Bytes that it takes.
+    pub(super) fn bytes(&self) -> usize {
+        self.rows.capacity() * size_of::<Row>() + self.sequences.bytes()
+    }
+
     /// Runs of code: rows with increasing addresses, of which the last ends the run.
     pub fn sequences(&self) -> impl Iterator<Item = &[Row]> {
         self.sequences.iter().filter_map(|(_, rows)| self.rows.get(rows.clone()))

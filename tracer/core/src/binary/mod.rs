@@ -1,5 +1,6 @@
 //! What a file on disk says; shared ground of resolve and decode.
 
+pub mod cache;
 pub mod cfi;
 pub mod code_map;
 mod compressed;

@@ -1,5 +1,6 @@
 //! An ELF file mapped in a process: its addresses, its text, its debug info.
 
+use super::cache::Cache;
 use super::debugfile::{self, hex};
 use super::elf::{ElfFile, Segment};
 use super::file_code::FileCode;
@@ -22,13 +23,14 @@ pub struct Module {
 }
 
 impl Module {
-    /// The module that `mappings`, all of one file and one load of it, belong to.
+    /// The module that `mappings`, all of one file and one load of it, belong to, with what `cache`
+    /// has of the file.
     ///
     /// # Errors
     ///
     /// Those of [`MappedFile::of_process`] and [`ElfFile::parse`];
     /// [`IssueKind::MalformedFile`] where no executable segment explains the mappings.
-    pub fn of_process(pid: u32, mappings: &[Mapping]) -> Result<Self, Issue> {
+    pub fn of_process(pid: u32, mappings: &[Mapping], cache: &Cache) -> Result<Self, Issue> {
         let Some(first) = mappings.iter().find(|m| m.execute).or(mappings.first()) else {
             return Err(Issue::new(IssueKind::NotMapped, pid.to_string(), ""));
         };
@@ -41,7 +43,7 @@ impl Module {
             ));
         };
         let debug = debugfile::find(&elf, &roots(pid));
-        Ok(Self { code: Arc::new(FileCode::new(Files { elf, debug })), bias })
+        Ok(Self { code: cache.get(Files { elf, debug }), bias })
     }
 
     /// A file that no process has mapped, at the addresses that it states.
@@ -49,7 +51,7 @@ impl Module {
     /// # Errors
     ///
     /// [`IssueKind::MalformedFile`], also where it can't be opened.
-    pub fn from_path(path: &Path) -> Result<Self, Issue> {
+    pub fn from_path(path: &Path, cache: &Cache) -> Result<Self, Issue> {
         let unopened = |errno: rustix::io::Errno| {
             Issue::new(IssueKind::MalformedFile, path.display().to_string(), errno.to_string())
         };
@@ -60,7 +62,7 @@ impl Module {
             return Err(Issue::new(kind, path.display().to_string(), "it has no segments"));
         }
         let debug = debugfile::find(&elf, &[root]);
-        Ok(Self { code: Arc::new(FileCode::new(Files { elf, debug })), bias: 0 })
+        Ok(Self { code: cache.get(Files { elf, debug }), bias: 0 })
     }
 
     /// What is read of the file.

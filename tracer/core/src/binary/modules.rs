@@ -1,5 +1,6 @@
 //! The modules of a process, opened when they are needed, and what is read from them.
 
+use super::cache::Cache;
 use super::cfi::{Cfi, UnwindRow};
 use super::code_map::{CodeFrame, CodeMap};
 use super::demangle;
@@ -15,7 +16,7 @@ use crate::model::resolved::ModuleIndex;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// Frames of pcs that are remembered.
 const FRAMES_KEPT: usize = 1 << 16;
@@ -25,6 +26,7 @@ const FRAMES_KEPT: usize = 1 << 16;
 pub struct Modules {
     pid: u32,
     slots: Vec<Slot>,
+    cache: Arc<Cache>,
 }
 
 #[derive(Debug)]
@@ -37,6 +39,11 @@ struct Slot {
 impl Modules {
     /// Sorts the mappings of a process into modules; opens nothing.
     pub fn of(process: &Process) -> Self {
+        Self::with(&Arc::default(), process)
+    }
+
+    /// The same, with what is kept of files.
+    pub fn with(cache: &Arc<Cache>, process: &Process) -> Self {
         let mut groups: Vec<Vec<Mapping>> = Vec::new();
         for mapping in process.mappings.iter().filter(|mapping| mapping.file.2 != 0) {
             // A file that is loaded twice (dlmopen) starts again at a lower offset.
@@ -59,7 +66,7 @@ impl Modules {
             })
             .collect();
         slots.sort_by_key(|slot| slot.path != process.exe);
-        Self { pid: process.id.pid, slots }
+        Self { pid: process.id.pid, slots, cache: Arc::clone(cache) }
     }
 
     /// One file, mapped by nobody.
@@ -68,9 +75,10 @@ impl Modules {
     ///
     /// Those of [`Module::from_path`].
     pub fn of_file(path: &Path) -> Result<Self, Issue> {
-        let module = OnceLock::from(Ok(Module::from_path(path)?));
+        let cache = Arc::<Cache>::default();
+        let module = OnceLock::from(Ok(Module::from_path(path, &cache)?));
         let slot = Slot { path: path.to_path_buf(), mappings: Vec::new(), module };
-        Ok(Self { pid: 0, slots: vec![slot] })
+        Ok(Self { pid: 0, slots: vec![slot], cache })
     }
 
     /// How many there are.
@@ -107,7 +115,7 @@ impl Modules {
         let Some(slot) = self.slots.get(index) else {
             return Err(no_view(index));
         };
-        let open = || Module::of_process(self.pid, &slot.mappings);
+        let open = || Module::of_process(self.pid, &slot.mappings, &self.cache);
         slot.module.get_or_init(open).as_ref().map_err(Clone::clone)
     }
 
@@ -117,6 +125,13 @@ impl Modules {
             Some(Ok(module)) if slot.mappings.is_empty() => module.is_text(module.to_svma(address)),
             _ => slot.mappings.iter().any(|m| m.execute && m.range.contains(&address)),
         })
+    }
+}
+
+impl Drop for Modules {
+    fn drop(&mut self) {
+        self.slots.clear();
+        self.cache.trim();
     }
 }
 

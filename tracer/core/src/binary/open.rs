@@ -8,6 +8,7 @@ use rustix::io::Errno;
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Tries for a path that is being renamed while it is resolved (openat2(2), `EAGAIN`).
 const RESOLVE_TRIES: u32 = 16;
@@ -108,6 +109,17 @@ impl FileId {
             modified_ns: ns(stat.st_mtime, stat.st_mtime_nsec),
             changed_ns: ns(stat.st_ctime, stat.st_ctime_nsec),
         }
+    }
+
+    /// Both are the same file, in two states or in one.
+    pub fn is_same_inode(self, other: Self) -> bool {
+        (self.device, self.inode) == (other.device, other.inode)
+    }
+
+    /// The last change was at least `after` before `now`, a time since the epoch.
+    pub fn is_settled(self, now: Duration, after: Duration) -> bool {
+        let ns = |time: Duration| i128::try_from(time.as_nanos()).unwrap_or(i128::MAX);
+        ns(now).saturating_sub(self.changed_ns) >= ns(after)
     }
 }
 

@@ -121,6 +121,13 @@ impl<'a> SymbolTable<'a> {
         self.symbols.iter()
     }
 
+    /// Bytes that it takes beside the mapped file.
+    pub(super) fn bytes(&self) -> usize {
+        self.symbols.capacity() * size_of::<Symbol<'_>>()
+            + self.by_address.bytes()
+            + self.questions.bytes(|found| found.capacity() * size_of::<SymbolIndex>())
+    }
+
     /// The symbols that `fits`, which only depends on `question` and the symbol: asked again, it is
     /// not called again.
     pub fn matching(

@@ -1,5 +1,6 @@
 //! Behaviour of the file side on programs that gcc builds.
 
+use super::cache::Cache;
 use super::dwarf::DebugInfo;
 use super::fixture::{Fixture, line_of, program};
 use super::functions::declaration;
@@ -351,15 +352,15 @@ fn files_that_are_not_ours_to_read_are_malformed() {
     let fixture = Fixture::new();
     fixture.write("text", "#!/bin/sh\n").write("empty", "");
     for name in ["text", "empty", "missing"] {
-        let issue = Module::from_path(&fixture.path(name)).unwrap_err();
+        let issue = Module::from_path(&fixture.path(name), &Cache::default()).unwrap_err();
         assert_eq!(issue.kind, IssueKind::MalformedFile, "{name}");
     }
-    assert!(Module::from_path(Path::new("/proc/self/mem")).is_err());
+    assert!(Module::from_path(Path::new("/proc/self/mem"), &Cache::default()).is_err());
 }
 
 /// Every question that is asked of a module.
 fn exercise(path: &Path) {
-    let Ok(module) = Module::from_path(path) else { return };
+    let Ok(module) = Module::from_path(path, &Cache::default()) else { return };
     if let Ok(symbols) = module.code().symbols() {
         for symbol in symbols.iter() {
             let _answer = (symbols.containing(symbol.svma), symbols.implementations(symbol));

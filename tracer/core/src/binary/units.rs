@@ -2,7 +2,7 @@
 
 use super::dwarf::{Dwarf, Unit, UnitHeader};
 use super::line_header;
-use gimli::{Abbreviations, AttributeValue, DebugAbbrevOffset, UnitOffset, UnitType};
+use gimli::{Abbreviation, Abbreviations, AttributeValue, DebugAbbrevOffset, UnitOffset, UnitType};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -89,6 +89,14 @@ impl<'a> Headers<'a> {
             .collect();
     }
 
+    /// Bytes that it takes.
+    pub(super) fn bytes(&self) -> usize {
+        let shared: usize = self.shared.values().map(|shared| abbreviation_bytes(shared)).sum();
+        let headers = self.info.capacity() + self.types.capacity();
+        let signatures = self.signatures.capacity() * size_of::<(u64, (bool, usize, UnitOffset))>();
+        headers * size_of::<UnitHeader<'_>>() + signatures + shared
+    }
+
     /// How many units `.debug_info` has.
     pub fn len(&self) -> usize {
         self.info.len()
@@ -164,6 +172,24 @@ impl<'a> Headers<'a> {
             .map_err(|_| gimli::Error::UnsupportedOffset)?;
         bare(dwarf, *header, self.abbreviations(dwarf, header)?)
     }
+}
+
+/// Bytes that a unit takes.
+pub(super) fn bytes(unit: &Unit<'_>) -> usize {
+    let header = unit.line_program.as_ref().map(|program| program.header());
+    let lines = header.map_or(0, |header| {
+        size_of_val(header.file_names()) + size_of_val(header.include_directories())
+    });
+    // Those that several units share are counted with the headers.
+    let is_shared = Arc::strong_count(&unit.abbreviations) > 1;
+    let own = if is_shared { 0 } else { abbreviation_bytes(&unit.abbreviations) };
+    size_of::<Unit<'_>>() + lines + own
+}
+
+/// Bytes that a table of abbreviations takes, as compilers number them: from 1 without a gap.
+fn abbreviation_bytes(table: &Abbreviations) -> usize {
+    let all = (1..).map_while(|code| table.get(code));
+    all.map(|one: &Abbreviation| size_of_val(one) + size_of_val(one.attributes())).sum()
 }
 
 fn holding(list: &[UnitHeader<'_>], offset: usize) -> Option<usize> {

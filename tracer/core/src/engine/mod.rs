@@ -14,12 +14,15 @@ mod vars;
 mod watchdog;
 mod words;
 
+pub use crate::binary::cache::CacheReadings;
 pub use crate::resolve::function::parse as parse_location;
 pub use doctor::doctor;
 
 use crate::attach::link::LinkId;
+use crate::binary::cache::Cache;
 use options::Options;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use tracer_common::outcome::Outcome;
 
 /// The pipe with all that it keeps between requests. Requests may come from many threads at once;
@@ -27,12 +30,18 @@ use tracer_common::outcome::Outcome;
 #[derive(Debug, Default)]
 pub struct Engine {
     options: Options,
+    cache: Arc<Cache>,
 }
 
 impl Engine {
     /// Nothing is loaded before the first request needs it.
     pub fn new(options: Options) -> Self {
-        Self { options }
+        Self { options, cache: Arc::default() }
+    }
+
+    /// How the cache of files stands.
+    pub fn cache(&self) -> CacheReadings {
+        self.cache.readings()
     }
 
     /// How the hits of a placed probe ended so far, exact at this moment; `None` once it is gone:

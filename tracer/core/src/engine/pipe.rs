@@ -54,7 +54,7 @@ fn snapshot(
     deliver: &mut Deliver<'_>,
 ) -> Result<Summary, EngineError> {
     let process = resolve::process::read(request.pid)?;
-    let modules = Modules::of(&process);
+    let modules = Modules::with(&engine.cache, &process);
     let code = Code::new(&modules);
     let resolved = resolve::resolve(&request.location, &request.location_text, &code)?;
     let plans: Vec<Plan> = resolved
@@ -172,13 +172,13 @@ pub(super) fn label(code: &Code<'_>, index: ModuleIndex, opened: bool) -> Module
 }
 
 fn find(
-    _engine: &Engine,
+    engine: &Engine,
     _caller: Caller,
     pid: u32,
     pattern: &str,
 ) -> Result<Vec<Found>, EngineError> {
     let process = resolve::process::read(pid)?;
-    let modules = Modules::of(&process);
+    let modules = Modules::with(&engine.cache, &process);
     let code = Code::new(&modules);
     let label = |found: resolve::find::Found| {
         let module = modules.get(found.module).ok()?;

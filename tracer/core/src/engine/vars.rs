@@ -38,14 +38,14 @@ impl Engine {
 }
 
 fn vars(
-    _engine: &Engine,
+    engine: &Engine,
     _caller: Caller,
     pid: u32,
     location: &LocationSpec,
     text: &str,
 ) -> Result<Vars, EngineError> {
     let process = resolve::process::read(pid)?;
-    let modules = Modules::of(&process);
+    let modules = Modules::with(&engine.cache, &process);
     let code = Code::new(&modules);
     let resolved = resolve::resolve(location, text, &code)?;
     let Resolved { sites, types, issues } = resolved;
