@@ -235,6 +235,7 @@ pub(crate) fn armed() -> Armed {
     };
     Armed {
         link: tracer_core::engine::event::LinkId::default(),
+        attached: None,
         location_text: "billing.c:42".to_owned(),
         process: Process {
             id: ProcessId { pid: 4242, start_ticks: 400 },
@@ -262,6 +263,7 @@ pub(crate) fn summary(ended: Ended) -> Summary {
         kernel_misses: 0,
         received: 3,
         malformed: 0,
+        removal: None,
         text_restored: Some(true),
         ended,
     }

@@ -12,6 +12,7 @@ use tracer_core::engine::error::EngineError;
 use tracer_core::engine::event::{Ended, Event, Summary};
 use tracer_core::engine::options::Options;
 use tracer_core::engine::request::SnapshotRequest;
+use tracer_core::model::action::Action;
 use tracer_core::model::caller::Caller;
 use tracer_core::model::issue::{Issue, IssueKind};
 use tracer_core::model::limits::Limits;
@@ -61,6 +62,7 @@ pub(crate) fn request(args: &SnapshotArgs, location: LocationSpec) -> SnapshotRe
         pid: args.pid,
         location,
         location_text: args.location.clone(),
+        action: Action::Snapshot,
         hits: args.hits,
         rate: args.rate,
         timeout: args.timeout,

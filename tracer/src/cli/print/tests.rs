@@ -240,6 +240,7 @@ fn request(text: &str) -> SnapshotRequest {
         pid: 4242,
         location: LocationSpec::Address(Avma(0)),
         location_text: text.to_owned(),
+        action: tracer_core::model::action::Action::Snapshot,
         hits: 1,
         rate: 0,
         timeout: Duration::from_secs(30),
