@@ -45,7 +45,7 @@ impl Failure {
     pub(crate) fn report(&self) -> Error {
         match self {
             Self::Engine(EngineError::Issue(issue)) => Error {
-                code: issue.kind.code(),
+                code: issue.kind.code().into(),
                 exit_code: issue.kind.exit_code(),
                 subject: issue.subject.clone(),
                 text: issue.kind.text().to_owned(),
@@ -72,7 +72,9 @@ impl Failure {
         let exit_code = error.exit_code;
         match format {
             Format::Text => print::to_stderr(&print::error::error(&error)),
-            Format::Json => print::json_to_stderr(json::line(&ErrorLine { schema: ERROR, error })),
+            Format::Json => {
+                print::json_to_stderr(json::line(&ErrorLine { schema: ERROR.into(), error }))
+            }
         }
         exit_code
     }
@@ -89,7 +91,7 @@ fn own(
         .map(ToString::to_string)
         .collect();
     Error {
-        code,
+        code: code.into(),
         exit_code: OWN_ERROR,
         subject: subject.to_owned(),
         text: error.to_string(),
