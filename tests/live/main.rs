@@ -9,6 +9,7 @@
 )]
 
 mod absent;
+mod access;
 mod against_gdb;
 mod bad_input;
 mod bench;

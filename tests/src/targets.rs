@@ -191,6 +191,19 @@ impl RunningTarget {
         self.wait_done()
     }
 
+    /// Lets it replace its program by another one that says `ready` when it can be probed.
+    ///
+    /// # Errors
+    ///
+    /// It has ended, or the program does not say so.
+    pub fn become_another(&mut self, program: &Path) -> Result<()> {
+        self.tell(&format!("become {}", program.display()))?;
+        match self.next_line()?.as_str() {
+            "ready" => Ok(()),
+            line => bail!("{} says {line:?}, not `ready`", program.display()),
+        }
+    }
+
     /// Lets it start its work.
     ///
     /// # Errors
