@@ -4,10 +4,10 @@ use crate::api::probes::CapturesRequest;
 use crate::api::stream::StreamLine;
 use crate::api::types::ErrorLine;
 use crate::daemon::Daemon;
+use crate::daemon::answer::Refused;
 use crate::daemon::asked::AskedQuery;
 use crate::daemon::log::Cursor;
 use crate::daemon::peer::Peer;
-use crate::daemon::answer::Refused;
 use crate::daemon::stream;
 use axum::Extension;
 use axum::extract::{Path, State};
@@ -32,5 +32,9 @@ pub(super) async fn captures(
     AskedQuery(asked): AskedQuery<CapturesRequest>,
 ) -> Result<Response, Refused> {
     let probe = daemon.probes.get(peer, &id)?;
+    if probe.ended_at().is_some() {
+        // Its last line may be on its way still.
+        probe.ended().await;
+    }
     Ok(stream::response(probe, Cursor::behind(asked.after), asked.follow, None))
 }
