@@ -13,6 +13,7 @@ mod access;
 mod against_gdb;
 mod bad_input;
 mod bench;
+mod daemon;
 mod ending;
 mod equation;
 mod find_doctor;

@@ -2,6 +2,7 @@
 
 pub mod bpf;
 pub mod cli;
+pub mod daemon;
 pub mod flat;
 pub mod privilege;
 pub mod project;
