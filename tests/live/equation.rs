@@ -287,7 +287,7 @@ fn another_process_of_the_same_pid() {
     let links = Links::default();
     let mut ring = Ring::create(RING_BYTES).unwrap();
     let mode = snapshot::options().attach;
-    let link = links.attach(&program, mode, gate, &ring, &[site]).unwrap();
+    let (link, _) = links.attach(&program, mode, gate, &ring, &[site]).unwrap();
     let calls = target.go().unwrap();
     assert_eq!(links.detach(link), TextAfter::Restored);
     let counts = links.counts(&program, link).unwrap();

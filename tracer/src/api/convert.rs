@@ -2,9 +2,9 @@
 
 use super::scalar::{Address, Hex, Integer, Nanoseconds};
 use super::types::{
-    Armed, ArmedLine, ArmedSite, CaptureLine, CheckLine, CheckStatus, Code, Coded, DOCTOR, Ended,
-    FIND, FoundLine, Frame, How, Outcomes, Process, Provenance, SNAPSHOT, Site, StackEnd,
-    StackEndCode, Summary, SummaryLine, Target, Text, Trap, Variable, VariableKind,
+    Armed, ArmedLine, ArmedSite, AttachedBy, CaptureLine, CheckLine, CheckStatus, Code, Coded,
+    DOCTOR, Ended, FIND, FoundLine, Frame, How, Outcomes, Process, Provenance, SNAPSHOT, Site,
+    StackEnd, StackEndCode, Summary, SummaryLine, Target, Text, Trap, Variable, VariableKind,
 };
 use super::value::{Field, Item, LEVELS_MAX, Node, TextContent, Unavailable, Value};
 use std::collections::BTreeMap;
@@ -30,6 +30,10 @@ pub fn armed(probe: &str, request: &SnapshotRequest, armed: &event::Armed) -> Ar
             not_probed: armed.resolved.issues.iter().map(coded).collect(),
             hits: request.hits,
             timeout_ms: u64::try_from(request.timeout.as_millis()).unwrap_or(u64::MAX),
+            attached_by: match armed.attached.by {
+                event::AttachedBy::Multi => AttachedBy::Multi,
+                event::AttachedBy::Perf => AttachedBy::Perf,
+            },
         },
     }
 }

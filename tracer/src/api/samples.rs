@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tracer_common::outcome::Outcome;
 use tracer_common::status::flags;
-use tracer_core::engine::event::{Armed, Ended, Event, ModuleLabel, Summary};
+use tracer_core::engine::event::{Armed, Attached, AttachedBy, Ended, Event, ModuleLabel, Summary};
 use tracer_core::engine::findings::{FrameVars, Missing, Placed, SiteVars, Vars};
 use tracer_core::engine::request::SnapshotRequest;
 use tracer_core::model::address::{Avma, FileOffset, Svma};
@@ -239,7 +239,7 @@ pub(crate) fn armed() -> Armed {
     };
     Armed {
         link: tracer_core::engine::event::LinkId::default(),
-        attached: None,
+        attached: Attached { by: AttachedBy::Multi, took: Duration::from_millis(12) },
         location_text: "billing.c:42".to_owned(),
         process: Process {
             id: ProcessId { pid: 4242, start_ticks: 400 },

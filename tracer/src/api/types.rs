@@ -54,6 +54,18 @@ pub struct Armed {
     pub hits: u64,
     /// How long it waits, in milliseconds.
     pub timeout_ms: u64,
+    /// How the breakpoints were placed.
+    pub attached_by: AttachedBy,
+}
+
+/// How breakpoints are placed.
+#[derive(Serialize, Deserialize, ToSchema, Clone, Copy, PartialEq, Eq, Debug)]
+#[serde(rename_all = "snake_case")]
+pub enum AttachedBy {
+    /// By `uprobe_multi`.
+    Multi,
+    /// By perf events: each takes about a tenth of a second to remove.
+    Perf,
 }
 
 /// The process that is looked at.

@@ -63,7 +63,6 @@ struct Link {
     occupied: Occupied,
     pid: u32,
     armed: Vec<Armed>,
-    attached: Attached,
     ring_bytes: u32,
 }
 
@@ -137,7 +136,7 @@ impl Links {
         gate: Gate,
         ring: &Ring,
         sites: &[SiteToArm<'_>],
-    ) -> Result<LinkId, AttachError> {
+    ) -> Result<(LinkId, Attached), AttachError> {
         let start = Instant::now();
         let mut armed = Vec::new();
         for site in sites {
@@ -156,12 +155,12 @@ impl Links {
             Ok(by) => {
                 let attached = Attached { by, took: start.elapsed() };
                 let (pid, ring_bytes) = (gate.pid, ring.bytes());
-                let link = Link { breakpoints, occupied, pid, armed, attached, ring_bytes };
+                let link = Link { breakpoints, occupied, pid, armed, ring_bytes };
                 let mut table = self.table();
                 table.last += 1;
                 let id = LinkId(table.last);
                 table.links.insert(id, Arc::new(link));
-                Ok(id)
+                Ok((id, attached))
             }
             Err(error) => {
                 // Closing is the removal; the first error is the one to tell.
@@ -195,9 +194,9 @@ impl Links {
         self.get(id).map(|link| link.breakpoints.clone()).unwrap_or_default()
     }
 
-    /// How a link's breakpoints were placed.
-    pub fn attached(&self, id: LinkId) -> Option<Attached> {
-        self.get(id).map(|link| link.attached)
+    /// The link is not forgotten.
+    pub fn is_known(&self, id: LinkId) -> bool {
+        self.get(id).is_some()
     }
 
     /// Size of a link's ring.

@@ -19,7 +19,7 @@ pub struct Armed {
     /// The breakpoints, to ask the engine for the probe's counts.
     pub link: LinkId,
     /// How they were placed, and how long it took.
-    pub attached: Option<Attached>,
+    pub attached: Attached,
     /// The place as the user wrote it.
     pub location_text: String,
     /// The target.

@@ -44,6 +44,7 @@ const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
 pub(super) struct Probe<'e> {
     kernel: &'e Kernel,
     link: LinkId,
+    attached: Attached,
     ring: Ring,
     watchdog: Watchdog,
     pidfd: OwnedFd,
@@ -117,7 +118,8 @@ impl<'e> Probe<'e> {
             });
         }
         let (program, mode) = (&kernel.program, engine.options.attach);
-        let link = kernel.links.attach(program, mode, gate, &ring, &sites).map_err(|error| {
+        let placed = kernel.links.attach(program, mode, gate, &ring, &sites);
+        let (link, attached) = placed.map_err(|error| {
             // The kernel has many words for a process that ends while it is being probed.
             match is_readable(pidfd.as_fd()) {
                 true => gone(pid),
@@ -135,6 +137,7 @@ impl<'e> Probe<'e> {
         Ok(Self {
             kernel,
             link,
+            attached,
             ring,
             watchdog,
             pidfd,
@@ -160,8 +163,8 @@ impl<'e> Probe<'e> {
     }
 
     /// How they were placed.
-    pub(super) fn attached(&self) -> Option<Attached> {
-        self.kernel.links.attached(self.link)
+    pub(super) fn attached(&self) -> Attached {
+        self.attached
     }
 
     /// Waits for records, the stop signal, the deadline or the end of the process.
