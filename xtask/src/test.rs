@@ -41,15 +41,22 @@ pub(crate) fn test() -> Result<()> {
     step("unit and golden tests");
     run(cargo().args(["test", "--workspace", "--locked"]))?;
 
-    step("live tests");
     build_tracer()?;
-    run(cargo()
-        .args(["test", "--package", "tracer-tests", "--test", "live", "--locked"])
-        .args(["--", "--test-threads=1"])
-        .env("TRACER_BINARY", tracer_binary()))?;
+    live("auto")?;
+    live("perf")?;
 
     println!("\nall passed in {} s", start.elapsed().as_secs());
     Ok(())
+}
+
+/// Runs all live tests, their breakpoints placed as `--attach` says.
+fn live(attach: &str) -> Result<()> {
+    step(&format!("live tests, --attach {attach}"));
+    run(cargo()
+        .args(["test", "--package", "tracer-tests", "--test", "live", "--locked"])
+        .args(["--", "--test-threads=1"])
+        .env("TRACER_ATTACH", attach)
+        .env("TRACER_BINARY", tracer_binary()))
 }
 
 /// Builds the binary that live tests start.
