@@ -16,6 +16,7 @@ mod bench;
 mod daemon;
 mod ending;
 mod equation;
+mod fallback;
 mod find_doctor;
 mod hostile;
 mod instructions;

@@ -43,7 +43,13 @@ fn kernel() -> Check {
     let (release, version) = support::kernel_release();
     let (major, minor) = support::OLDEST_KERNEL;
     match version {
-        Some(version) if version >= support::OLDEST_KERNEL => ok("kernel", release),
+        Some(version) if version >= support::MULTI_KERNEL => ok("kernel", release),
+        Some(version) if version >= support::OLDEST_KERNEL => warn(
+            "kernel",
+            format!("{release}: older than uprobe_multi, unless it was ported back"),
+            "perf events serve instead: they need CAP_SYS_ADMIN, and each breakpoint takes 0.1 s \
+             to remove; Linux 6.6 or later has neither limit",
+        ),
         Some(_) => fail("kernel", release, &format!("use Linux {major}.{minor} or later")),
         None => warn("kernel", format!("{release}: its version can't be told"), ""),
     }
