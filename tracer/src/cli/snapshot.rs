@@ -15,6 +15,7 @@ use std::ops::ControlFlow;
 use tracer_core::engine::Engine;
 use tracer_core::engine::options::Options;
 use tracer_core::engine::request::SnapshotRequest;
+use tracer_core::model::action::Action;
 use tracer_core::model::caller::Caller;
 use tracer_core::model::issue::{Issue, IssueKind};
 use tracer_core::model::limits::Limits;
@@ -112,6 +113,7 @@ pub(crate) fn request(args: &SnapshotArgs, location: LocationSpec) -> SnapshotRe
         pid: args.pid,
         location,
         location_text: args.location.clone(),
+        action: Action::Snapshot,
         hits: args.hits,
         rate: args.rate,
         timeout: args.timeout,

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tracer_core::engine::request::SnapshotRequest;
 use tracer_core::engine::{self, Engine};
+use tracer_core::model::action::Action;
 use tracer_core::model::limits::Limits;
 
 /// Probes that may live at once.
@@ -211,6 +212,7 @@ fn meant(owner: Peer, asked: &ProbeRequest) -> Result<SnapshotRequest, Box<Error
         pid: asked.pid,
         location,
         location_text: asked.location.clone(),
+        action: Action::Snapshot,
         hits: asked.hits,
         rate: asked.rate,
         timeout: Duration::from_millis(asked.timeout_ms),

@@ -190,6 +190,8 @@ fn a_value_nested_beyond_reason_is_cut_not_fatal() {
 
 #[test]
 fn a_number_reads_the_same_whether_it_has_come_as_json() {
+    // Half-way between two decimals of the same length.
+    assert_eq!(rendered("x", "", Value::Float32(14_811_681.0 / 4.0)), "x = 3702920.3\n");
     let mut state = 1_u64;
     for _ in 0..500 {
         state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
