@@ -2,7 +2,7 @@
 
 use crate::project::{cargo, command, run, step, tracer_binary};
 use crate::setup::{Part, setup};
-use crate::{ebpf, tidy};
+use crate::{deploy, ebpf, tidy};
 use anyhow::Result;
 use std::time::Instant;
 
@@ -41,8 +41,12 @@ pub(crate) fn test() -> Result<()> {
     step("unit and golden tests");
     run(cargo().args(["test", "--workspace", "--locked"]))?;
 
-    step("live tests");
     build_tracer()?;
+
+    step("deployment files");
+    deploy::check()?;
+
+    step("live tests");
     run(cargo()
         .args(["test", "--package", "tracer-tests", "--test", "live", "--locked"])
         .args(["--", "--test-threads=1"])
