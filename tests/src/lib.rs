@@ -2,6 +2,7 @@
 
 pub mod cli;
 pub mod container;
+pub mod daemon;
 pub mod deploy;
 pub mod flat;
 pub mod privilege;

@@ -258,7 +258,7 @@ fn while_it_waits_it_says_for_what() {
 
 fn sample_error(text: &str) -> Error {
     Error {
-        code: "ambiguous",
+        code: "ambiguous".into(),
         exit_code: 19,
         subject: text.to_owned(),
         text: "the location means several things".to_owned(),
