@@ -140,6 +140,9 @@ pub enum ProbeState {
 }
 
 impl ProbeState {
+    /// All of them, in the order of a probe's life.
+    pub const ALL: &'static [Self] = &[Self::Starting, Self::Armed, Self::Ended, Self::Failed];
+
     /// As in JSON.
     pub const fn code(self) -> &'static str {
         match self {
@@ -159,7 +162,9 @@ pub struct ProbeList {
 }
 
 /// Which captures are wanted.
-#[derive(Serialize, Deserialize, ToSchema, IntoParams, Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[derive(
+    Serialize, Deserialize, ToSchema, IntoParams, Clone, Copy, PartialEq, Eq, Default, Debug,
+)]
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 pub struct CapturesRequest {

@@ -24,12 +24,13 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Asked<T> {
     type Rejection = Refused;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Refused> {
-        let refused = |kind, detail| Refused::from(Refusal::new(kind, "the request's body", detail));
+        let refused =
+            |kind, detail| Refused::from(Refusal::new(kind, "the request's body", detail));
         let body = tokio::time::timeout(BODY_TIMEOUT, Bytes::from_request(request, state)).await;
         let body = body.map_err(|error| refused(RefusalKind::SlowRequest, error.to_string()))?;
         let body = body.map_err(|error| refused(kind(&error), error.body_text()))?;
-        let asked = json::read(&body)
-            .map_err(|error| refused(RefusalKind::BadRequest, explain(&error)))?;
+        let asked =
+            json::read(&body).map_err(|error| refused(RefusalKind::BadRequest, explain(&error)))?;
         Ok(Self(asked))
     }
 }

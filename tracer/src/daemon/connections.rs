@@ -42,8 +42,7 @@ impl Connections {
         router: Router,
         stop: impl Future<Output = ()>,
     ) -> Self {
-        let mut connections =
-            Self { tasks: JoinSet::new(), stopping: watch::Sender::new(()) };
+        let mut connections = Self { tasks: JoinSet::new(), stopping: watch::Sender::new(()) };
         let seats = Seats::default();
         let mut stop = std::pin::pin!(stop);
         loop {

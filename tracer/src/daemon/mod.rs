@@ -66,8 +66,13 @@ struct Daemon {
 /// Why it could not start. No breakpoint is in place when this returns.
 pub fn run(config: &Config) -> Result<(), Error> {
     let own = |error: io::Error| {
-        report::own("environment", "the daemon", &error, "see `journalctl -k` and the limits of \
-                    files and threads of the service")
+        report::own(
+            "environment",
+            "the daemon",
+            &error,
+            "see `journalctl -k` and the limits of \
+                    files and threads of the service",
+        )
     };
     raise_file_limit();
     let (socket, listener) = Socket::listen(&config.socket, config.group.as_deref())?;

@@ -72,10 +72,12 @@ impl Probe {
         });
         let engine = Arc::clone(engine);
         let running = Arc::clone(&probe);
-        thread::Builder::new().name("probe".to_owned()).stack_size(STACK_BYTES).spawn(move || {
-            running.run(&engine, &request, &stopped);
-            on_end();
-        })?;
+        thread::Builder::new().name("probe".to_owned()).stack_size(STACK_BYTES).spawn(
+            move || {
+                running.run(&engine, &request, &stopped);
+                on_end();
+            },
+        )?;
         Ok(probe)
     }
 
@@ -154,7 +156,12 @@ impl Probe {
             Ok(Err(error)) => error,
             Err(_) => self.fault(),
         };
-        tracing::warn!(id = self.id, code = &*failed.code, subject = failed.subject, "probe failed");
+        tracing::warn!(
+            id = self.id,
+            code = &*failed.code,
+            subject = failed.subject,
+            "probe failed"
+        );
         self.log.end(bytes(json::line(&ErrorLine::from(failed.clone()))));
         self.state.send_replace(State::Failed { error: failed, at: Instant::now() });
     }

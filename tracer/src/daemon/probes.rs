@@ -3,10 +3,13 @@
 use super::log::Logs;
 use super::peer::Peer;
 use super::probe::Probe;
-use crate::api::probes::{LimitsRequest, ProbeLine, ProbeRequest, TIMEOUT_MS_MAX};
+use crate::api::probes::{
+    LimitsRequest, ProbeLine, ProbeRequest, ProbeState, TIMEOUT_MS_MAX,
+};
 use crate::api::refusal::{Refusal, RefusalKind};
 use crate::api::report;
 use crate::api::types::Error;
+use crate::metrics::ProbeReadings;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -40,6 +43,8 @@ pub(super) struct Probes {
 struct All {
     /// In the order of their creation.
     probes: Vec<Arc<Probe>>,
+    /// How many there were, ever.
+    created: u64,
     /// No more are taken.
     closed: bool,
 }
@@ -77,6 +82,7 @@ impl Probes {
         let probe = Probe::start(id, owner, asked, request, engine, logs, on_end)
             .map_err(|error| Refusal::new(RefusalKind::Busy, "a new probe", error.to_string()))?;
         all.probes.push(Arc::clone(&probe));
+        all.created += 1;
         Ok(probe)
     }
 
@@ -102,6 +108,15 @@ impl Probes {
         drop(all);
         let seen = probes.iter().filter(|probe| peer.may_see(probe.owner));
         seen.map(|probe| probe.line(&self.engine)).collect()
+    }
+
+    /// How many there are, and were.
+    pub(super) fn readings(&self) -> ProbeReadings {
+        let mut all = self.all();
+        all.forget(Instant::now());
+        let count = |state| all.probes.iter().filter(|probe| probe.state() == state).count() as u64;
+        let by_state = ProbeState::ALL.iter().map(|state| (*state, count(*state))).collect();
+        ProbeReadings { created: all.created, by_state, evicted: self.logs.evicted() }
     }
 
     /// Ends all probes and waits until their breakpoints are out. No more are taken.
@@ -146,8 +161,7 @@ impl All {
         if self.closed {
             return Err(Refusal::new(RefusalKind::Stopping, "a new probe", ""));
         }
-        let live: Vec<_> =
-            self.probes.iter().filter(|probe| probe.ended_at().is_none()).collect();
+        let live: Vec<_> = self.probes.iter().filter(|probe| probe.ended_at().is_none()).collect();
         let own = live.iter().filter(|probe| probe.owner.uid == owner.uid).count();
         let full = |detail| Err(Refusal::new(RefusalKind::TooManyProbes, "a new probe", detail));
         if live.len() >= LIVE_MAX {

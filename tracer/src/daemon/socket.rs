@@ -6,7 +6,8 @@ use rustix::process::umask;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{
-    DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+    DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _,
+    PermissionsExt as _,
 };
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -29,7 +30,10 @@ impl Socket {
     /// # Errors
     ///
     /// A daemon is there already; or the file can't be made, or others could put theirs there.
-    pub(super) fn listen(path: &Path, group: Option<&str>) -> Result<(Self, UnixListener), Refusal> {
+    pub(super) fn listen(
+        path: &Path,
+        group: Option<&str>,
+    ) -> Result<(Self, UnixListener), Refusal> {
         let shown = path.display().to_string();
         let unusable = |what: String| Refusal::new(RefusalKind::SocketUnusable, &shown, what);
         let in_use = || Refusal::new(RefusalKind::SocketInUse, &shown, "");

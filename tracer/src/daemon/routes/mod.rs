@@ -5,13 +5,13 @@ mod probes;
 mod questions;
 
 use super::Daemon;
-use super::asked::BODY_BYTES_MAX;
 use super::answer::{Answer, Refused};
+use super::asked::BODY_BYTES_MAX;
 use crate::api::probes::Version;
 use crate::api::refusal::{Refusal, RefusalKind};
+use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{Method, Uri};
-use axum::Router;
 use std::sync::Arc;
 use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;

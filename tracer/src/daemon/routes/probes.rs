@@ -4,17 +4,17 @@ use crate::api::probes::{ProbeLine, ProbeList, ProbeRequest};
 use crate::api::stream::StreamLine;
 use crate::api::types::ErrorLine;
 use crate::daemon::Daemon;
+use crate::daemon::answer::{Answer, Refused};
 use crate::daemon::asked::Asked;
 use crate::daemon::log::Cursor;
 use crate::daemon::peer::Peer;
 use crate::daemon::probe::Bound;
-use crate::daemon::answer::{Answer, Refused};
 use crate::daemon::stream;
+use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::http::header::LOCATION;
 use axum::response::{IntoResponse as _, Response};
-use axum::Extension;
 use std::sync::Arc;
 
 /// Place a probe. The answer comes when its breakpoints are in place.

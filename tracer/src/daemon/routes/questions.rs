@@ -5,11 +5,11 @@ use crate::api::types::ErrorLine;
 use crate::api::vars::{self, VarsLine};
 use crate::api::{convert, report};
 use crate::daemon::Daemon;
+use crate::daemon::answer::{Answer, Refused};
 use crate::daemon::asked::Asked;
 use crate::daemon::peer::Peer;
-use crate::daemon::answer::{Answer, Refused};
-use axum::extract::State;
 use axum::Extension;
+use axum::extract::State;
 use std::sync::Arc;
 use tracer_core::engine;
 use tracer_core::engine::error::EngineError;
@@ -46,9 +46,8 @@ pub(super) async fn vars(
     let engine = Arc::clone(&daemon.engine);
     let question = move || {
         let location = engine::parse_location(&asked.location).map_err(EngineError::from);
-        let vars = location.and_then(|location| {
-            engine.vars(peer.caller(), asked.pid, &location, &asked.location)
-        });
+        let vars = location
+            .and_then(|location| engine.vars(peer.caller(), asked.pid, &location, &asked.location));
         vars.map(|vars| vars::line(&vars)).map_err(|error| report::error(&error))
     };
     Ok(Answer(daemon.work.ask(question).await?))
