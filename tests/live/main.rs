@@ -11,6 +11,7 @@
 mod absent;
 mod against_gdb;
 mod bad_input;
+
 mod ending;
 mod equation;
 mod find_doctor;

@@ -133,7 +133,7 @@ pub fn check(check: &findings::Check) -> CheckLine {
 }
 
 /// All outcomes, zeros too: a missing one would leave open whether it was counted.
-fn outcome_counts(outcomes: &BTreeMap<Outcome, u64>) -> Outcomes {
+pub(crate) fn outcome_counts(outcomes: &BTreeMap<Outcome, u64>) -> Outcomes {
     let count = |outcome| outcomes.get(&outcome).copied().unwrap_or(0);
     Outcome::ALL.iter().map(|&outcome| (outcome.code().into(), count(outcome))).collect()
 }

@@ -8,13 +8,14 @@ use super::read::Object;
 use super::scalar::{Address, Hex, Integer};
 use super::types::Code;
 use serde::{Deserialize, Serialize, Serializer};
+use utoipa::ToSchema;
 
 /// Levels of values inside one another that are written and read. The decoder's own limit lies
 /// below; this keeps a value that breaks it from overflowing the stack.
 pub const LEVELS_MAX: u32 = 300;
 
 /// A value or why there is none.
-#[derive(Serialize, Clone, Debug)]
+#[derive(Serialize, ToSchema, Clone, Debug)]
 #[serde(untagged)]
 pub enum Node {
     /// There is one.
@@ -36,19 +37,21 @@ impl From<Unavailable> for Node {
 }
 
 /// Why a value, or the rest of one, is missing.
-#[derive(Serialize, Deserialize, Clone, Debug)]
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
 pub struct Unavailable {
     /// For programs.
+    #[schema(value_type = String)]
     pub code: Code,
     /// For people, with the facts of this case.
     pub text: String,
     /// What to do.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub remedy: Option<Code>,
 }
 
 /// A member.
-#[derive(Serialize, Deserialize, Clone, Debug)]
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
 #[serde(try_from = "Object")]
 pub struct Field {
     /// `null` for an anonymous member.
@@ -62,7 +65,7 @@ pub struct Field {
 }
 
 /// What a pointer points to.
-#[derive(Serialize, Deserialize, Clone, Debug)]
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
 #[serde(try_from = "Object")]
 pub struct Target {
     /// Its type.
@@ -74,7 +77,7 @@ pub struct Target {
 }
 
 /// An element of an array: the bare value, or `{"unavailable": …}`.
-#[derive(Serialize, Clone, Debug)]
+#[derive(Serialize, ToSchema, Clone, Debug)]
 #[serde(untagged)]
 pub enum Item {
     /// There is one.
@@ -87,7 +90,7 @@ pub enum Item {
 }
 
 /// A value.
-#[derive(Serialize, Clone, Debug)]
+#[derive(Serialize, ToSchema, Clone, Debug)]
 #[serde(untagged)]
 pub enum Value {
     /// A number.
@@ -192,7 +195,7 @@ pub enum Value {
 }
 
 /// The bytes of a text.
-#[derive(Serialize, Clone, Debug)]
+#[derive(Serialize, ToSchema, Clone, Debug)]
 #[serde(rename_all = "lowercase")]
 pub enum TextContent {
     /// They are UTF-8.

@@ -1,12 +1,16 @@
 //! The command line as it is typed: definitions and nothing else.
 
+mod daemon;
 mod doctor;
 mod errors;
 mod failure;
 mod find;
+mod list;
 mod log;
 mod output;
 mod print;
+mod reach;
+mod remove;
 pub mod run;
 mod show;
 mod snapshot;
@@ -17,6 +21,8 @@ mod units;
 mod vars;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 use tracer_common::limits::{RING_BYTES, SCRATCH_SLOTS};
 use tracer_core::engine::options::AttachMode;
@@ -34,6 +40,7 @@ const EXAMPLES: &str = "Examples:
   sudo tracer find -p 4242 payment                 functions whose name contains a word
   sudo tracer vars -p 4242 billing.c:42            what a snapshot there could show
   sudo tracer doctor                               does this machine have what it takes?
+  sudo tracer daemon                               serve the users of this machine
 ";
 
 const SNAPSHOT_EXAMPLES: &str = "Examples:
@@ -44,6 +51,7 @@ const SNAPSHOT_EXAMPLES: &str = "Examples:
   sudo tracer snapshot -p 4242 '*0x55d0c0a01234'            an address in the process
   sudo tracer snapshot -p 4242 handle --hits 0 --timeout 2m --json > hits.ndjson
   sudo tracer snapshot -p \"$(pgrep -n memcached)\" process_command --depth 8 --max-string 4k
+  tracer snapshot -p 4242 handle --hits 100 --timeout 1h --detach    leave it to the daemon
 ";
 
 const FIND_EXAMPLES: &str = "Examples:
@@ -60,6 +68,33 @@ const VARS_AFTER: &str = "\
 Nothing is placed: this reads files and the process's list of mappings only.
 A variable that is not there comes with the nearest line of its function where it is, to be given \
 to `tracer snapshot`. Where only a part of that line's code has it, the address is given instead.";
+
+const DAEMON_EXAMPLES: &str = "Examples:
+  sudo tracer daemon                        for root, at /run/tracer/tracer.sock
+  sudo tracer daemon --group developers     members may trace their own processes
+";
+
+const DAEMON_AFTER: &str = "\
+SIGTERM or Ctrl-C stops it: all probes are taken out first.
+The API is HTTP and JSON on the socket: `curl --unix-socket /run/tracer/tracer.sock \
+http://tracer/v1/openapi.json` describes it.
+TRACER_LOG=debug writes more to stderr (default: info).";
+
+const LIST_EXAMPLES: &str = "Examples:
+  tracer list           your probes; all, as root
+  tracer list --json    the same, one JSON object per probe
+";
+
+const REMOVE_EXAMPLES: &str = "Examples:
+  tracer remove 4f1c22ab                take a probe out, and wait until it is
+  tracer remove 4f1c22ab 77d0e9c3       several
+";
+
+const CAPTURES_EXAMPLES: &str = "Examples:
+  tracer captures 4f1c22ab                       what a detached probe has taken so far
+  tracer captures 4f1c22ab --follow              and what it takes from now on
+  tracer captures 4f1c22ab --after 12 --json     from the 13th on, one JSON object per line
+";
 
 const DOCTOR_EXAMPLES: &str = "Examples:
   sudo tracer doctor           what is there, what is missing, what to do
@@ -87,6 +122,24 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+
+    /// Who does it.
+    #[command(flatten)]
+    pub reach: ReachArgs,
+}
+
+/// Whether a daemon does the work.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Daemon")]
+pub struct ReachArgs {
+    /// Where the daemon listens
+    #[arg(long, global = true, value_name = "PATH", env = "TRACER_SOCKET", hide_env = true)]
+    #[arg(default_value = "/run/tracer/tracer.sock")]
+    pub socket: PathBuf,
+
+    /// Do the work in this process even if there is a daemon (also: TRACER_DAEMON=off)
+    #[arg(long, global = true)]
+    pub no_daemon: bool,
 }
 
 /// What to do.
@@ -101,6 +154,18 @@ pub enum Command {
     /// Show which variables are where at a place, and where to go for the others
     #[command(before_help = VARS_EXAMPLES, after_help = VARS_AFTER, help_template = TEMPLATE)]
     Vars(VarsArgs),
+    /// Serve this machine: place probes for others, keep what they take
+    #[command(before_help = DAEMON_EXAMPLES, after_help = DAEMON_AFTER, help_template = TEMPLATE)]
+    Daemon(DaemonArgs),
+    /// List the daemon's probes
+    #[command(before_help = LIST_EXAMPLES, help_template = TEMPLATE)]
+    List(ListArgs),
+    /// Take probes of the daemon out
+    #[command(before_help = REMOVE_EXAMPLES, help_template = TEMPLATE)]
+    Remove(RemoveArgs),
+    /// Show what a probe of the daemon has taken
+    #[command(before_help = CAPTURES_EXAMPLES, help_template = TEMPLATE)]
+    Captures(CapturesArgs),
     /// Check what this machine has and lacks
     #[command(before_help = DOCTOR_EXAMPLES, help_template = TEMPLATE)]
     Doctor(DoctorArgs),
@@ -138,6 +203,10 @@ pub struct SnapshotArgs {
     /// One JSON object per line instead of text
     #[arg(long)]
     pub json: bool,
+
+    /// Leave the probe to the daemon and give its name; `tracer captures` shows what it takes
+    #[arg(long)]
+    pub detach: bool,
 
     /// Log of the kernel program, to stderr: off, error, warn, info, debug, trace
     #[arg(long, value_name = "LEVEL", value_enum, default_value_t = KernelLog::Off)]
@@ -215,6 +284,72 @@ pub struct VarsArgs {
     pub location: String,
 
     /// One JSON object instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `tracer daemon`.
+#[derive(Args, Debug)]
+pub struct DaemonArgs {
+    /// The group that may connect, by name or number; without it only root may
+    #[arg(long, value_name = "GROUP")]
+    pub group: Option<String>,
+
+    /// Where metrics are served, or `off`
+    #[arg(long, value_name = "ADDRESS", value_parser = units::listen)]
+    #[arg(default_value = "127.0.0.1:9464")]
+    pub metrics_listen: Listen,
+
+    /// How to place breakpoints: auto, multi (uprobe_multi) or perf (perf events)
+    #[arg(long, value_name = "HOW", value_enum, default_value_t = Attach::Auto, env = "TRACER_ATTACH")]
+    #[arg(hide_possible_values = true, hide_env = true)]
+    pub attach: Attach,
+
+    /// Log of the kernel program, to stderr: off, error, warn, info, debug, trace
+    #[arg(long, value_name = "LEVEL", value_enum, default_value_t = KernelLog::Off)]
+    #[arg(hide_possible_values = true)]
+    pub kernel_log: KernelLog,
+}
+
+/// An address to listen at; `None` for nowhere.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Listen(pub Option<SocketAddr>);
+
+/// Arguments of `tracer list`.
+#[derive(Args, Debug)]
+pub struct ListArgs {
+    /// One JSON object per line instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `tracer remove`.
+#[derive(Args, Debug)]
+pub struct RemoveArgs {
+    /// Names of probes, as `tracer list` gives them
+    #[arg(required = true, value_name = "ID")]
+    pub ids: Vec<String>,
+
+    /// One JSON object per line instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `tracer captures`.
+#[derive(Args, Debug)]
+pub struct CapturesArgs {
+    /// Name of the probe, as `tracer list` gives it
+    pub id: String,
+
+    /// Wait for more until the probe has ended
+    #[arg(long, short)]
+    pub follow: bool,
+
+    /// Only captures behind this one (`seq` in JSON)
+    #[arg(long, value_name = "SEQ", default_value_t = 0)]
+    pub after: u64,
+
+    /// One JSON object per line instead of text
     #[arg(long)]
     pub json: bool,
 }
