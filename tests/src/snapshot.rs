@@ -12,6 +12,7 @@ use tracer_core::engine::event::{Armed, Event, Summary};
 use tracer_core::engine::options::{AttachMode, Options};
 use tracer_core::engine::request::SnapshotRequest;
 use tracer_core::engine::{self, Engine};
+use tracer_core::model::action::Action;
 use tracer_core::model::caller::Caller;
 use tracer_core::model::capture::Capture;
 use tracer_core::model::limits::Limits;
@@ -56,6 +57,7 @@ pub fn request(pid: u32, location: &str) -> Result<SnapshotRequest> {
         pid,
         location: engine::parse_location(location)?,
         location_text: location.to_owned(),
+        action: Action::Snapshot,
         hits: 1,
         rate: 0,
         timeout: PATIENCE,

@@ -31,5 +31,5 @@ pub const OPS: u32 = 256 * 1024;
 pub const LAYOUTS: u32 = 64 * 1024;
 /// Pointer edges of all layouts together.
 pub const EDGES: u32 = 256 * 1024;
-/// Default size of the ring buffer in bytes.
+/// Default size of a ring buffer in bytes.
 pub const RING_BYTES: u32 = 8 * 1024 * 1024;

@@ -19,6 +19,14 @@ pub(crate) fn hit(site: u32) -> Option<u64> {
     Some(unsafe { atomic::add(&raw mut (*state).hits, 1) }.wrapping_add(1))
 }
 
+/// Adds the time that a capture took.
+#[inline(always)]
+pub(crate) fn add_capture_ns(site: u32, nanoseconds: u64) {
+    let Some(counters) = COUNTERS.get_ptr_mut(site) else { return };
+    // SAFETY: the pointer is to a map value.
+    unsafe { atomic::add(&raw mut (*counters).capture_ns, nanoseconds) };
+}
+
 /// Counts how a hit ended. Atomic although per cpu: another hit may preempt this one.
 #[inline(always)]
 pub(crate) fn count(site: u32, outcome: Outcome) {

@@ -264,8 +264,8 @@ fn value(value: &model::Value, level: u32, cut: &mut bool) -> Value {
         model::Value::Char { code, character } => {
             Value::Character { code: *code, character: *character }
         }
-        model::Value::Float32(number) => Value::Float32(*number),
-        model::Value::Float64(number) => Value::Float64(*number),
+        model::Value::Float32(number) => Value::Float(widened(*number)),
+        model::Value::Float64(number) => Value::Float(*number),
         model::Value::FloatText(number) => Value::Decimal(number.clone()),
         model::Value::Enumerator { name, number } => {
             Value::Enumerator { name: name.clone(), number: Integer::Signed(*number) }
@@ -302,6 +302,11 @@ fn value(value: &model::Value, level: u32, cut: &mut bool) -> Value {
         },
         model::Value::Nothing | model::Value::Unavailable(_) => Value::Nothing(()),
     }
+}
+
+/// The double with the digits that name `number`: 0.1 stays 0.1.
+fn widened(number: f32) -> f64 {
+    number.to_string().parse().unwrap_or(f64::from(number))
 }
 
 fn array(

@@ -239,6 +239,7 @@ pub(crate) fn armed() -> Armed {
     };
     Armed {
         link: tracer_core::engine::event::LinkId::default(),
+        attached: None,
         location_text: "billing.c:42".to_owned(),
         process: Process {
             id: ProcessId { pid: 4242, start_ticks: 400 },
@@ -262,6 +263,7 @@ pub(crate) fn request(text: &str) -> SnapshotRequest {
         pid: 4242,
         location: LocationSpec::Address(Avma(0)),
         location_text: text.to_owned(),
+        action: tracer_core::model::action::Action::Snapshot,
         hits: 1,
         rate: 0,
         timeout: Duration::from_secs(30),
@@ -293,6 +295,7 @@ pub(crate) fn summary(ended: Ended) -> Summary {
         kernel_misses: 0,
         received: 3,
         malformed: 0,
+        removal: None,
         text_restored: Some(true),
         ended,
     }

@@ -142,6 +142,8 @@ fn numbers_stay_numbers_only_where_a_double_is_exact() {
     assert_eq!(value(Value::Float32(f32::INFINITY)), json!("Infinity"));
     assert_eq!(value(Value::Float64(f64::NEG_INFINITY)), json!("-Infinity"));
     assert_eq!(value(Value::Float32(0.1)).to_string(), "0.1");
+    assert_eq!(value(Value::Float32(14_811_681.0 / 4.0)).to_string(), "3702920.3");
+    assert_eq!(value(Value::Float32(f32::MAX)).to_string(), "3.4028235e+38");
 }
 
 #[test]
@@ -199,7 +201,7 @@ fn a_value_nested_beyond_reason_is_cut_not_fatal() {
     assert!(text.contains("nested too deeply to write"));
 }
 
-/// `line` is read and written again: it says the same.
+/// `line` is read and written again: the bytes are the same.
 fn assert_reads_back<T: serde::Serialize + serde::de::DeserializeOwned>(line: &T) {
     let bytes = json::line(line).unwrap();
     assert_same(&bytes, &json::read::<T>(&bytes).unwrap());
@@ -214,8 +216,7 @@ fn assert_stream_reads_back(line: &StreamLine) {
 
 fn assert_same<T: serde::Serialize>(written: &[u8], read: &T) {
     let again = json::line(read).unwrap();
-    let json = |bytes: &[u8]| json::read::<Json>(bytes).unwrap();
-    assert_eq!(json(written), json(&again));
+    assert_eq!(again.escape_ascii().to_string(), written.escape_ascii().to_string());
 }
 
 #[test]
@@ -243,7 +244,7 @@ fn every_line_of_a_stream_is_read_as_it_was_written() {
 
 #[test]
 fn every_value_is_read_as_it_was_written() {
-    for payload in std::iter::once(b"x".to_vec()).chain(hostile_payloads(300)) {
+    for payload in std::iter::once(b"x".to_vec()).chain(hostile_payloads(100)) {
         let text = String::from_utf8_lossy(&payload).into_owned();
         let mut values = every_value();
         values.push(("hostile", "T", samples::text(&payload)));

@@ -97,10 +97,8 @@ pub enum Value {
     Integer(Integer),
     /// A truth value.
     Bool(bool),
-    /// A number of single precision, with as few digits as name it.
-    Float32(#[serde(serialize_with = "float32")] f32),
-    /// A number of double precision.
-    Float64(#[serde(serialize_with = "float64")] f64),
+    /// A number with a fraction, with as few digits as name it.
+    Float(#[serde(serialize_with = "float")] f64),
     /// A number of a wider format, in decimal; of a line that was read also an integer beyond what
     /// a double holds.
     Decimal(String),
@@ -217,15 +215,7 @@ impl TextContent {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for this signature")]
-fn float32<S: Serializer>(number: &f32, serializer: S) -> Result<S::Ok, S::Error> {
-    match not_finite(f64::from(*number)) {
-        Some(name) => serializer.serialize_str(name),
-        None => serializer.serialize_f32(*number),
-    }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for this signature")]
-fn float64<S: Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+fn float<S: Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S::Error> {
     match not_finite(*number) {
         Some(name) => serializer.serialize_str(name),
         None => serializer.serialize_f64(*number),

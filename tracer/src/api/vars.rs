@@ -117,6 +117,18 @@ pub struct Nearest {
     pub pc: Address,
 }
 
+impl Nearest {
+    /// All code of the line in the function has the variable.
+    pub fn is_whole_line(&self) -> bool {
+        self.location != at_address(self.pc)
+    }
+}
+
+/// An address as a location.
+fn at_address(pc: Address) -> String {
+    format!("*{pc}")
+}
+
 /// The line of a location.
 pub fn line(vars: &findings::Vars) -> VarsLine {
     VarsLine {
@@ -170,9 +182,10 @@ fn variable(variable: &Placed) -> Variable {
 
 fn nearest(elsewhere: &Elsewhere) -> Option<Nearest> {
     let Elsewhere::Line { line, pc, whole } = elsewhere else { return None };
+    let pc = Address(pc.0);
     let location = match whole {
         true => format!("{}:{}", line.file, line.line),
-        false => format!("*{pc}"),
+        false => at_address(pc),
     };
-    Some(Nearest { location, file: line.file.clone(), line: line.line, pc: Address(pc.0) })
+    Some(Nearest { location, file: line.file.clone(), line: line.line, pc })
 }

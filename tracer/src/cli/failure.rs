@@ -28,6 +28,10 @@ pub(crate) enum Failure {
     Told(Error),
     /// Results could not be written.
     Output(io::Error),
+    /// What was asked for could not be done, by those who were asked.
+    Told(Box<ErrorLine>),
+    /// The results ended without saying how it went.
+    Cut,
     /// Signals could not be taken over: without them a probe could outlive us.
     Signals(io::Error),
 }
@@ -62,6 +66,16 @@ impl Failure {
                 error,
                 "the probe is out; check space and permissions of where the output goes",
             ),
+            Self::Told(line) => line.error.clone(),
+            Self::Cut => Error {
+                code: "cut".into(),
+                exit_code: OWN_ERROR,
+                subject: "tracer".to_owned(),
+                text: "the results ended without saying how it went".to_owned(),
+                detail: String::new(),
+                remedy: "what was shown is right; try again for more".to_owned(),
+                candidates: Vec::new(),
+            },
             Self::Signals(error) => own("signals", "signal handling", error, "nothing was probed"),
         }
     }
