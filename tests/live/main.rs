@@ -9,8 +9,10 @@
 )]
 
 mod absent;
+mod access;
 mod against_gdb;
 mod bad_input;
+mod bench;
 mod capabilities;
 mod ending;
 mod equation;

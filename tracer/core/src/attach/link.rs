@@ -64,6 +64,7 @@ struct Link {
     pid: u32,
     armed: Vec<Armed>,
     attached: Attached,
+    ring_bytes: u32,
 }
 
 impl Drop for Link {
@@ -154,7 +155,8 @@ impl Links {
         match arm(program, mode, gate, sites, (&breakpoints, &occupied.sites)) {
             Ok(by) => {
                 let attached = Attached { by, took: start.elapsed() };
-                let link = Link { breakpoints, occupied, pid: gate.pid, armed, attached };
+                let (pid, ring_bytes) = (gate.pid, ring.bytes());
+                let link = Link { breakpoints, occupied, pid, armed, attached, ring_bytes };
                 let mut table = self.table();
                 table.last += 1;
                 let id = LinkId(table.last);
@@ -196,6 +198,11 @@ impl Links {
     /// How a link's breakpoints were placed.
     pub fn attached(&self, id: LinkId) -> Option<Attached> {
         self.get(id).map(|link| link.attached)
+    }
+
+    /// Size of a link's ring.
+    pub fn ring_bytes(&self, id: LinkId) -> u64 {
+        self.get(id).map_or(0, |link| link.ring_bytes.into())
     }
 
     /// Hits so far.

@@ -5,6 +5,8 @@ use super::error::EngineError;
 use super::event::Outcomes;
 use crate::attach::link::{Counts, LinkId, Links};
 use crate::attach::load::{LoadOptions, Program};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use tracer_common::outcome::Outcome;
 
@@ -13,8 +15,12 @@ use tracer_common::outcome::Outcome;
 pub(super) struct Kernel {
     pub(super) program: Program,
     pub(super) links: Links,
-    /// Of probes that have gone.
-    gone: Mutex<Totals>,
+    /// Records received from all rings.
+    pub(super) received: AtomicU64,
+    /// Those of them that were malformed.
+    pub(super) malformed: AtomicU64,
+    /// Counts of probes that have gone.
+    gone: Mutex<Counts>,
 }
 
 /// What probes have counted together.
@@ -23,7 +29,7 @@ pub(super) struct Totals {
     pub(super) counts: Counts,
     pub(super) received: u64,
     pub(super) malformed: u64,
-    pub(super) ring_bytes: u64,
+    pub(super) rings_size: u64,
     pub(super) probes: u64,
 }
 
@@ -42,7 +48,7 @@ impl Engine {
     }
 
     pub(super) fn kernel(&self) -> Result<&Kernel, EngineError> {
-        if let Some(kernel) = self.kernel.0.get() {
+        if let Some(kernel) = self.loaded() {
             return Ok(kernel);
         }
         let options = LoadOptions {
@@ -50,15 +56,25 @@ impl Engine {
             log_level: self.options.kernel_log.map_or(0, level),
         };
         let program = Program::load(&options)?;
-        let kernel = Kernel { program, links: Links::default(), gone: Mutex::default() };
+        let kernel = Kernel {
+            program,
+            links: Links::default(),
+            received: AtomicU64::default(),
+            malformed: AtomicU64::default(),
+            gone: Mutex::default(),
+        };
         // Of two that load it at once, one is dropped.
         Ok(self.kernel.0.get_or_init(|| kernel))
+    }
+
+    pub(super) fn loaded(&self) -> Option<&Kernel> {
+        self.kernel.0.get()
     }
 
     /// How the hits of a placed probe ended so far, exact at this moment; `None` once it is gone:
     /// its summary has the final figures.
     pub fn outcomes(&self, link: LinkId) -> Option<Outcomes> {
-        let kernel = self.kernel.0.get()?;
+        let kernel = self.loaded()?;
         kernel.links.attached(link)?;
         kernel.links.counts(&kernel.program, link).ok().map(|counts| by_outcome(&counts))
     }
@@ -67,27 +83,32 @@ impl Engine {
 impl Kernel {
     /// Takes the breakpoints of a probe out, if they are in place still, and gives back what it
     /// occupied; what it counted stays in the totals.
-    pub(super) fn retire(&self, link: LinkId, received: u64, malformed: u64) {
+    pub(super) fn retire(&self, link: LinkId) {
         self.links.breakpoints(link).remove();
         // Held throughout: who reads the totals counts a probe once, here or there.
         let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
         match self.links.counts(&self.program, link) {
-            Ok(counts) => gone.counts += counts,
+            Ok(counts) => *gone += counts,
             Err(error) => tracing::warn!(%error, "the counts of a probe are lost"),
         }
-        gone.received += received;
-        gone.malformed += malformed;
         self.links.forget(&self.program, link);
     }
 
     /// What all probes have counted so far.
     pub(super) fn totals(&self) -> Totals {
         let gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut totals = *gone;
+        let mut totals = Totals {
+            counts: *gone,
+            received: self.received.load(Relaxed),
+            malformed: self.malformed.load(Relaxed),
+            rings_size: 0,
+            probes: 0,
+        };
         for link in self.links.ids() {
             if let Ok(counts) = self.links.counts(&self.program, link) {
                 totals.counts += counts;
             }
+            totals.rings_size += self.links.ring_bytes(link);
             totals.probes += 1;
         }
         totals

@@ -10,6 +10,7 @@ mod mapped;
 pub mod options;
 pub mod pipe;
 mod probe;
+pub mod readings;
 pub mod request;
 mod vars;
 mod watchdog;

@@ -27,6 +27,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 use tracer_common::outcome::Outcome;
 
@@ -128,7 +129,7 @@ impl<'e> Probe<'e> {
         let deadline = now.checked_add(request.timeout).unwrap_or(now + FOREVER);
         let watchdog =
             Watchdog::start(kernel.links.breakpoints(link), stop, deadline).map_err(|error| {
-                kernel.retire(link, 0, 0);
+                kernel.retire(link);
                 EngineError::Wait(error)
             })?;
         Ok(Self {
@@ -231,6 +232,7 @@ impl<'e> Probe<'e> {
             match decode::record::parse(&bytes) {
                 Ok(record) if sites.contains(&record.site) => {
                     self.received += 1;
+                    self.kernel.received.fetch_add(1, Relaxed);
                     batch.push(((record.site - sites.start) as usize, record));
                     continue;
                 }
@@ -238,6 +240,7 @@ impl<'e> Probe<'e> {
                 Err(error) => tracing::warn!(%error, "a malformed record"),
             }
             self.malformed += 1;
+            self.kernel.malformed.fetch_add(1, Relaxed);
         }
         let captured = self.counts()?.outcomes[Outcome::Captured as usize];
         if self.wanted != 0 && captured >= self.wanted && self.removed.is_none() {
@@ -318,7 +321,7 @@ impl<'e> Probe<'e> {
 
 impl Drop for Probe<'_> {
     fn drop(&mut self) {
-        self.kernel.retire(self.link, self.received, self.malformed);
+        self.kernel.retire(self.link);
     }
 }
 
