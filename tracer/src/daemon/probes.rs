@@ -3,9 +3,7 @@
 use super::log::Logs;
 use super::peer::Peer;
 use super::probe::Probe;
-use crate::api::probes::{
-    LimitsRequest, ProbeLine, ProbeRequest, ProbeState, TIMEOUT_MS_MAX,
-};
+use crate::api::probes::{LimitsRequest, ProbeLine, ProbeRequest, ProbeState, TIMEOUT_MS_MAX};
 use crate::api::refusal::{Refusal, RefusalKind};
 use crate::api::report;
 use crate::api::types::Error;

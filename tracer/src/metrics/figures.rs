@@ -1,12 +1,12 @@
 //! All metrics by name, with what they mean.
 
 use super::ProbeReadings;
-use prometheus::core::Collector as _;
-use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
-use prometheus::{Histogram, HistogramOpts};
+use prometheus::proto::{
+    Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType,
+};
 use std::time::Duration;
 use tracer_common::outcome::Outcome;
-use tracer_core::engine::readings::Readings;
+use tracer_core::engine::readings::{Durations, Readings};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Which source the binary was built from; `cargo xtask dist` says so.
@@ -35,9 +35,14 @@ pub(super) fn families(engine: &Readings, probes: &ProbeReadings) -> Vec<MetricF
             Duration::from_nanos(engine.capture_ns).as_secs_f64(),
         ),
         level("tracer_ring_size_bytes", "Size of all ring buffers.", engine.rings_size),
-        level("tracer_ring_used_bytes", "Bytes in them that wait to be read.", engine.rings_used),
         states(probes),
         count("tracer_probes_created_total", "Probes that were asked for.", probes.created),
+        histogram("tracer_attach_seconds", "Time to place a probe.", &engine.attach),
+        histogram(
+            "tracer_detach_seconds",
+            "Time to take a probe's breakpoints out.",
+            &engine.detach,
+        ),
         level("tracer_cache_entries", "Files that are kept between requests.", cache.entries),
         level("tracer_cache_bytes", "Bytes that they take.", cache.bytes),
         level("tracer_cache_max_bytes", "Bytes that they may take.", cache.bytes_max),
@@ -77,31 +82,6 @@ fn counted(engine: &Readings, outcome: Outcome) -> u64 {
     engine.outcomes.get(&outcome).copied().unwrap_or(0)
 }
 
-/// How long things take.
-#[derive(Debug)]
-pub(super) struct Latencies {
-    pub(super) attach: Histogram,
-    pub(super) detach: Histogram,
-}
-
-impl Latencies {
-    pub(super) fn new() -> prometheus::Result<Self> {
-        // Seconds. Both take some ms, and 0.1 s for each breakpoint by perf events.
-        let bounds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
-        let histogram = |name: &str, help: &str| {
-            Histogram::with_opts(HistogramOpts::new(name, help).buckets(bounds.to_vec()))
-        };
-        Ok(Self {
-            attach: histogram("tracer_attach_seconds", "Time to place a probe's breakpoints.")?,
-            detach: histogram("tracer_detach_seconds", "Time to take them out.")?,
-        })
-    }
-
-    pub(super) fn families(&self) -> impl Iterator<Item = MetricFamily> {
-        self.attach.collect().into_iter().chain(self.detach.collect())
-    }
-}
-
 const COUNTER: MetricType = MetricType::COUNTER;
 const GAUGE: MetricType = MetricType::GAUGE;
 /// A value under labels.
@@ -115,6 +95,24 @@ pub(super) fn counter(name: &str, help: &str, value: f64) -> MetricFamily {
 /// A level.
 pub(super) fn gauge(name: &str, help: &str, value: f64) -> MetricFamily {
     family(name, help, GAUGE, [(Vec::new(), value)])
+}
+
+fn histogram(name: &str, help: &str, durations: &Durations) -> MetricFamily {
+    let mut within = 0;
+    let buckets = Durations::BOUNDS.iter().zip(durations.counts).map(|(bound, count)| {
+        within += count;
+        let mut bucket = Bucket::default();
+        bucket.set_upper_bound(bound.as_secs_f64());
+        bucket.set_cumulative_count(within);
+        bucket
+    });
+    let mut histogram = Histogram::default();
+    histogram.set_bucket(buckets.collect());
+    histogram.set_sample_count(durations.counts.iter().sum());
+    histogram.set_sample_sum(durations.total.as_secs_f64());
+    let mut metric = Metric::default();
+    metric.set_histogram(histogram);
+    of_metrics(name, help, MetricType::HISTOGRAM, vec![metric])
 }
 
 /// Numbers under one label.
@@ -131,13 +129,16 @@ fn family<'a>(
     kind: MetricType,
     samples: impl IntoIterator<Item = Sample<'a>>,
 ) -> MetricFamily {
+    let metric = |(labels, value): Sample<'_>| metric(kind, &labels, value);
+    of_metrics(name, help, kind, samples.into_iter().map(metric).collect())
+}
+
+fn of_metrics(name: &str, help: &str, kind: MetricType, metrics: Vec<Metric>) -> MetricFamily {
     let mut family = MetricFamily::default();
     family.set_name(name.to_owned());
     family.set_help(help.to_owned());
     family.set_field_type(kind);
-    family.set_metric(
-        samples.into_iter().map(|(labels, value)| metric(kind, &labels, value)).collect(),
-    );
+    family.set_metric(metrics);
     family
 }
 
@@ -178,6 +179,10 @@ mod tests {
             outcomes: [(Outcome::Captured, 3), (Outcome::LostRingFull, 4)].into(),
             kernel_misses: 5,
             capture_ns: 1_500_000_000,
+            attach: Durations {
+                total: Duration::from_millis(43),
+                counts: [0, 0, 1, 0, 0, 2, 0, 0, 0, 0, 0, 0, 1],
+            },
             ..Readings::default()
         };
         let by_state = vec![(ProbeState::Armed, 2), (ProbeState::Ended, 0)];
@@ -192,6 +197,11 @@ mod tests {
             "tracer_losses_total{reason=\"kernel_miss\"} 5",
             "tracer_losses_total{reason=\"log_evicted\"} 6",
             "tracer_program_seconds_total 1.5",
+            "tracer_attach_seconds_bucket{le=\"0.005\"} 1",
+            "tracer_attach_seconds_bucket{le=\"10\"} 3",
+            "tracer_attach_seconds_bucket{le=\"+Inf\"} 4",
+            "tracer_attach_seconds_sum 0.043",
+            "tracer_attach_seconds_count 4",
             "tracer_probes{state=\"armed\"} 2",
             "tracer_probes{state=\"ended\"} 0",
             "tracer_probes_created_total 7",

@@ -10,12 +10,10 @@ mod process;
 mod server;
 
 use crate::api::probes::ProbeState;
-use figures::{Latencies, families};
 use health::Health;
 use process::Process;
 use prometheus::TextEncoder;
 use std::fmt;
-use std::time::Duration;
 use tracer_core::engine::readings::Readings;
 
 pub use server::serve;
@@ -37,7 +35,6 @@ type Source = dyn Fn() -> (Readings, ProbeReadings) + Send + Sync;
 /// The metrics and the health of a daemon.
 pub struct Metrics {
     source: Box<Source>,
-    latencies: Latencies,
     process: Process,
     health: Health,
 }
@@ -50,36 +47,15 @@ impl fmt::Debug for Metrics {
 
 impl Metrics {
     /// Those of a daemon that `source` asks.
-    ///
-    /// # Errors
-    ///
-    /// A metric is not defined as the library wants it.
-    pub fn new(
-        source: impl Fn() -> (Readings, ProbeReadings) + Send + Sync + 'static,
-    ) -> prometheus::Result<Self> {
-        Ok(Self {
-            source: Box::new(source),
-            latencies: Latencies::new()?,
-            process: Process::default(),
-            health: Health::default(),
-        })
-    }
-
-    /// Breakpoints of a probe were placed; it took so long.
-    pub fn attached(&self, took: Duration) {
-        self.latencies.attach.observe(took.as_secs_f64());
-    }
-
-    /// Breakpoints of a probe were taken out; it took so long.
-    pub fn detached(&self, took: Duration) {
-        self.latencies.detach.observe(took.as_secs_f64());
+    pub fn new(source: impl Fn() -> (Readings, ProbeReadings) + Send + Sync + 'static) -> Self {
+        let source = Box::new(source);
+        Self { source, process: Process::default(), health: Health::default() }
     }
 
     /// All figures, in Prometheus's text format.
     fn text(&self) -> prometheus::Result<String> {
         let (engine, probes) = (self.source)();
-        let mut families = families(&engine, &probes);
-        families.extend(self.latencies.families());
+        let mut families = figures::families(&engine, &probes);
         families.extend(self.process.families());
         TextEncoder::new().encode_to_string(&families)
     }
