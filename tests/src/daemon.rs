@@ -21,7 +21,6 @@ const LISTENS: &str = "the daemon listens";
 #[derive(Debug)]
 pub struct Daemon {
     child: Child,
-    log: Receiver<String>,
     folder: TempDir,
 }
 
@@ -61,26 +60,9 @@ impl Daemon {
                 said.send(line).ok();
             }
         });
-        let daemon = Self { child, log, folder };
-        daemon.wait_for(LISTENS)?;
+        let daemon = Self { child, folder };
+        wait_for(&log, LISTENS)?;
         Ok(daemon)
-    }
-
-    /// Waits until it writes a line to its log that contains `text`.
-    ///
-    /// # Errors
-    ///
-    /// It ends before, or takes too long.
-    pub fn wait_for(&self, text: &str) -> Result<()> {
-        let mut all = String::new();
-        loop {
-            let line = self.log.recv_timeout(PATIENCE);
-            let line = line.with_context(|| format!("it never said {text:?}:\n{all}"))?;
-            if line.contains(text) {
-                return Ok(());
-            }
-            all = all + &line + "\n";
-        }
     }
 
     /// Its process id.
@@ -238,6 +220,19 @@ impl Drop for Daemon {
         // Both fail where it has ended already.
         self.child.kill().ok();
         self.child.wait().ok();
+    }
+}
+
+/// Waits until a line of a log contains `text`.
+fn wait_for(log: &Receiver<String>, text: &str) -> Result<()> {
+    let mut all = String::new();
+    loop {
+        let line = log.recv_timeout(PATIENCE);
+        let line = line.with_context(|| format!("it never said {text:?}:\n{all}"))?;
+        if line.contains(text) {
+            return Ok(());
+        }
+        all = all + &line + "\n";
     }
 }
 

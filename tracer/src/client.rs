@@ -40,7 +40,7 @@ impl Daemon {
     /// # Errors
     ///
     /// There is one, but not for us; or we can't talk at all.
-    pub fn at(socket: &Path) -> Result<Option<Self>, Error> {
+    pub fn at(socket: &Path) -> Result<Option<Self>, Box<Error>> {
         let shown = || socket.display().to_string();
         match std::os::unix::net::UnixStream::connect(socket) {
             Ok(_) => {}
@@ -61,7 +61,7 @@ impl Daemon {
         let runtime = Builder::new_current_thread().enable_all().build();
         let http = Client::builder().unix_socket(socket).no_proxy().build();
         let ours = |error: &dyn std::error::Error| {
-            Error::from(Refusal::new(RefusalKind::NoDaemon, shown(), text(error)))
+            Box::<Error>::from(Refusal::new(RefusalKind::NoDaemon, shown(), text(error)))
         };
         Ok(Some(Self {
             runtime: runtime.map_err(|error| ours(&error))?,
@@ -75,7 +75,7 @@ impl Daemon {
     /// # Errors
     ///
     /// The daemon's refusal; or it went away.
-    pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
+    pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Box<Error>> {
         self.runtime.block_on(self.answer(self.request(Method::GET, path)))
     }
 
@@ -84,7 +84,7 @@ impl Daemon {
     /// # Errors
     ///
     /// The daemon's refusal; or it went away.
-    pub fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
+    pub fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, Box<Error>> {
         self.runtime.block_on(self.answer(self.request(Method::DELETE, path)))
     }
 
@@ -97,7 +97,7 @@ impl Daemon {
         &self,
         path: &str,
         question: &impl Serialize,
-    ) -> Result<T, Error> {
+    ) -> Result<T, Box<Error>> {
         self.runtime.block_on(self.answer(self.request(Method::POST, path).json(question)))
     }
 
@@ -112,7 +112,7 @@ impl Daemon {
         request: &ProbeRequest,
         stop: BorrowedFd<'_>,
         show: &mut Show<'_>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), Box<Error>> {
         self.runtime.block_on(async {
             let mut stop = Stop::new(stop).map_err(|error| self.gone(&error))?;
             let asked = self.request(Method::POST, "/v1/probes").json(request).send();
@@ -143,7 +143,7 @@ impl Daemon {
         path: &str,
         stop: BorrowedFd<'_>,
         show: &mut Show<'_>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), Box<Error>> {
         self.runtime.block_on(async {
             let mut stop = Stop::new(stop).map_err(|error| self.gone(&error))?;
             let response = self.request(Method::GET, path).send().await;
@@ -168,9 +168,9 @@ impl Daemon {
         stop: &mut Stop,
         remove: &dyn Fn(),
         show: &mut Show<'_>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), Box<Error>> {
         let mut lines = Lines::of(response);
-        let (mut removing, mut quiet) = (false, false);
+        let (mut removing, mut quiet, mut shown) = (false, false, 0);
         loop {
             let line = tokio::select! {
                 biased;
@@ -187,18 +187,23 @@ impl Daemon {
             let Some(line) = line else {
                 return Err(self.gone(&io::Error::from(io::ErrorKind::UnexpectedEof)));
             };
-            let line = self.read(&line)?;
+            let mut line = self.read(&line)?;
             let is_last = matches!(line, StreamLine::Summary(_) | StreamLine::Error(_));
-            if (is_last || !quiet) && show(line).is_break() && !is_last {
-                quiet = true;
-                if !removing {
-                    removing = true;
-                    stop.ask();
-                    remove();
-                }
+            match &mut line {
+                _ if quiet && !is_last => continue,
+                StreamLine::Capture(_) => shown += 1,
+                // What was not shown came after the end, as seen from here.
+                StreamLine::Summary(line) if quiet => line.summary.written = shown,
+                _ => {}
             }
+            quiet |= show(line).is_break();
             if is_last {
                 return Ok(());
+            }
+            if quiet && !removing {
+                removing = true;
+                stop.ask();
+                remove();
             }
         }
     }
@@ -207,41 +212,41 @@ impl Daemon {
         self.http.request(method, format!("{BASE}{path}"))
     }
 
-    async fn answer<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Error> {
+    async fn answer<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Box<Error>> {
         let response = self.checked(request.send().await).await?;
         let bytes = response.bytes().await.map_err(|error| self.gone(&error))?;
         json::read(&bytes).map_err(|error| self.not_understood(&error))
     }
 
     /// The response, if it is what was asked for.
-    async fn checked(&self, response: reqwest::Result<Response>) -> Result<Response, Error> {
+    async fn checked(&self, response: reqwest::Result<Response>) -> Result<Response, Box<Error>> {
         let response = response.map_err(|error| self.gone(&error))?;
         if response.status().is_success() {
             return Ok(response);
         }
         let bytes = response.bytes().await.map_err(|error| self.gone(&error))?;
         let line: ErrorLine = json::read(&bytes).map_err(|error| self.not_understood(&error))?;
-        Err(line.error)
+        Err(Box::new(line.error))
     }
 
-    fn read(&self, line: &[u8]) -> Result<StreamLine, Error> {
+    fn read(&self, line: &[u8]) -> Result<StreamLine, Box<Error>> {
         StreamLine::read(line).map_err(|error| self.not_understood(&error))
     }
 
-    fn gone(&self, error: &dyn std::error::Error) -> Error {
+    fn gone(&self, error: &dyn std::error::Error) -> Box<Error> {
         self.refusal(RefusalKind::DaemonGone, text(error))
     }
 
-    fn no_end(&self) -> Error {
+    fn no_end(&self) -> Box<Error> {
         let waited = format!("the probe did not end in {} s", END_PATIENCE.as_secs());
         self.refusal(RefusalKind::Busy, waited)
     }
 
-    fn not_understood(&self, error: &dyn std::error::Error) -> Error {
+    fn not_understood(&self, error: &dyn std::error::Error) -> Box<Error> {
         self.refusal(RefusalKind::OtherVersion, text(error))
     }
 
-    fn refusal(&self, kind: RefusalKind, detail: String) -> Error {
+    fn refusal(&self, kind: RefusalKind, detail: String) -> Box<Error> {
         Refusal::new(kind, self.socket.display().to_string(), detail).into()
     }
 }

@@ -3,6 +3,7 @@
 use super::types::{Code, Ended, Error, FoundLine, Outcomes, SNAPSHOT};
 use serde::{Deserialize, Serialize};
 use tracer_common::limits::RING_BYTES;
+use tracer_core::engine::request::SnapshotRequest;
 use tracer_core::model::limits::Limits;
 use utoipa::{IntoParams, ToSchema};
 
@@ -41,6 +42,22 @@ pub struct ProbeRequest {
     /// The probe does not end with the connection that asks for it.
     #[serde(default)]
     pub detach: bool,
+}
+
+impl ProbeRequest {
+    /// What is to be asked of a daemon for what would be asked of an engine.
+    pub fn of(request: &SnapshotRequest, detach: bool) -> Self {
+        Self {
+            pid: request.pid,
+            location: request.location_text.clone(),
+            hits: request.hits,
+            rate: request.rate,
+            timeout_ms: u64::try_from(request.timeout.as_millis()).unwrap_or(u64::MAX),
+            limits: request.limits.into(),
+            ring_bytes: request.ring_bytes,
+            detach,
+        }
+    }
 }
 
 /// How much one capture may copy; what is left out has its default.

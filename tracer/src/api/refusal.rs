@@ -94,6 +94,12 @@ impl From<Refusal> for Error {
     }
 }
 
+impl From<Refusal> for Box<Error> {
+    fn from(refusal: Refusal) -> Self {
+        Self::new(refusal.into())
+    }
+}
+
 impl From<Error> for ErrorLine {
     fn from(error: Error) -> Self {
         Self { schema: ERROR.into(), error }

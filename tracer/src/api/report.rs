@@ -7,8 +7,8 @@ use tracer_core::engine::error::EngineError;
 pub const OWN_ERROR: u8 = 1;
 
 /// The facts of an engine's error.
-pub fn error(error: &EngineError) -> Error {
-    match error {
+pub fn error(error: &EngineError) -> Box<Error> {
+    Box::new(match error {
         EngineError::Issue(issue) => Error {
             code: issue.kind.code().into(),
             exit_code: issue.kind.exit_code(),
@@ -21,7 +21,7 @@ pub fn error(error: &EngineError) -> Error {
         error => {
             own("environment", "tracer", error, "run `tracer doctor`; it names what is missing")
         }
-    }
+    })
 }
 
 /// An error of our own: it and all that is behind it.

@@ -3,6 +3,7 @@
 use super::output::Format;
 use super::print;
 use crate::api::json;
+use crate::api::refusal::Refusal;
 use crate::api::report::{self, own};
 use crate::api::types::{ERROR, Error, ErrorLine};
 use std::io;
@@ -24,8 +25,6 @@ pub(crate) const SIGNAL_BASE: u8 = 128;
 pub(crate) enum Failure {
     /// The engine could not.
     Engine(EngineError),
-    /// A daemon could not, or could not be asked.
-    Told(Error),
     /// Results could not be written.
     Output(io::Error),
     /// What was asked for could not be done, by those who were asked.
@@ -42,9 +41,15 @@ impl From<EngineError> for Failure {
     }
 }
 
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self::Told(error)
+impl From<Box<Error>> for Failure {
+    fn from(error: Box<Error>) -> Self {
+        Self::Told(Box::new((*error).into()))
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Box::<Error>::from(refusal).into()
     }
 }
 
@@ -58,8 +63,7 @@ impl Failure {
     /// The facts, ready to be shown.
     pub(crate) fn report(&self) -> Error {
         match self {
-            Self::Engine(error) => report::error(error),
-            Self::Told(error) => error.clone(),
+            Self::Engine(error) => *report::error(error),
             Self::Output(error) => own(
                 "output",
                 "standard output",

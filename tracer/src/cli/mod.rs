@@ -1,5 +1,6 @@
 //! The command line as it is typed: definitions and nothing else.
 
+mod captures;
 mod daemon;
 mod doctor;
 mod errors;
@@ -188,12 +189,14 @@ pub struct SnapshotArgs {
     /// function, module!function, function+0x12, file:line or *0xADDRESS
     pub location: String,
 
-    /// Captures to take; 0 takes all until the timeout
+    /// Captures to take; 0 takes all until the timeout; with --detach 10 by default
     #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(default_value_if("detach", "true", "10"))]
     pub hits: u64,
 
-    /// How long to wait: 500ms, 10s, 2m (at most 24h)
+    /// How long to wait: 500ms, 10s, 2m (at most 24h); with --detach 1h by default
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::duration)]
+    #[arg(default_value_if("detach", "true", "1h"))]
     pub timeout: Duration,
 
     /// Captures per second at most, 0 for no limit; other hits are counted

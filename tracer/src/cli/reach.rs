@@ -34,7 +34,7 @@ pub(crate) fn daemon(reach: &ReachArgs) -> Result<Option<Daemon>, Failure> {
 pub(crate) fn required(reach: &ReachArgs) -> Result<Daemon, Failure> {
     let none = || {
         let subject = reach.socket.display().to_string();
-        Failure::Told(Refusal::new(RefusalKind::NoDaemon, subject, "").into())
+        Failure::from(Refusal::new(RefusalKind::NoDaemon, subject, ""))
     };
     daemon(reach)?.ok_or_else(none)
 }

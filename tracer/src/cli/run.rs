@@ -1,7 +1,7 @@
 //! From the arguments of the process to its exit code.
 
 use super::output::Format;
-use super::{Cli, Command, daemon, doctor, errors, find, list, log};
+use super::{Cli, Command, captures, daemon, doctor, errors, find, list, log};
 use super::{remove, snapshot, vars};
 use clap::Parser as _;
 use std::ffi::OsString;
@@ -18,15 +18,15 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let (format, done) = match &cli.command {
         Command::Snapshot(args) => {
             log::start("warn", args.kernel_log.level());
-            (Format::of(args.json), snapshot::run(args))
+            (Format::of(args.json), snapshot::run(args, reach))
         }
         Command::Find(args) => {
             log::start("warn", None);
-            (Format::of(args.json), find::run(args))
+            (Format::of(args.json), find::run(args, reach))
         }
         Command::Vars(args) => {
             log::start("warn", None);
-            (Format::of(args.json), vars::run(args))
+            (Format::of(args.json), vars::run(args, reach))
         }
         Command::Daemon(args) => {
             log::start("info", args.kernel_log.level());
@@ -40,7 +40,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             log::start("warn", None);
             (Format::of(args.json), remove::run(args, reach))
         }
-        Command::Captures(_) => return ExitCode::FAILURE,
+        Command::Captures(args) => {
+            log::start("warn", None);
+            (Format::of(args.json), captures::run(args, reach))
+        }
         Command::Doctor(args) => {
             log::start("warn", None);
             (Format::of(args.json), doctor::run(args))

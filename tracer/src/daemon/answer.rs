@@ -1,10 +1,10 @@
 //! What goes back: JSON that is safe to look at, and errors with a status for programs that know
 //! only HTTP and the facts for all others.
 
-use super::probe::bytes;
 use crate::api::json;
 use crate::api::refusal::{Refusal, RefusalKind};
 use crate::api::types::{Error, ErrorLine};
+use axum::body::Bytes;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
@@ -13,22 +13,31 @@ use tracer_core::model::issue::IssueKind;
 
 const JSON: &str = "application/json";
 
+/// One line of JSON. One that could not be written is empty: our types always can be.
+pub(super) fn line_of(value: &impl Serialize) -> Bytes {
+    let line = json::line(value).unwrap_or_else(|error| {
+        tracing::error!(%error, "a line could not be written");
+        Vec::new()
+    });
+    line.into()
+}
+
 /// The answer to a question: one line of JSON.
 #[derive(Debug)]
 pub(super) struct Answer<T>(pub(super) T);
 
 impl<T: Serialize> IntoResponse for Answer<T> {
     fn into_response(self) -> Response {
-        ([(CONTENT_TYPE, JSON)], bytes(json::line(&self.0))).into_response()
+        ([(CONTENT_TYPE, JSON)], line_of(&self.0)).into_response()
     }
 }
 
 /// What a handler gives that does not do what it was asked.
 #[derive(Debug)]
-pub(super) struct Refused(pub(super) Error);
+pub(super) struct Refused(pub(super) Box<Error>);
 
-impl From<Error> for Refused {
-    fn from(error: Error) -> Self {
+impl From<Box<Error>> for Refused {
+    fn from(error: Box<Error>) -> Self {
         Self(error)
     }
 }
@@ -42,7 +51,7 @@ impl From<Refusal> for Refused {
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         let status = status(&self.0);
-        let line = bytes(json::line(&ErrorLine::from(self.0)));
+        let line = line_of(&ErrorLine::from(*self.0));
         (status, [(CONTENT_TYPE, JSON)], line).into_response()
     }
 }

@@ -1,7 +1,7 @@
 //! Connections: accepted while there is room, served one task each, ended with the daemon.
 
+use super::answer::line_of;
 use super::peer::Peer;
-use crate::api::json;
 use crate::api::refusal::{Refusal, RefusalKind};
 use crate::api::types::{Error, ErrorLine};
 use axum::Router;
@@ -23,7 +23,7 @@ const CONNECTIONS_OF_USERS_MAX: usize = 96;
 /// Of one user who is not root.
 const CONNECTIONS_OF_USER_MAX: usize = 32;
 /// How long a client may take for the head of a request, and for the next request.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long to wait when nothing can be accepted: there are no file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
@@ -120,7 +120,7 @@ async fn serve_one(
 /// Says no without serving: there is no room for that.
 fn refuse(stream: &UnixStream, refusal: Refusal) {
     tracing::warn!(detail = refusal.detail, "a connection is refused");
-    let line = json::line(&ErrorLine::from(Error::from(refusal))).unwrap_or_default();
+    let line = line_of(&ErrorLine::from(Error::from(refusal)));
     let head = format!(
         "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n\
          content-length: {}\r\nconnection: close\r\n\r\n",

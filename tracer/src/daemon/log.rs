@@ -152,6 +152,11 @@ impl Log {
         self.logs.all().logs.get(&self.key).map_or(0, |lines| lines.written)
     }
 
+    /// The last line is written.
+    pub(super) fn is_complete(&self) -> bool {
+        self.logs.all().logs.get(&self.key).is_none_or(|lines| lines.end.is_some())
+    }
+
     /// Changes whenever there is something to read.
     pub(super) fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
@@ -231,5 +236,103 @@ impl Lines {
             Some(_) => Next::End,
             None => Next::Wait,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A capture that costs 100 bytes.
+    fn capture(log: &Log) {
+        log.capture(Bytes::from_static(&[b'x'; 100 - OVERHEAD]));
+    }
+
+    /// What a reader behind `after` gets: `a`rmed, `.` a capture, `-N-M` a gap, `e`nd.
+    fn read(log: &Log, after: u64) -> String {
+        let mut cursor = Cursor::behind(after);
+        let mut all = String::new();
+        loop {
+            match log.next(&mut cursor) {
+                Next::Line(line) if line.len() == 1 => all.push(char::from(line[0])),
+                Next::Line(_) => all.push('.'),
+                Next::Gap { from, to } => all.push_str(&format!("-{from}-{to}")),
+                Next::Wait => return all,
+                Next::End => return all + "$",
+            }
+        }
+    }
+
+    fn log(logs: &Arc<Logs>, captures: u32) -> Log {
+        let log = logs.open();
+        log.armed(Bytes::from_static(b"a"));
+        (0..captures).for_each(|_| capture(&log));
+        log
+    }
+
+    #[test]
+    fn a_reader_goes_on_from_wherever_it_stopped() {
+        let log = log(&Arc::default(), 3);
+        assert_eq!(read(&log, 0), "a...");
+        assert_eq!(read(&log, 2), "a.");
+        assert_eq!(read(&log, 3), "a");
+        assert_eq!(read(&log, u64::MAX), "a", "what was never written is waited for");
+        assert!(!log.is_complete());
+        log.end(Bytes::from_static(b"e"));
+        assert!(log.is_complete());
+        assert_eq!(read(&log, 0), "a...e$");
+        assert_eq!(read(&log, 3), "ae$");
+        assert_eq!(log.written(), 3);
+    }
+
+    #[test]
+    fn what_is_dropped_is_told_once_and_exactly() {
+        let log = log(&Arc::new(Logs::bounded(300, 1000)), 5);
+        assert_eq!(read(&log, 0), "a-1-2...");
+        assert_eq!(read(&log, 1), "a-2-2...");
+        assert_eq!(read(&log, 2), "a...");
+        let mut slow = Cursor::behind(0);
+        for _ in 0..2 {
+            log.next(&mut slow);
+        }
+        (0..4).for_each(|_| capture(&log));
+        // It had been told of 1 and 2; 3 to 6 went since.
+        assert!(matches!(log.next(&mut slow), Next::Gap { from: 3, to: 6 }));
+        assert!(matches!(log.next(&mut slow), Next::Line(_)));
+        assert_eq!(log.written(), 9);
+    }
+
+    #[test]
+    fn a_capture_that_is_too_large_is_a_gap() {
+        let log = log(&Arc::new(Logs::bounded(10, 1000)), 2);
+        log.end(Bytes::from_static(b"e"));
+        assert_eq!(read(&log, 0), "a-1-2e$");
+    }
+
+    #[test]
+    fn the_largest_gives_when_all_are_too_much() {
+        let logs = Arc::new(Logs::bounded(1000, 1000));
+        let [large, small] = [log(&logs, 8), log(&logs, 2)];
+        capture(&small);
+        assert_eq!([read(&large, 0), read(&small, 0)], ["a-1-1.......", "a..."]);
+        (0..5).for_each(|_| capture(&small));
+        assert_eq!(logs.all().bytes, 1000);
+        assert_eq!(logs.all().logs.values().map(|lines| lines.bytes).max(), Some(500));
+        drop(large);
+        assert_eq!(logs.all().bytes, 500);
+        drop(small);
+        assert_eq!(logs.all().bytes, 0);
+        assert!(logs.all().logs.is_empty());
+    }
+
+    #[tokio::test]
+    async fn who_waits_is_woken_by_every_line() {
+        let log = log(&Arc::default(), 0);
+        let mut changes = log.changes();
+        capture(&log);
+        changes.changed().await.unwrap();
+        log.end(Bytes::from_static(b"e"));
+        changes.changed().await.unwrap();
+        assert!(!changes.has_changed().unwrap());
     }
 }

@@ -65,7 +65,7 @@ struct Daemon {
 /// # Errors
 ///
 /// Why it could not start. No breakpoint is in place when this returns.
-pub fn run(config: &Config) -> Result<(), Error> {
+pub fn run(config: &Config) -> Result<(), Box<Error>> {
     let own = |error: io::Error| {
         report::own(
             "environment",

@@ -1,13 +1,13 @@
 //! One probe: a thread that runs the engine, a log that it fills, and how it stands.
 
+use super::answer::line_of;
 use super::log::{Log, Logs};
 use super::peer::Peer;
 use crate::api::probes::{PROBE, ProbeLine, ProbeRequest, ProbeState};
 use crate::api::refusal::{Refusal, RefusalKind};
 use crate::api::stream::{Lines, StreamLine};
 use crate::api::types::{Ended, Error, ErrorLine, Outcomes, Summary};
-use crate::api::{convert, json, report};
-use axum::body::Bytes;
+use crate::api::{convert, report};
 use std::io::{self, PipeReader, PipeWriter};
 use std::ops::ControlFlow;
 use std::os::fd::AsFd as _;
@@ -42,7 +42,7 @@ enum State {
     Starting,
     Armed(LinkId),
     Ended { why: Ended, outcomes: Outcomes, at: Instant },
-    Failed { error: Error, at: Instant },
+    Failed { error: Box<Error>, at: Instant },
 }
 
 impl Probe {
@@ -87,7 +87,7 @@ impl Probe {
     }
 
     /// Waits until it is in place, or has ended without.
-    pub(super) async fn armed(&self) -> Result<(), Error> {
+    pub(super) async fn armed(&self) -> Result<(), Box<Error>> {
         let mut state = self.state.subscribe();
         let state = state.wait_for(|state| !matches!(state, State::Starting)).await;
         match state.as_deref() {
@@ -96,11 +96,13 @@ impl Probe {
         }
     }
 
-    /// Waits until its breakpoints are out.
+    /// Waits until its breakpoints are out and its log is complete.
     pub(super) async fn ended(&self) {
-        let mut state = self.state.subscribe();
-        // The sender is in `self`: it does not go away.
-        let _end = state.wait_for(|state| state.ended_at().is_some()).await;
+        let mut changes = self.log.changes();
+        while !self.log.is_complete() {
+            // The sender is in `self`: it does not go away.
+            let _change = changes.changed().await;
+        }
     }
 
     /// When it ended; `None` while it lives.
@@ -128,7 +130,7 @@ impl Probe {
                 (None, None, outcomes.map(|outcomes| convert::outcome_counts(&outcomes)))
             }
             State::Ended { why, outcomes, .. } => (Some(why), None, Some(outcomes)),
-            State::Failed { error, .. } => (None, Some(error), None),
+            State::Failed { error, .. } => (None, Some(*error), None),
         };
         let timeout = Duration::from_millis(self.asked.timeout_ms);
         ProbeLine {
@@ -162,8 +164,10 @@ impl Probe {
             subject = failed.subject,
             "probe failed"
         );
-        self.log.end(bytes(json::line(&ErrorLine::from(failed.clone()))));
+        // The state first: who has read the last line finds it.
+        let line = line_of(&ErrorLine::from(*failed.clone()));
         self.state.send_replace(State::Failed { error: failed, at: Instant::now() });
+        self.log.end(line);
     }
 
     fn take(
@@ -171,16 +175,16 @@ impl Probe {
         engine: &Engine,
         request: &SnapshotRequest,
         stopped: &PipeReader,
-    ) -> Result<(), Error> {
+    ) -> Result<(), Box<Error>> {
         let mut lines = Lines::new(self.id.clone(), request);
         let mut last = None;
         engine
             .snapshot(request, stopped.as_fd(), &mut |event| {
                 let link = if let Event::Armed(armed) = &event { Some(armed.link) } else { None };
                 match lines.line(event) {
-                    Some(StreamLine::Capture(line)) => self.log.capture(bytes(json::line(&line))),
+                    Some(StreamLine::Capture(line)) => self.log.capture(line_of(&line)),
                     Some(StreamLine::Summary(line)) => last = Some(line),
-                    Some(line) => self.log.armed(bytes(json::line(&line))),
+                    Some(line) => self.log.armed(line_of(&line)),
                     None => {}
                 }
                 if let Some(link) = link {
@@ -193,12 +197,12 @@ impl Probe {
         let line = last.ok_or_else(|| self.fault())?;
         let Summary { ended: why, outcomes, hits, written, .. } = line.summary.clone();
         tracing::info!(id = self.id, ?why, hits, written, "probe ended");
-        self.log.end(bytes(json::line(&line)));
         self.state.send_replace(State::Ended { why, outcomes, at: Instant::now() });
+        self.log.end(line_of(&line));
         Ok(())
     }
 
-    fn fault(&self) -> Error {
+    fn fault(&self) -> Box<Error> {
         Refusal::new(RefusalKind::Panic, format!("probe {}", self.id), "").into()
     }
 
@@ -238,15 +242,6 @@ impl Drop for Bound {
             probe.stop();
         }
     }
-}
-
-/// A line that could not be written is an empty one: our types always can be.
-pub(super) fn bytes(line: serde_json::Result<Vec<u8>>) -> Bytes {
-    line.unwrap_or_else(|error| {
-        tracing::error!(%error, "a line could not be written");
-        Vec::new()
-    })
-    .into()
 }
 
 fn unix_ms(time: SystemTime) -> u64 {

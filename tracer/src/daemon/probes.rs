@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tracer_core::engine::request::SnapshotRequest;
 use tracer_core::engine::{self, Engine};
+use tracer_core::model::action::Action;
 use tracer_core::model::limits::Limits;
 
 /// Probes that may live at once.
@@ -58,7 +59,7 @@ impl Probes {
     /// # Errors
     ///
     /// What is wrong with the request, or why there can't be one more.
-    pub(super) fn place(&self, owner: Peer, asked: ProbeRequest) -> Result<Arc<Probe>, Error> {
+    pub(super) fn place(&self, owner: Peer, asked: ProbeRequest) -> Result<Arc<Probe>, Box<Error>> {
         let request = meant(owner, &asked)?;
         let mut all = self.all();
         all.forget(Instant::now());
@@ -89,7 +90,7 @@ impl Probes {
     /// # Errors
     ///
     /// There is none, or it is someone else's: no one learns which.
-    pub(super) fn get(&self, peer: Peer, id: &str) -> Result<Arc<Probe>, Error> {
+    pub(super) fn get(&self, peer: Peer, id: &str) -> Result<Arc<Probe>, Box<Error>> {
         let mut all = self.all();
         all.forget(Instant::now());
         let mut probes = all.probes.iter();
@@ -159,16 +160,9 @@ impl All {
         if self.closed {
             return Err(Refusal::new(RefusalKind::Stopping, "a new probe", ""));
         }
-        let live: Vec<_> = self.probes.iter().filter(|probe| probe.ended_at().is_none()).collect();
-        let own = live.iter().filter(|probe| probe.owner.uid == owner.uid).count();
-        let full = |detail| Err(Refusal::new(RefusalKind::TooManyProbes, "a new probe", detail));
-        if live.len() >= LIVE_MAX {
-            return full(format!("{LIVE_MAX} in all"));
-        }
-        if !owner.is_root() && own >= LIVE_OF_USER_MAX {
-            return full(format!("{LIVE_OF_USER_MAX} of user {}", owner.uid));
-        }
-        Ok(())
+        let live = self.probes.iter().filter(|probe| probe.ended_at().is_none());
+        let live: Vec<Peer> = live.map(|probe| probe.owner).collect();
+        room(&live, owner)
     }
 
     /// A name that no other probe has, nor had one of a daemon before: someone may still know it.
@@ -196,8 +190,21 @@ impl All {
     }
 }
 
+/// Whether there is room for one more beside those who have probes.
+fn room(owners: &[Peer], owner: Peer) -> Result<(), Refusal> {
+    let full = |detail| Err(Refusal::new(RefusalKind::TooManyProbes, "a new probe", detail));
+    if owners.len() >= LIVE_MAX {
+        return full(format!("{LIVE_MAX} in all"));
+    }
+    let own = owners.iter().filter(|other| other.uid == owner.uid).count();
+    if !owner.is_root() && own >= LIVE_OF_USER_MAX {
+        return full(format!("{LIVE_OF_USER_MAX} of user {}", owner.uid));
+    }
+    Ok(())
+}
+
 /// What the engine is to do for what was asked.
-fn meant(owner: Peer, asked: &ProbeRequest) -> Result<SnapshotRequest, Error> {
+fn meant(owner: Peer, asked: &ProbeRequest) -> Result<SnapshotRequest, Box<Error>> {
     let LimitsRequest { stack_bytes, bytes_max, text_bytes_max, items_max, depth_max } =
         asked.limits;
     let most = Limits::CEILING;
@@ -216,6 +223,7 @@ fn meant(owner: Peer, asked: &ProbeRequest) -> Result<SnapshotRequest, Error> {
     Ok(SnapshotRequest {
         caller: owner.caller(),
         pid: asked.pid,
+        action: Action::Snapshot,
         location,
         location_text: asked.location.clone(),
         hits: asked.hits,
@@ -231,13 +239,93 @@ fn in_range<N: PartialOrd + std::fmt::Display>(
     number: N,
     least: N,
     most: N,
-) -> Result<(), Error> {
+) -> Result<(), Box<Error>> {
     if number >= least && number <= most {
         return Ok(());
     }
     Err(bad(name, format!("must be from {least} to {most}, is {number}")))
 }
 
-fn bad(name: &str, detail: String) -> Error {
+fn bad(name: &str, detail: String) -> Box<Error> {
     Refusal::new(RefusalKind::BadRequest, name, detail).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::probes::ProbeState;
+
+    const ROOT: Peer = Peer { uid: 0, gid: 0 };
+    const USER: Peer = Peer { uid: 1000, gid: 1000 };
+    const OTHER: Peer = Peer { uid: 1001, gid: 1000 };
+
+    fn asked() -> ProbeRequest {
+        // No process has this number: it fails at once.
+        crate::api::json::read(br#"{"pid": 4194303, "location": "f"}"#).unwrap()
+    }
+
+    fn probes() -> Probes {
+        Probes::new(Arc::new(Engine::default()))
+    }
+
+    #[test]
+    fn nobody_takes_all_the_room() {
+        let detail = |owners: &[Peer], owner| room(owners, owner).map_err(|refusal| refusal.detail);
+        let users = vec![USER; LIVE_OF_USER_MAX];
+        assert_eq!(detail(&users, USER), Err("64 of user 1000".to_owned()));
+        assert_eq!(detail(&users, OTHER), Ok(()));
+        assert_eq!(detail(&vec![ROOT; LIVE_MAX - 1], ROOT), Ok(()));
+        assert_eq!(detail(&vec![ROOT; LIVE_MAX], ROOT), Err("256 in all".to_owned()));
+        assert_eq!(detail(&vec![ROOT; LIVE_MAX], USER), Err("256 in all".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn a_probe_that_failed_is_kept_for_a_while_and_seen_by_its_owner() {
+        let probes = probes();
+        let probe = probes.place(USER, asked()).unwrap();
+        let error = probe.armed().await.unwrap_err();
+        assert_eq!(error.code, "no_process");
+        probe.ended().await;
+        let seen = |peer| probes.list(peer).iter().map(|line| line.state).collect::<Vec<_>>();
+        assert_eq!(seen(USER), [ProbeState::Failed]);
+        assert_eq!(seen(ROOT), [ProbeState::Failed]);
+        assert_eq!(seen(OTHER), []);
+        let code = |peer, id: &str| probes.get(peer, id).map(drop).map_err(|error| error.code);
+        assert_eq!(code(USER, &probe.id), Ok(()));
+        assert_eq!(code(OTHER, &probe.id), code(OTHER, "none"));
+        assert_eq!(code(OTHER, "none"), Err("no_such_probe".into()));
+
+        let ended = probe.ended_at().unwrap();
+        probes.all().forget(ended + ENDED_KEPT - Duration::from_millis(1));
+        assert_eq!(seen(USER).len(), 1);
+        probes.all().forget(ended + ENDED_KEPT);
+        assert_eq!(seen(USER).len(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_daemon_that_stops_takes_no_more() {
+        let probes = probes();
+        probes.end_all().await;
+        assert_eq!(probes.place(ROOT, asked()).unwrap_err().code, "stopping");
+    }
+
+    #[test]
+    fn what_is_out_of_range_names_the_range() {
+        for (name, change) in [
+            ("timeout_ms", (|asked| asked.timeout_ms = 0) as fn(&mut ProbeRequest)),
+            ("timeout_ms", |asked| asked.timeout_ms = TIMEOUT_MS_MAX + 1),
+            ("ring_bytes", |asked| asked.ring_bytes = 1 << 30),
+            ("limits.stack_bytes", |asked| asked.limits.stack_bytes = u32::MAX),
+            ("limits.text_bytes_max", |asked| asked.limits.text_bytes_max = 0),
+        ] {
+            let mut asked = asked();
+            change(&mut asked);
+            let error = meant(ROOT, &asked).unwrap_err();
+            assert_eq!((&*error.code, &*error.subject), ("bad_request", name));
+            assert!(error.detail.contains("must be from"), "{}", error.detail);
+        }
+        let meant = meant(USER, &asked()).unwrap();
+        assert_eq!((meant.hits, meant.timeout), (10, Duration::from_secs(3600)));
+        assert_eq!(meant.limits, Limits::DEFAULT);
+    }
 }

@@ -1,8 +1,9 @@
 //! A probe's log as the body of a response: one line of JSON after the other.
 
+use super::answer::line_of;
 use super::log::{Cursor, Next};
-use super::probe::{Bound, Probe, bytes};
-use crate::api::{json, probes};
+use super::probe::{Bound, Probe};
+use crate::api::probes;
 use axum::body::{Body, Bytes};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse as _, Response};
@@ -30,7 +31,7 @@ pub(super) fn response(
             changes.mark_unchanged();
             let line = match probe.log.next(cursor) {
                 Next::Line(line) => line,
-                Next::Gap { from, to } => bytes(json::line(&probes::gap(&probe.id, from, to))),
+                Next::Gap { from, to } => line_of(&probes::gap(&probe.id, from, to)),
                 Next::End => return None,
                 Next::Wait if !follow => return None,
                 Next::Wait => match changes.changed().await {

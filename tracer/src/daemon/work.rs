@@ -31,8 +31,8 @@ impl Work {
     /// Its own; or that there is no thread for it, or that it panicked.
     pub(super) async fn ask<T: Send + 'static>(
         &self,
-        question: impl FnOnce() -> Result<T, Error> + Send + 'static,
-    ) -> Result<T, Error> {
+        question: impl FnOnce() -> Result<T, Box<Error>> + Send + 'static,
+    ) -> Result<T, Box<Error>> {
         let busy = |detail: String| Refusal::new(RefusalKind::Busy, "a thread", detail);
         let turn = Arc::clone(&self.turns).acquire_owned().await;
         let turn = turn.map_err(|error| busy(error.to_string()))?;

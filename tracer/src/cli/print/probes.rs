@@ -2,7 +2,7 @@
 
 use super::line::{Ink, Line, Page};
 use super::summary;
-use crate::api::probes::{ProbeLine, ProbeState};
+use crate::api::probes::{Gap, ProbeLine, ProbeState};
 use crate::escape::Escaped;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -88,5 +88,14 @@ pub(crate) fn removed(probe: &ProbeLine) -> Page {
     let line = line.text(probe.written);
     let mut page = Page::new();
     page.line(&line.text(if probe.written == 1 { " capture" } else { " captures" }));
+    page
+}
+
+/// Captures are gone that should stand here.
+pub(crate) fn gap(gap: &Gap) -> Page {
+    let line = Line::new().with(Ink::Missing, "captures ").with(Ink::Missing, gap.from);
+    let line = line.with(Ink::Missing, " to ").with(Ink::Missing, gap.to);
+    let mut page = Page::new();
+    page.line(&line.with(Ink::Missing, " are gone: ").text(Escaped::name(&gap.text)));
     page
 }

@@ -32,5 +32,9 @@ pub(super) async fn captures(
     AskedQuery(asked): AskedQuery<CapturesRequest>,
 ) -> Result<Response, Refused> {
     let probe = daemon.probes.get(peer, &id)?;
+    if probe.ended_at().is_some() {
+        // Its last line may be on its way still.
+        probe.ended().await;
+    }
     Ok(stream::response(probe, Cursor::behind(asked.after), asked.follow, None))
 }
