@@ -7,6 +7,7 @@ mod stream;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value as Json;
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use tracer_tests::cli::{Done, RunningTracer, tracer};
@@ -320,6 +321,26 @@ fn asked(socket: &Path, arguments: &[&str]) -> Done {
     let mut command = tracer_tests::cli::command(arguments).unwrap();
     command.env_remove("TRACER_DAEMON").arg("--socket").arg(socket);
     RunningTracer::start(&mut command).unwrap().finish().unwrap()
+}
+
+#[test]
+fn the_service_manager_is_told() {
+    require().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notify");
+    let manager = UnixDatagram::bind(&path).unwrap();
+    manager.set_read_timeout(Some(CLEANUP)).unwrap();
+    let heard = || {
+        let mut bytes = [0; 100];
+        let length = manager.recv(&mut bytes).unwrap();
+        String::from_utf8_lossy(&bytes[..length]).trim().to_owned()
+    };
+    let mut command = tracer_tests::cli::command(&["daemon", "--metrics-listen", "off"]).unwrap();
+    let daemon = Daemon::start_by(command.env("NOTIFY_SOCKET", &path), folder).unwrap();
+    assert_eq!(heard(), "READY=1");
+    daemon.probes().unwrap();
+    daemon.stop().unwrap();
+    assert_eq!(heard(), "STOPPING=1");
 }
 
 /// While nothing is asked nothing runs.

@@ -49,8 +49,18 @@ impl Daemon {
     ///
     /// It does not start.
     pub fn start_in(folder: TempDir, arguments: &[&str]) -> Result<Self> {
-        let mut command = cli::command(&["daemon", "--metrics-listen", "off", "--socket"])?;
-        command.arg(folder.path().join("sock")).args(arguments);
+        let mut command = cli::command(&["daemon", "--metrics-listen", "off"])?;
+        command.args(arguments);
+        Self::start_by(&mut command, folder)
+    }
+
+    /// Starts one by a command that lacks only the socket, which will be in `folder`.
+    ///
+    /// # Errors
+    ///
+    /// It does not start.
+    pub fn start_by(command: &mut Command, folder: TempDir) -> Result<Self> {
+        command.arg("--socket").arg(folder.path().join("sock"));
         let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn()?;
         let errors = child.stderr.take().context("no standard error")?;
         let (said, log) = channel();

@@ -111,6 +111,28 @@ fn probes_of_others_are_not_there() {
     assert!(daemon.living().unwrap().is_empty());
 }
 
+/// The number of a process means another one there.
+///
+/// IDENT-1
+#[test]
+fn pids_of_another_namespace_are_not_taken_for_ours() {
+    let target = target();
+    let daemon = start(&[]);
+    let pid = target.pid().to_string();
+    for arguments in [
+        &["find", "-p", &pid, "counted"][..],
+        &["vars", "-p", &pid, "counted"],
+        &["snapshot", "-p", &pid, "counted"],
+    ] {
+        let mut command = Command::new("unshare");
+        command.args(["--pid", "--fork"]).arg(project::tracer().unwrap()).args(arguments);
+        command.env("TRACER_SOCKET", daemon.socket()).env_remove("TRACER_LOG");
+        let done = RunningTracer::start(&mut command).unwrap().finish().unwrap();
+        assert_eq!(done.status.code(), Some(32), "{done:?}");
+    }
+    assert!(daemon.living().unwrap().is_empty());
+}
+
 /// A target of a user.
 fn target_of(shared: &Shared, uid: u32) -> RunningTarget {
     let program = shared.folder.path().join("counter");

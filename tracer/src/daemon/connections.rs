@@ -182,7 +182,9 @@ mod tests {
     fn users_can_not_keep_each_other_or_root_out() {
         let seats = Seats::default();
         let take = |uid, count| -> Vec<Seat> {
-            (0..count).map_while(|_| seats.take(Peer { uid, gid: 0 }).ok()).collect()
+            (0..count)
+                .map_while(|_| seats.take(Peer { uid, gid: 0, other_pids: false }).ok())
+                .collect()
         };
         let first = take(1000, 1000);
         assert_eq!(first.len(), CONNECTIONS_OF_USER_MAX);

@@ -221,7 +221,7 @@ fn meant(owner: Peer, asked: &ProbeRequest) -> Result<SnapshotRequest, Box<Error
     let location =
         engine::parse_location(&asked.location).map_err(|issue| report::error(&issue.into()))?;
     Ok(SnapshotRequest {
-        caller: owner.caller(),
+        caller: owner.caller(asked.pid)?,
         pid: asked.pid,
         action: Action::Snapshot,
         location,
@@ -255,9 +255,9 @@ mod tests {
     use super::*;
     use crate::api::probes::ProbeState;
 
-    const ROOT: Peer = Peer { uid: 0, gid: 0 };
-    const USER: Peer = Peer { uid: 1000, gid: 1000 };
-    const OTHER: Peer = Peer { uid: 1001, gid: 1000 };
+    const ROOT: Peer = Peer { uid: 0, gid: 0, other_pids: false };
+    const USER: Peer = Peer { uid: 1000, ..ROOT };
+    const OTHER: Peer = Peer { uid: 1001, ..ROOT };
 
     fn asked() -> ProbeRequest {
         // No process has this number: it fails at once.

@@ -24,9 +24,9 @@ pub(super) async fn find(
     Extension(peer): Extension<Peer>,
     Asked(asked): Asked<FindRequest>,
 ) -> Result<Answer<FoundList>, Refused> {
-    let engine = Arc::clone(&daemon.engine);
+    let (engine, caller) = (Arc::clone(&daemon.engine), peer.caller(asked.pid)?);
     let question = move || {
-        let found = engine.find(peer.caller(), asked.pid, &asked.pattern);
+        let found = engine.find(caller, asked.pid, &asked.pattern);
         let found = found.map_err(|error| report::error(&error))?;
         Ok(FoundList { found: found.iter().map(convert::found).collect() })
     };
@@ -43,11 +43,11 @@ pub(super) async fn vars(
     Extension(peer): Extension<Peer>,
     Asked(asked): Asked<VarsRequest>,
 ) -> Result<Answer<VarsLine>, Refused> {
-    let engine = Arc::clone(&daemon.engine);
+    let (engine, caller) = (Arc::clone(&daemon.engine), peer.caller(asked.pid)?);
     let question = move || {
         let location = engine::parse_location(&asked.location).map_err(EngineError::from);
         let vars = location
-            .and_then(|location| engine.vars(peer.caller(), asked.pid, &location, &asked.location));
+            .and_then(|location| engine.vars(caller, asked.pid, &location, &asked.location));
         vars.map(|vars| vars::line(&vars)).map_err(|error| report::error(&error))
     };
     Ok(Answer(daemon.work.ask(question).await?))
