@@ -1,22 +1,26 @@
-//! The capabilities of the manifest are enough, and each of them is needed: another user's process
+//! The capabilities of manifest and unit are enough, and each of them is needed: another user's process
 //! whose files are private and were replaced since, seen from the manifest's container.
 
 use std::fs::{self, File, Permissions};
 use std::io::ErrorKind;
-use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 use tempfile::TempDir;
 use tracer_tests::cli::{Done, RunningTracer};
 use tracer_tests::container::{Container, capability_names};
+use tracer_tests::daemon::Daemon;
 use tracer_tests::privilege::require;
 use tracer_tests::targets::{RunningTarget, Target};
 use tracer_tests::text::require_as_in_files;
+use tracer_tests::{deploy, project};
 
 /// Nobody.
 const OTHER_USER: u32 = 65534;
 const NO_PERMISSION: i32 = 12;
+/// A user and group that are no one's.
+const SERVICE_USER: u32 = 64_123;
 
 /// The target: only its user may read its program and library, or enter their folder.
 struct Foreign {
@@ -124,4 +128,47 @@ fn a_capability_that_is_missing_is_named_with_what_to_do() {
         assert!(told.contains("run as root, or give the process"), "{told}");
         require_as_in_files(target.process.pid()).unwrap();
     }
+}
+
+/// The service manager is not asked: its part is done by setpriv(1).
+#[test]
+fn the_units_daemon_needs_no_root() {
+    require().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("tracer");
+    fs::copy(project::tracer().unwrap(), &program).unwrap();
+    chown(folder.path(), Some(SERVICE_USER), Some(SERVICE_USER)).unwrap();
+    fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+
+    let names = deploy::unit("AmbientCapabilities").unwrap();
+    let short = |name: &String| format!("+{}", name.trim_start_matches("CAP_").to_lowercase());
+    let set = format!("-all,{}", names.iter().map(short).collect::<Vec<_>>().join(","));
+    let user = SERVICE_USER.to_string();
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", &user, "--regid", &user, "--clear-groups", "--no-new-privs"]);
+    for kind in ["--inh-caps", "--ambient-caps", "--bounding-set"] {
+        command.args([kind, &set]);
+    }
+    command.arg(program);
+    // As the unit has it, with the number of its group.
+    let line = deploy::unit("ExecStart").unwrap();
+    command.args(line[1..].iter().map(|word| if word == "tracer" { &user } else { word }));
+    command.args(["--metrics-listen", "off"]);
+    let daemon = Daemon::start_by(&mut command, folder).unwrap();
+    let socket = fs::metadata(daemon.socket()).unwrap();
+    assert_eq!((socket.uid(), socket.gid()), (SERVICE_USER, SERVICE_USER));
+    assert_eq!(socket.mode() & 0o777, 0o660);
+
+    let mut target = Foreign::start();
+    let pid = target.process.pid().to_string();
+    let arguments = ["snapshot", "-p", &pid, "counted", "--timeout", "60s"];
+    let mut tracer = RunningTracer::start(&mut daemon.command(&arguments).unwrap()).unwrap();
+    tracer.wait_for("probing ").unwrap();
+    assert_eq!(daemon.living().unwrap().len(), 1, "not by the daemon");
+    target.process.go().unwrap();
+    let done = tracer.finish().unwrap();
+    assert_eq!(done.status.code(), Some(0), "{done:?}");
+    assert!(done.output().unwrap().contains("label: const char * = \"even\""), "{done:?}");
+    require_as_in_files(target.process.pid()).unwrap();
+    assert!(daemon.stop().unwrap().0.success());
 }

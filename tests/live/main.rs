@@ -21,6 +21,7 @@ mod find_doctor;
 mod hostile;
 mod instructions;
 mod kernel_log;
+mod metrics;
 mod privilege;
 mod stack;
 mod values;

@@ -4,7 +4,9 @@
 use crate::deploy;
 use crate::project;
 use anyhow::{Context as _, Result, bail};
+use serde_json::Value as Json;
 use std::fs;
+use std::net::IpAddr;
 use std::process::Command;
 use tempfile::TempDir;
 
@@ -17,7 +19,7 @@ mount --bind "$root" "$root"
 mount -t proc proc "$root/proc"
 mount -t sysfs -o ro sysfs "$root/sys"
 for folder in $folders; do
-    mount -t tmpfs tmpfs "$root/$folder"
+    mount -t tmpfs -o mode=0777 tmpfs "$root/$folder"
 done
 mount -o remount,bind,ro "$root"
 exec capsh --chroot="$root" --drop="$drop" --no-new-privs --shell=/usr/bin/tracer -- "$@"
@@ -30,6 +32,8 @@ const PROGRAM: &str = "/usr/bin/tracer";
 pub struct Container {
     root: TempDir,
     folders: String,
+    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
     /// Capabilities as the kernel calls them: `CAP_BPF`.
     pub capabilities: Vec<String>,
 }
@@ -69,6 +73,8 @@ impl Container {
         Ok(Self {
             root,
             folders: folders.join(" "),
+            arguments: deploy::strings(&container["args"])?,
+            environment: environment(&container["env"])?,
             capabilities: added.iter().map(|name| format!("CAP_{name}")).collect(),
         })
     }
@@ -82,8 +88,20 @@ impl Container {
         let mut command = Command::new("unshare");
         command.args(["--mount", "--propagation", "private", "sh", "-e", "-c", SCRIPT, "sh"]);
         command.arg(self.root.path()).arg(&self.folders).arg(self.dropped()?).args(arguments);
-        command.env_remove("TRACER_LOG").env_remove("NO_COLOR");
+        command.env_remove("TRACER_LOG").env_remove("NO_COLOR").envs(self.environment.clone());
         Ok(command)
+    }
+
+    /// The manifest's own command line, in a pod with this address.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's capabilities are not known.
+    pub fn daemon(&self, pod_ip: IpAddr) -> Result<Command> {
+        let pod_ip = pod_ip.to_string();
+        let arguments: Vec<String> =
+            self.arguments.iter().map(|word| word.replace("$(POD_IP)", &pod_ip)).collect();
+        self.command(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
     /// All of the kernel's capabilities but ours, with commas.
@@ -94,6 +112,15 @@ impl Container {
         let dropped: Vec<String> = all.filter(|name| !self.capabilities.contains(name)).collect();
         Ok(dropped.join(","))
     }
+}
+
+/// What is set by its value.
+fn environment(list: &Json) -> Result<Vec<(String, String)>> {
+    let set = list.as_array().context("no env")?.iter().filter_map(|variable| {
+        let text = |key: &str| variable[key].as_str().map(str::to_owned);
+        Some((text("name")?, text("value")?))
+    });
+    Ok(set.collect())
 }
 
 /// The image's files in a folder, with the folders that a runtime mounts on.

@@ -54,6 +54,20 @@ pub fn strings(list: &Json) -> Result<Vec<String>> {
     Ok(strings.context("not strings")?.into_iter().map(str::to_owned).collect())
 }
 
+/// What the unit sets `name` to, word by word.
+///
+/// # Errors
+///
+/// It does not, or does so twice.
+pub fn unit(name: &str) -> Result<Vec<String>> {
+    let text = file("tracer.service")?;
+    let mut values = text.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+    match (values.next(), values.next()) {
+        (Some(value), None) => Ok(value.split_whitespace().map(str::to_owned).collect()),
+        _ => bail!("tracer.service does not set {name} once"),
+    }
+}
+
 /// What the last stage of the Dockerfile takes from the build; it has nothing else.
 ///
 /// # Errors

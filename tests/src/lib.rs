@@ -8,6 +8,7 @@ pub mod deploy;
 pub mod flat;
 pub mod privilege;
 pub mod project;
+pub mod scrape;
 pub mod snapshot;
 pub mod targets;
 pub mod text;

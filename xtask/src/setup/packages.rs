@@ -44,6 +44,7 @@ const PACKAGES: &[Package] = &[
         Some("capsh"),
         "runs tracer with a container's capabilities",
     ),
+    package("python3-prometheus-client", Part::Test, None, "reads our metrics"),
     package("python3-venv", Part::Test, None, "holds the checkers of the deployment files"),
     package("systemd", Part::Test, Some("systemd-analyze"), "checks the unit"),
     package("make", Part::Test, Some("make"), "builds memcached"),
