@@ -106,7 +106,8 @@ pub struct Site {
     pub gate: u32,
     /// Index of the plan's first operation.
     pub op_first: u32,
-    /// Bytes of stack to copy from the stack pointer upwards; the red zone comes on top.
+    /// Bytes of stack to copy from the stack pointer upwards; the red zone comes on top. 0 copies
+    /// neither.
     pub stack_bytes: u32,
     /// Bytes of objects and strings, item headers included.
     pub bytes_max: u32,
@@ -147,8 +148,11 @@ pub struct SiteState {
 pub struct Counters {
     /// Indexed by [`crate::outcome::Outcome`].
     pub outcomes: [u64; OUTCOMES],
-    /// Nanoseconds spent on captures, from the gate to the ring.
-    pub capture_ns: u64,
+    /// Captures that were timed: one in [`crate::limits::TIMED_EVERY`] hits, the first among them,
+    /// for reading a clock costs as much as a small capture.
+    pub timed: u64,
+    /// Nanoseconds that they took, from the gate to the ring.
+    pub timed_ns: u64,
 }
 
 /// An object that waits for the chase.

@@ -186,5 +186,7 @@ fn send(scratch: &mut Scratch, ring: u32) -> bool {
     let size = core::hint::black_box(scratch.state.at) & (RECORD_BYTES - 1);
     let data = scratch.record.as_mut_ptr().cast::<c_void>();
     // SAFETY: the record has `size` bytes by the mask; the ring copies them.
-    unsafe { bpf_ringbuf_output(core::ptr::from_ref(ring).cast_mut().cast(), data, size as u64, 0) == 0 }
+    unsafe {
+        bpf_ringbuf_output(core::ptr::from_ref(ring).cast_mut().cast(), data, size as u64, 0) == 0
+    }
 }

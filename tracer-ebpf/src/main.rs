@@ -21,6 +21,7 @@ use aya_ebpf::helpers::bpf_get_attach_cookie;
 use aya_ebpf::macros::uprobe;
 use aya_ebpf::programs::ProbeContext;
 use aya_log_ebpf::{debug, trace};
+use tracer_common::limits::TIMED_EVERY;
 use tracer_common::maps::Site;
 use tracer_common::outcome::Outcome;
 
@@ -55,7 +56,7 @@ fn hit(ctx: ProbeContext) -> u32 {
     0
 }
 
-/// Captures, and counts the time that it takes.
+/// Captures, and now and then counts the time that it takes.
 #[inline(always)]
 fn timed_capture(
     ctx: &ProbeContext,
@@ -66,7 +67,9 @@ fn timed_capture(
 ) -> Outcome {
     let start = pass.time_boot_ns;
     let outcome = capture::capture(ctx, index, site, number, pass);
-    counters::add_capture_ns(index, gate::now().wrapping_sub(start));
+    if number & (TIMED_EVERY - 1) == 1 {
+        counters::add_timed(index, gate::now().wrapping_sub(start));
+    }
     outcome
 }
 

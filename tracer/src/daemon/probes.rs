@@ -226,6 +226,7 @@ fn meant(owner: Peer, asked: &ProbeRequest) -> Result<SnapshotRequest, Box<Error
         action: Action::Snapshot,
         location,
         location_text: asked.location.clone(),
+        action: Action::Snapshot,
         hits: asked.hits,
         rate: asked.rate,
         timeout: Duration::from_millis(asked.timeout_ms),

@@ -19,7 +19,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tracer_common::maps::Counters;
-use tracer_common::outcome::OUTCOMES;
+use tracer_common::outcome::{OUTCOMES, Outcome};
 
 /// The breakpoint instruction, `int3`.
 const BREAKPOINT: u8 = 0xcc;
@@ -110,7 +110,7 @@ pub struct Counts {
     pub hits: u64,
     /// By outcome.
     pub outcomes: [u64; OUTCOMES],
-    /// Nanoseconds spent on captures in the kernel.
+    /// Nanoseconds spent on captures in the kernel, from those that were timed.
     pub capture_ns: u64,
 }
 
@@ -214,7 +214,7 @@ impl Links {
         let mut counts = Counts::default();
         for site in self.sites(id) {
             let (hits, counted) = program.maps().counts(site)?;
-            let Counters { outcomes, capture_ns } = counted;
+            let (outcomes, capture_ns) = (counted.outcomes, capture_ns(&counted));
             counts += Counts { hits, outcomes, capture_ns };
         }
         Ok(counts)
@@ -244,6 +244,15 @@ impl Links {
             program.maps().vacate(&link.occupied);
         }
     }
+}
+
+/// The time of all captures of a site, by the mean of those that were timed.
+fn capture_ns(counters: &Counters) -> u64 {
+    let tried =
+        [Outcome::Captured, Outcome::LostRingFull, Outcome::LostPlan, Outcome::LostNoScratch];
+    let tried: u64 = tried.iter().map(|outcome| counters.outcomes[*outcome as usize]).sum();
+    let ns = u128::from(counters.timed_ns) * u128::from(tried);
+    ns.checked_div(counters.timed.into()).map_or(0, |ns| u64::try_from(ns).unwrap_or(u64::MAX))
 }
 
 /// The sites as the maps take them; those at the same place of one file know of each other.

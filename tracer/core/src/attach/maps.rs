@@ -239,7 +239,8 @@ impl Maps {
             for outcome in Outcome::ALL {
                 sum.outcomes[*outcome as usize] += counters.outcomes[*outcome as usize];
             }
-            sum.capture_ns += counters.capture_ns;
+            sum.timed += counters.timed;
+            sum.timed_ns += counters.timed_ns;
         }
         Ok((state.hits, sum))
     }
