@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use tracer_common::outcome::Outcome;
-use tracer_tests::cli::{RunningTracer, command};
+use tracer_tests::cli::{RunningTracer, command, tracer};
 use tracer_tests::container::Container;
 use tracer_tests::daemon::Daemon;
 use tracer_tests::deploy;
@@ -116,6 +116,7 @@ fn a_scrape_is_what_the_api_says() {
     assert_as_in_the_api(&daemon, address);
 }
 
+/// AUTH-2
 #[test]
 fn nothing_but_figures_and_health_answers() {
     let (daemon, address) = start();
@@ -147,6 +148,20 @@ fn nothing_but_figures_and_health_answers() {
         stream.read_to_string(&mut text).unwrap_or_default();
         assert!(!text.contains(" 200 ") && !text.contains("tracer"), "{garbage:?}: {text}");
     }
+}
+
+#[test]
+fn an_address_that_is_taken_is_said_at_the_start() {
+    let (_daemon, address) = start();
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("sock");
+    let arguments =
+        ["daemon", "--metrics-listen", &address.to_string(), "--socket", socket.to_str().unwrap()];
+    let done = tracer(&arguments).unwrap();
+    assert_eq!(done.status.code(), Some(1), "{done:?}");
+    let told = done.errors().unwrap();
+    assert!(told.contains(&address.to_string()) && told.contains("or `off`"), "{told}");
+    assert!(!socket.exists());
 }
 
 /// Clients that ask for nothing, or for more than there is room for, keep no one out for long.

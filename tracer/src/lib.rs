@@ -5,4 +5,3 @@ pub mod cli;
 pub mod client;
 pub mod daemon;
 pub mod escape;
-pub mod metrics;

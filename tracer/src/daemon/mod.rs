@@ -7,6 +7,7 @@ mod answer;
 mod asked;
 mod connections;
 mod log;
+mod metrics;
 mod peer;
 mod probe;
 mod probes;
@@ -17,8 +18,8 @@ mod work;
 
 use crate::api::report;
 use crate::api::types::Error;
-use crate::metrics::{self, Metrics};
 use connections::Connections;
+use metrics::Metrics;
 use probes::Probes;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sd_notify::NotifyState;
@@ -84,14 +85,14 @@ pub fn run(config: &Config) -> Result<(), Box<Error>> {
     Ok(())
 }
 
-fn listen_for_metrics(address: SocketAddr) -> Result<TcpListener, Error> {
+fn listen_for_metrics(address: SocketAddr) -> Result<TcpListener, Box<Error>> {
     let listening = TcpListener::bind(address).and_then(|listener| {
         listener.set_nonblocking(true)?;
         Ok(listener)
     });
     listening.map_err(|error| {
         let subject = format!("--metrics-listen {address}");
-        report::own("environment", &subject, &error, "choose another address, or `off`")
+        report::own("environment", &subject, &error, "choose another address, or `off`").into()
     })
 }
 

@@ -1,13 +1,13 @@
 //! All probes of a daemon: who may have how many, and how long one that has ended is kept.
 
 use super::log::Logs;
+use super::metrics::ProbeReadings;
 use super::peer::Peer;
 use super::probe::Probe;
 use crate::api::probes::{LimitsRequest, ProbeLine, ProbeRequest, ProbeState, TIMEOUT_MS_MAX};
 use crate::api::refusal::{Refusal, RefusalKind};
 use crate::api::report;
 use crate::api::types::Error;
-use crate::metrics::ProbeReadings;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -223,7 +223,6 @@ fn meant(owner: Peer, asked: &ProbeRequest) -> Result<SnapshotRequest, Box<Error
     Ok(SnapshotRequest {
         caller: owner.caller(asked.pid)?,
         pid: asked.pid,
-        action: Action::Snapshot,
         location,
         location_text: asked.location.clone(),
         action: Action::Snapshot,

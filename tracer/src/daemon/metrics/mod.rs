@@ -16,24 +16,24 @@ use prometheus::TextEncoder;
 use std::fmt;
 use tracer_core::engine::readings::Readings;
 
-pub use server::serve;
+pub(super) use server::serve;
 
 /// What a daemon tells of its probes.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct ProbeReadings {
+pub(super) struct ProbeReadings {
     /// All that were asked for, ever.
-    pub created: u64,
+    pub(super) created: u64,
     /// Those that are known, by how they stand: one item for each state.
-    pub by_state: Vec<(ProbeState, u64)>,
+    pub(super) by_state: Vec<(ProbeState, u64)>,
     /// Captures that were dropped, ever, for there were too many for their readers.
-    pub evicted: u64,
+    pub(super) evicted: u64,
 }
 
 /// Where the figures of a scrape come from.
 type Source = dyn Fn() -> (Readings, ProbeReadings) + Send + Sync;
 
 /// The metrics and the health of a daemon.
-pub struct Metrics {
+pub(super) struct Metrics {
     source: Box<Source>,
     process: Process,
     health: Health,
@@ -47,7 +47,9 @@ impl fmt::Debug for Metrics {
 
 impl Metrics {
     /// Those of a daemon that `source` asks.
-    pub fn new(source: impl Fn() -> (Readings, ProbeReadings) + Send + Sync + 'static) -> Self {
+    pub(super) fn new(
+        source: impl Fn() -> (Readings, ProbeReadings) + Send + Sync + 'static,
+    ) -> Self {
         let source = Box::new(source);
         Self { source, process: Process::default(), health: Health::default() }
     }

@@ -31,7 +31,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 const TEXT: &str = "text/plain; charset=utf-8";
 
 /// Serves `metrics` at `listener` for as long as it is polled.
-pub async fn serve(listener: TcpListener, metrics: Arc<Metrics>) {
+pub(in crate::daemon) async fn serve(listener: TcpListener, metrics: Arc<Metrics>) {
     let seats = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     // Nobody closes the semaphore.
     while let Ok(seat) = Arc::clone(&seats).acquire_owned().await {
