@@ -157,6 +157,9 @@ pub enum ProbeState {
 }
 
 impl ProbeState {
+    /// All of them, in the order of a probe's life.
+    pub const ALL: &'static [Self] = &[Self::Starting, Self::Armed, Self::Ended, Self::Failed];
+
     /// As in JSON.
     pub const fn code(self) -> &'static str {
         match self {

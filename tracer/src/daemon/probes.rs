@@ -1,9 +1,10 @@
 //! All probes of a daemon: who may have how many, and how long one that has ended is kept.
 
 use super::log::Logs;
+use super::metrics::ProbeReadings;
 use super::peer::Peer;
 use super::probe::Probe;
-use crate::api::probes::{LimitsRequest, ProbeLine, ProbeRequest, TIMEOUT_MS_MAX};
+use crate::api::probes::{LimitsRequest, ProbeLine, ProbeRequest, ProbeState, TIMEOUT_MS_MAX};
 use crate::api::refusal::{Refusal, RefusalKind};
 use crate::api::report;
 use crate::api::types::Error;
@@ -41,6 +42,8 @@ pub(super) struct Probes {
 struct All {
     /// In the order of their creation.
     probes: Vec<Arc<Probe>>,
+    /// How many there were, ever.
+    created: u64,
     /// No more are taken.
     closed: bool,
 }
@@ -78,6 +81,7 @@ impl Probes {
         let probe = Probe::start(id, owner, asked, request, engine, logs, on_end)
             .map_err(|error| Refusal::new(RefusalKind::Busy, "a new probe", error.to_string()))?;
         all.probes.push(Arc::clone(&probe));
+        all.created += 1;
         Ok(probe)
     }
 
@@ -103,6 +107,15 @@ impl Probes {
         drop(all);
         let seen = probes.iter().filter(|probe| peer.may_see(probe.owner));
         seen.map(|probe| probe.line(&self.engine)).collect()
+    }
+
+    /// How many there are, and were.
+    pub(super) fn readings(&self) -> ProbeReadings {
+        let mut all = self.all();
+        all.forget(Instant::now());
+        let count = |state| all.probes.iter().filter(|probe| probe.state() == state).count() as u64;
+        let by_state = ProbeState::ALL.iter().map(|state| (*state, count(*state))).collect();
+        ProbeReadings { created: all.created, by_state, evicted: self.logs.evicted() }
     }
 
     /// Ends all probes and waits until their breakpoints are out. No more are taken.

@@ -70,7 +70,11 @@ fn capabilities() -> Check {
         Some(missing) => {
             let missing: Vec<String> =
                 missing.iter().map(|(name, what)| format!("{name} ({what})")).collect();
-            fail("capabilities", format!("missing: {}", missing.join(", ")), "run as root")
+            fail(
+                "capabilities",
+                format!("missing: {}", missing.join(", ")),
+                "run as root, or give the process these capabilities",
+            )
         }
         None => warn("capabilities", "/proc/self/status can't be read", "mount /proc"),
     }
@@ -96,7 +100,7 @@ fn lockdown() -> Check {
             "boot with lockdown=integrity or without lockdown",
         ),
         Some(mode) => ok("lockdown", mode),
-        None => ok("lockdown", "none"),
+        None => ok("lockdown", "/sys/kernel/security shows none"),
     }
 }
 
