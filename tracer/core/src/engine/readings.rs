@@ -3,6 +3,7 @@
 use super::Engine;
 use super::event::Outcomes;
 use super::kernel::by_outcome;
+pub use crate::binary::cache::CacheReadings;
 use std::time::Duration;
 
 /// Figures of an engine. Counts only grow; the others are as they are at this moment.
@@ -65,27 +66,13 @@ impl Durations {
     }
 }
 
-/// Figures of what is kept of files between requests.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct CacheReadings {
-    /// Files, now.
-    pub entries: u64,
-    /// Bytes that they take, now.
-    pub bytes: u64,
-    /// Bytes that they may take.
-    pub bytes_max: u64,
-    /// Requests that found a file there.
-    pub hits: u64,
-    /// Requests that did not.
-    pub misses: u64,
-    /// Files that had to go for others.
-    pub evictions: u64,
-}
-
 impl Engine {
     /// Its figures. Those of probes that are in place are read from the kernel now.
     pub fn readings(&self) -> Readings {
-        let Some(kernel) = self.loaded() else { return Readings::default() };
+        let cache = self.cache.readings();
+        let Some(kernel) = self.loaded() else {
+            return Readings { cache, ..Readings::default() };
+        };
         let totals = kernel.totals();
         Readings {
             outcomes: by_outcome(&totals.counts),
@@ -97,7 +84,7 @@ impl Engine {
             probes: totals.probes,
             attach: totals.attach,
             detach: totals.detach,
-            cache: CacheReadings::default(),
+            cache,
         }
     }
 }
