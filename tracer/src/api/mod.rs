@@ -2,6 +2,9 @@
 
 pub mod convert;
 pub mod json;
+mod read;
+pub mod scalar;
+pub mod stream;
 pub mod types;
 pub mod value;
 pub mod vars;

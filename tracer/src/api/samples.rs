@@ -2,17 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 use tracer_common::outcome::Outcome;
 use tracer_common::status::flags;
-use tracer_core::engine::event::{Armed, Ended, ModuleLabel, Summary};
+use tracer_core::engine::event::{Armed, Ended, Event, ModuleLabel, Summary};
 use tracer_core::engine::findings::{FrameVars, Missing, Placed, SiteVars, Vars};
+use tracer_core::engine::request::SnapshotRequest;
 use tracer_core::model::address::{Avma, FileOffset, Svma};
+use tracer_core::model::caller::Caller;
 use tracer_core::model::capture::{Capture, Frame, How, Provenance, StackEnd, Variable};
 use tracer_core::model::issue::{Issue, IssueKind};
+use tracer_core::model::limits::Limits;
 use tracer_core::model::process::{Process, ProcessId};
 use tracer_core::model::reason::{Reason, ReasonCode};
 use tracer_core::model::resolved::{
-    Elsewhere, Resolved, Site, SourceLine, TrapClass, VariableKind,
+    Elsewhere, LocationSpec, Resolved, Site, SourceLine, TrapClass, VariableKind,
 };
 use tracer_core::model::types::TypeGraph;
 use tracer_core::model::value::{Field, Typed, Value};
@@ -249,6 +253,33 @@ pub(crate) fn armed() -> Armed {
             debug_issue: None,
         }],
     }
+}
+
+/// What was asked for; the place is written as `text`.
+pub(crate) fn request(text: &str) -> SnapshotRequest {
+    SnapshotRequest {
+        caller: Caller::Root,
+        pid: 4242,
+        location: LocationSpec::Address(Avma(0)),
+        location_text: text.to_owned(),
+        hits: 1,
+        rate: 0,
+        timeout: Duration::from_secs(30),
+        limits: Limits::DEFAULT,
+        ring_bytes: 4096,
+    }
+}
+
+/// A probe with two captures.
+pub(crate) fn events() -> Vec<Event> {
+    let capture =
+        || Event::Capture { capture: Box::new(capture(Vec::new())), outcomes: outcomes() };
+    vec![
+        Event::Armed(Box::new(armed())),
+        capture(),
+        capture(),
+        Event::Finished(summary(Ended::Complete)),
+    ]
 }
 
 pub(crate) fn outcomes() -> BTreeMap<Outcome, u64> {

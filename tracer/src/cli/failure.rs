@@ -24,6 +24,10 @@ pub(crate) enum Failure {
     Engine(EngineError),
     /// Results could not be written.
     Output(io::Error),
+    /// What was asked for could not be done, by those who were asked.
+    Told(Box<ErrorLine>),
+    /// The results ended without saying how it went.
+    Cut,
     /// Signals could not be taken over: without them a probe could outlive us.
     Signals(io::Error),
 }
@@ -45,7 +49,7 @@ impl Failure {
     pub(crate) fn report(&self) -> Error {
         match self {
             Self::Engine(EngineError::Issue(issue)) => Error {
-                code: issue.kind.code(),
+                code: issue.kind.code().into(),
                 exit_code: issue.kind.exit_code(),
                 subject: issue.subject.clone(),
                 text: issue.kind.text().to_owned(),
@@ -62,6 +66,16 @@ impl Failure {
                 error,
                 "the probe is out; check space and permissions of where the output goes",
             ),
+            Self::Told(line) => line.error.clone(),
+            Self::Cut => Error {
+                code: "cut".into(),
+                exit_code: OWN_ERROR,
+                subject: "tracer".to_owned(),
+                text: "the results ended without saying how it went".to_owned(),
+                detail: String::new(),
+                remedy: "what was shown is right; try again for more".to_owned(),
+                candidates: Vec::new(),
+            },
             Self::Signals(error) => own("signals", "signal handling", error, "nothing was probed"),
         }
     }
@@ -72,7 +86,9 @@ impl Failure {
         let exit_code = error.exit_code;
         match format {
             Format::Text => print::to_stderr(&print::error::error(&error)),
-            Format::Json => print::json_to_stderr(json::line(&ErrorLine { schema: ERROR, error })),
+            Format::Json => {
+                print::json_to_stderr(json::line(&ErrorLine { schema: ERROR.into(), error }))
+            }
         }
         exit_code
     }
@@ -89,7 +105,7 @@ fn own(
         .map(ToString::to_string)
         .collect();
     Error {
-        code,
+        code: code.into(),
         exit_code: OWN_ERROR,
         subject: subject.to_owned(),
         text: error.to_string(),

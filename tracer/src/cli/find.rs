@@ -23,10 +23,10 @@ pub(crate) fn run(args: &FindArgs) -> Result<u8, Failure> {
         return Err(Issue::new(IssueKind::NoFunction, &args.pattern, detail).into());
     }
     let mut output = Output::stdout();
-    for function in &found {
+    for line in found.iter().map(convert::found) {
         let written = match Format::of(args.json) {
-            Format::Text => output.page(&print::lists::found(function)),
-            Format::Json => output.json(json::line(&convert::found(function))),
+            Format::Text => output.page(&print::lists::found(&line)),
+            Format::Json => output.json(json::line(&line)),
         };
         if let ControlFlow::Break(()) = written {
             break;

@@ -4,12 +4,14 @@ use super::SnapshotArgs;
 use super::failure::{Failure, SIGNAL_BASE, SUCCESS};
 use super::output::{Format, Output};
 use super::print;
-use super::show::Show;
+use super::show::{Show, Shown};
 use super::stop::StopSignal;
+use crate::api::stream::Lines;
+use crate::api::types::Ended;
 use std::ops::ControlFlow;
 use tracer_core::engine::Engine;
 use tracer_core::engine::error::EngineError;
-use tracer_core::engine::event::{Ended, Event, Summary};
+use tracer_core::engine::event::Event;
 use tracer_core::engine::options::Options;
 use tracer_core::engine::request::SnapshotRequest;
 use tracer_core::model::caller::Caller;
@@ -25,17 +27,16 @@ pub(crate) fn run(args: &SnapshotArgs) -> Result<u8, Failure> {
     let request = request(args, parse_location(&args.location)?);
     let stop = StopSignal::install().map_err(Failure::Signals)?;
     let stopped = || stop.is_set();
-    let mut show = Show::new(
-        Format::of(args.json),
-        &request,
-        &stopped,
-        Output::stdout_until(stop.fd()).map_err(Failure::Output)?,
-    );
-    let ended = take(&Engine::new(options(args)), &request, &stop, &mut |event| show.event(&event));
-    let (written, output) = show.finish();
-    let summary = ended?;
-    output?;
-    exit_code(&request, &summary, written, stop.signal())
+    let output = Output::stdout_until(stop.fd()).map_err(Failure::Output)?;
+    let mut show = Show::new(Format::of(args.json), &stopped, output);
+    // This process places one probe only.
+    let mut lines = Lines::new(format!("cli-{}", std::process::id()), &request);
+    let taken = take(&Engine::new(options(args)), &request, &stop, &mut |event| {
+        lines.line(event).map_or(ControlFlow::Break(()), |line| show.line(line))
+    });
+    let shown = show.finish();
+    taken?;
+    exit_code(&request, shown?, stop.signal())
 }
 
 /// The engine's only call: resolves, arms, hands `show` what comes, and takes the probe out as
@@ -45,8 +46,8 @@ fn take(
     request: &SnapshotRequest,
     stop: &StopSignal,
     show: &mut dyn FnMut(Event) -> ControlFlow<()>,
-) -> Result<Summary, EngineError> {
-    engine.snapshot(request, stop.fd(), show)
+) -> Result<(), EngineError> {
+    engine.snapshot(request, stop.fd(), show).map(drop)
 }
 
 /// Reads a location.
@@ -85,13 +86,14 @@ pub(crate) fn options(args: &SnapshotArgs) -> Options {
     }
 }
 
-/// What the process exits with after the engine has ended well.
+/// What the process exits with after all has been shown.
 pub(crate) fn exit_code(
     request: &SnapshotRequest,
-    summary: &Summary,
-    written: u64,
+    shown: Shown,
     signal: Option<u8>,
 ) -> Result<u8, Failure> {
+    let Shown { written, end } = shown;
+    let summary = end.ok_or(Failure::Cut)?.map_err(Failure::Told)?;
     let issue = |kind, detail: String| Err(Issue::new(kind, &request.location_text, detail).into());
     let waited = || print::summary::duration(request.timeout);
     match summary.ended {

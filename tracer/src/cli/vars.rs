@@ -16,11 +16,11 @@ use tracer_core::model::caller::Caller;
 /// # Errors
 /// Why the place can't be found or probed.
 pub(crate) fn run(args: &VarsArgs) -> Result<u8, Failure> {
-    let vars = look(args.pid, &args.location)?;
+    let line = api::vars::line(&look(args.pid, &args.location)?);
     let mut output = Output::stdout();
     let written = match Format::of(args.json) {
-        Format::Text => output.page(&print::vars::vars(&vars, &mut Sources::default())),
-        Format::Json => output.json(json::line(&api::vars::line(&vars))),
+        Format::Text => output.page(&print::vars::vars(&line, &mut Sources::default())),
+        Format::Json => output.json(json::line(&line)),
     };
     if written.is_break() {
         tracing::debug!("the page could not be written to its end");
