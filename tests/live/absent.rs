@@ -1,5 +1,5 @@
-//! Memory that can't be read at a hit: missing with the right reason, never empty, never zero,
-//! and never a harm to the values beside it.
+//! Memory that can't be read at a hit: missing with the right reason, never empty, never zero
+//! unless it is, and never a harm to the values beside it. What is found later is in `late.rs`.
 
 use std::collections::BTreeMap;
 use tracer_core::model::reason::ReasonCode;
@@ -32,13 +32,10 @@ fn check(level: &str) {
     let is = |path: &str, text: &str| assert_eq!(leaf(path), &Leaf::Is(text.to_owned()), "{path}");
     let missing = |path, why| assert_eq!(leaf(path), &Leaf::Missing(why), "{path}");
 
-    // A constant that nobody has touched: its pointer is known, its text is not.
-    is("places->untouched", "pointer");
-    missing("*places->untouched", ReasonCode::NotResident);
-    is("untouched", "pointer");
-    missing("*untouched", ReasonCode::NotResident);
-    // Zeros, once somebody reads it; but nobody has.
-    missing("*places->never_written", ReasonCode::NotResident);
+    // A constant that nobody has touched is in the file.
+    is("places->untouched", "\"a string constant that nothing has touched\"");
+    is("untouched", "\"a string constant that nothing has touched\"");
+    is("*places->never_written", "0");
     missing("*places->unmapped", ReasonCode::Unmapped);
     missing("*places->no_access", ReasonCode::NoAccess);
     missing("*places->wild", ReasonCode::Unmapped);

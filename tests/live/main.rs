@@ -17,6 +17,7 @@ mod find_doctor;
 mod hostile;
 mod instructions;
 mod kernel_log;
+mod late;
 mod privilege;
 mod stack;
 mod values;

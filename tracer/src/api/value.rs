@@ -6,7 +6,7 @@
 
 use super::read::Object;
 use super::scalar::{Address, Hex, Integer};
-use super::types::Code;
+use super::types::{Code, Provenance};
 use serde::{Deserialize, Serialize, Serializer};
 
 /// Levels of values inside one another that are written and read. The decoder's own limit lies
@@ -71,6 +71,9 @@ pub struct Target {
     /// Its value.
     #[serde(flatten)]
     pub node: Node,
+    /// Where the value came from, if it was not read at the hit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provenance: Option<Provenance>,
 }
 
 /// An element of an array: the bare value, or `{"unavailable": …}`.
@@ -188,6 +191,9 @@ pub enum Value {
         /// Why it is cut.
         #[serde(skip_serializing_if = "Option::is_none")]
         cut: Option<Box<Unavailable>>,
+        /// Where the bytes came from, if they are behind a pointer and were not read at the hit.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        provenance: Option<Provenance>,
     },
     /// `void`, unit: `null`.
     Nothing(()),
