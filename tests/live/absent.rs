@@ -12,15 +12,21 @@ use tracer_tests::targets::Target;
 fn leaves(level: &str) -> BTreeMap<String, Leaf> {
     require().unwrap();
     let target = Target::c("absent", "gcc", &[level]).unwrap();
-    let mut running = target.start(&[]).unwrap();
-    let request = request(running.pid(), "absent").unwrap();
-    let snapshot = take(&request, &mut running).unwrap();
-    assert_eq!(snapshot.captures.len(), 1, "{:?}", snapshot.summary);
-    assert_eq!(snapshot.summary.text_restored, Some(true));
-    // The pages are not harmed: the target sets them up anew and works.
-    running.go().unwrap();
-    running.finish().unwrap();
-    flatten(&snapshot.captures[0].frames[0].variables)
+    let once = |_| {
+        let mut running = target.start(&[]).unwrap();
+        let request = request(running.pid(), "absent").unwrap();
+        let snapshot = take(&request, &mut running).unwrap();
+        assert_eq!(snapshot.captures.len(), 1, "{:?}", snapshot.summary);
+        assert_eq!(snapshot.summary.text_restored, Some(true));
+        // The pages are not harmed: the target sets them up anew and works.
+        running.go().unwrap();
+        running.finish().unwrap();
+        flatten(&snapshot.captures[0].frames[0].variables)
+    };
+    // On a busy machine what is read after the hit may not be in time.
+    let is_late = |leaf: &Leaf| *leaf == Leaf::Missing(ReasonCode::TooLate);
+    let in_time = (0..5).map(once).find(|leaves| !leaves.values().any(is_late));
+    in_time.expect("too late, five times")
 }
 
 fn check(level: &str) {

@@ -142,9 +142,10 @@ static void *guarded(void)
     return madvise(pages, SIZE, MADV_GUARD_INSTALL) ? NULL : pages;
 }
 
-static void set_up(int file)
+/* `file` is the same file as `constant_file`, but can be written to. */
+static void set_up(int constant_file, int file)
 {
-    char *end = map(2 * SIZE, PROT_READ, MAP_PRIVATE, file);
+    char *end = map(2 * SIZE, PROT_READ, MAP_PRIVATE, constant_file);
     char *half = anonymous(MAP_PRIVATE);
     void *written = anonymous(MAP_PRIVATE);
     void *shared = anonymous(MAP_SHARED);
@@ -155,7 +156,7 @@ static void set_up(int file)
         .calloced = middle(calloc(PAGES, PAGE)),
         .half = half + MIDDLE * PAGE - 4,
         .swapped = nodes(written),
-        .file_private = middle(map(SIZE, PROT_READ, MAP_PRIVATE, file)),
+        .file_private = middle(map(SIZE, PROT_READ, MAP_PRIVATE, constant_file)),
         .file_writable = middle(map(SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE, file)),
         .file_shared = middle(map(SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, file)),
         .file_end = end + SIZE - PAGE,
@@ -186,11 +187,12 @@ static void place(const char *name, const volatile void *address)
 
 int main(int argc, char **argv)
 {
+    int constant_file = argc == 2 ? open(argv[1], O_RDONLY | O_CLOEXEC) : -1;
     int file = argc == 2 ? open(argv[1], O_RDWR | O_CLOEXEC) : -1;
 
-    if (file < 0)
+    if (constant_file < 0 || file < 0)
         return 2;
-    set_up(file);
+    set_up(constant_file, file);
     printf("ready");
     place("calloced", places.calloced);
     place("half", places.half + 4);

@@ -173,3 +173,105 @@ fn want(index: usize, item: &Item, failing: Avma, limits: &Limits) -> Option<Wan
     };
     (length > 0).then_some(Want { item: index, address: failing, length, text })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::process::{Mapping, ProcessId};
+    use std::path::PathBuf;
+    use std::sync::mpsc::Sender;
+    use tracer_common::wire::REGISTERS;
+
+    fn process() -> Process {
+        let mapping = |range: std::ops::Range<u64>, read| Mapping {
+            range: Avma(range.start)..Avma(range.end),
+            file_offset: crate::model::address::FileOffset(0),
+            read,
+            write: true,
+            execute: false,
+            shared: false,
+            file: (0, 0, 0),
+            path: PathBuf::new(),
+        };
+        Process {
+            id: ProcessId { pid: 1, start_ticks: 1 },
+            comm: Vec::new(),
+            exe: PathBuf::new(),
+            mappings: vec![mapping(0x1000..0x5000, true), mapping(0x5000..0x6000, false)],
+        }
+    }
+
+    fn fault(kind: ItemKind, address: u64, want: u64) -> Item {
+        let status = Status::Fault;
+        let address = Avma(address);
+        Item { address, want, bytes: vec![1; 4], status, absent: None, kind, depth: 0 }
+    }
+
+    fn record(items: Vec<Item>) -> Record {
+        Record {
+            site: 0,
+            hit: 1,
+            time_boot_ns: 1,
+            start_boot_ns: 1,
+            pid: 1,
+            tid: 1,
+            cpu: 0,
+            comm: Vec::new(),
+            registers: [0; REGISTERS],
+            flags: 0,
+            items,
+            late: Vec::new(),
+        }
+    }
+
+    fn absences(record: &Record) -> Vec<Option<Absence>> {
+        record.items.iter().map(|item| item.absent).collect()
+    }
+
+    #[test]
+    fn only_objects_and_texts_are_completed() {
+        let mut record = record(vec![
+            fault(ItemKind::Object, 0x1000, 100),
+            fault(ItemKind::Text, 0x2000, 1),
+            fault(ItemKind::Stack, 0x3000, 100),
+            fault(ItemKind::Deref, 0x3000, 8),
+            fault(ItemKind::Object, 0x5000, 100),
+            fault(ItemKind::Object, 0x7000, 100),
+            Item { status: Status::Read, ..fault(ItemKind::Object, 0x1000, 100) },
+        ]);
+        let wants = explain(&mut record, &process(), &Limits::DEFAULT);
+        let wants: Vec<_> =
+            wants.iter().map(|want| (want.item, want.address.0, want.length, want.text)).collect();
+        assert_eq!(wants, [(0, 0x1004, 96, false), (1, 0x2004, 1020, true)]);
+        let resident = Some(Absence::NotResident);
+        let (no_access, unmapped) = (Some(Absence::NoAccess), Some(Absence::Unmapped));
+        let expected = [resident, resident, resident, resident, no_access, unmapped, None];
+        assert_eq!(absences(&record), expected);
+    }
+
+    /// Does the first item of a job, then hangs until the test is over.
+    struct Hanging(Arc<std::sync::Mutex<Vec<Sender<Answer>>>>);
+
+    impl worker::Handle<Job> for Hanging {
+        fn handle(&mut self, job: Job) {
+            job.answers.send(Answer::Ended { item: 0, absent: None }).ok();
+            // As long as the sender lives there may come more.
+            self.0.lock().unwrap().push(job.answers);
+        }
+    }
+
+    #[test]
+    fn the_deadline_holds_and_what_was_found_is_kept() {
+        let _alone = worker::tests::alone();
+        let kept = Arc::default();
+        let held = Arc::clone(&kept);
+        let worker = Worker::new(move || Hanging(Arc::clone(&held)));
+        let mut reader = LateReader { worker: Some(worker) };
+        let object = |address| fault(ItemKind::Object, address, 100);
+        let mut record = record(vec![object(0x1000), object(0x2000)]);
+        let start = Instant::now();
+        reader.complete(std::iter::once(&mut record), &process(), &Limits::DEFAULT);
+        assert!(start.elapsed() >= DEADLINE && start.elapsed() < 100 * DEADLINE);
+        assert_eq!(absences(&record), [None, Some(Absence::TooLate)]);
+    }
+}

@@ -112,6 +112,7 @@ fn untouched_grows() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{Read as _, Write as _};
 
     #[test]
     fn entries_say_what_the_page_table_holds() {
@@ -133,5 +134,30 @@ mod tests {
         assert_eq!(memory.entry(page).unwrap().held(), Held::Own);
         assert_eq!(memory.read(page).unwrap(), vec![0x5a; PAGE_BYTES as usize]);
         assert_eq!(memory.read(Avma(PAGE_BYTES)), None);
+    }
+
+    /// LATE-1
+    #[test]
+    fn after_an_exec_it_is_another_address_space() {
+        let mut shell = std::process::Command::new("sh")
+            .args(["-c", "echo; read line; exec cat"])
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (mut input, mut output) = (shell.stdin.take().unwrap(), shell.stdout.take().unwrap());
+        let mut line = |input: &mut std::process::ChildStdin, text: &[u8]| {
+            input.write_all(text).unwrap();
+            output.read_exact(&mut [0]).unwrap();
+        };
+        line(&mut input, b"");
+        let memory = Memory::open(shell.id()).unwrap();
+        let page = Avma(0x40_0000);
+        assert!(memory.entry(page).is_some());
+        line(&mut input, b"\nx");
+        let gone = memory.entry(page);
+        drop(input);
+        shell.wait().unwrap();
+        assert_eq!(gone, None);
     }
 }

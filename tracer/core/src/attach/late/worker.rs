@@ -89,10 +89,17 @@ fn spawn<J: Send + 'static>(mut handler: Box<dyn Handle<J> + Send>) -> Option<Th
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use std::sync::mpsc::{Receiver, RecvTimeoutError};
+    use std::sync::{Mutex, MutexGuard, PoisonError};
     use std::time::Duration;
+
+    /// The count of hanging threads is the whole program's.
+    pub(in crate::attach::late) fn alone() -> MutexGuard<'static, ()> {
+        static ALONE: Mutex<()> = Mutex::new(());
+        ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 
     /// A job that lasts until its gate opens.
     struct Wait {
@@ -111,6 +118,7 @@ mod tests {
 
     #[test]
     fn a_job_that_hangs_is_left_behind_and_their_number_is_bounded() {
+        let _alone = alone();
         let mut worker = Worker::new(|| Waiter);
         let mut gates = Vec::new();
         let mut start = |worker: &mut Worker<Wait>| {
