@@ -194,7 +194,7 @@ fn swap_is_on() -> bool {
     fs::read_to_string("/proc/swaps").unwrap().lines().count() > 1
 }
 
-/// LATE-1
+/// LATE-1, LATE-2
 fn check(level: &str) {
     let untouched = if swap_is_on() { Provenance::ReadAfterHit } else { Provenance::Untouched };
     let hit = hit(level);
@@ -366,7 +366,7 @@ impl Drop for Swap {
     }
 }
 
-/// LATE-1
+/// LATE-1, LATE-2
 #[test]
 fn swapped_out() {
     let _swap = Swap::on();

@@ -9,8 +9,11 @@
 )]
 
 mod absent;
+mod access;
 mod against_gdb;
 mod bad_input;
+mod bench;
+mod daemon;
 mod ending;
 mod equation;
 mod find_doctor;

@@ -1,6 +1,8 @@
 //! What the tests share: programs to trace, and what a machine must have for live tests.
 
+pub mod bpf;
 pub mod cli;
+pub mod daemon;
 pub mod flat;
 pub mod privilege;
 pub mod project;

@@ -1,5 +1,6 @@
 //! The project's own chores: `cargo xtask COMMAND`.
 
+mod bench;
 mod demo;
 mod ebpf;
 mod project;
@@ -22,6 +23,8 @@ Usage: cargo xtask COMMAND
   demo [LOCATION]  build, start the bundled service, take a snapshot of it, print it
   test             everything that must pass: formatting, lints, licences, tests, live tests
   soak NAME [N]    the live tests whose name contains NAME, at full length (N calls)
+  bench [--json] [PART...]
+                   what a hit costs, how many can be taken, how long the first one takes
   tidy [--pin]     the project's rules; --pin accepts a changed wire format
 ";
 
@@ -49,6 +52,7 @@ fn run(words: &[&str]) -> Result<ExitCode> {
         ["test"] => test::test()?,
         ["soak", name] => soak::soak(name, soak::CALLS)?,
         ["soak", name, calls] => soak::soak(name, calls)?,
+        ["bench", words @ ..] => bench::bench(words)?,
         ["tidy"] => tidy::tidy()?,
         ["tidy", "--pin"] => tidy::pin()?,
         [] | ["help" | "--help" | "-h"] => print!("{USAGE}"),

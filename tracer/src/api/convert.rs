@@ -2,9 +2,9 @@
 
 use super::scalar::{Address, Hex, Integer, Nanoseconds};
 use super::types::{
-    Armed, ArmedLine, ArmedSite, CaptureLine, CheckLine, CheckStatus, Code, Coded, DOCTOR, Ended,
-    FIND, FoundLine, Frame, How, Outcomes, Process, Provenance, SNAPSHOT, Site, StackEnd,
-    StackEndCode, Summary, SummaryLine, Target, Text, Trap, Variable, VariableKind,
+    Armed, ArmedLine, ArmedSite, AttachedBy, CaptureLine, CheckLine, CheckStatus, Code, Coded,
+    DOCTOR, Ended, FIND, FoundLine, Frame, How, Outcomes, Process, Provenance, SNAPSHOT, Site,
+    StackEnd, StackEndCode, Summary, SummaryLine, Target, Text, Trap, Variable, VariableKind,
 };
 use super::value::{Field, Item, LEVELS_MAX, Node, TextContent, Unavailable, Value};
 use std::collections::BTreeMap;
@@ -30,6 +30,10 @@ pub fn armed(probe: &str, request: &SnapshotRequest, armed: &event::Armed) -> Ar
             not_probed: armed.resolved.issues.iter().map(coded).collect(),
             hits: request.hits,
             timeout_ms: u64::try_from(request.timeout.as_millis()).unwrap_or(u64::MAX),
+            attached_by: match armed.attached.by {
+                event::AttachedBy::Multi => AttachedBy::Multi,
+                event::AttachedBy::Perf => AttachedBy::Perf,
+            },
         },
     }
 }
@@ -133,7 +137,7 @@ pub fn check(check: &findings::Check) -> CheckLine {
 }
 
 /// All outcomes, zeros too: a missing one would leave open whether it was counted.
-fn outcome_counts(outcomes: &BTreeMap<Outcome, u64>) -> Outcomes {
+pub(crate) fn outcome_counts(outcomes: &BTreeMap<Outcome, u64>) -> Outcomes {
     let count = |outcome| outcomes.get(&outcome).copied().unwrap_or(0);
     Outcome::ALL.iter().map(|&outcome| (outcome.code().into(), count(outcome))).collect()
 }
@@ -279,8 +283,8 @@ fn value(value: &model::Value, level: u32, cut: &mut bool) -> Value {
         model::Value::Char { code, character } => {
             Value::Character { code: *code, character: *character }
         }
-        model::Value::Float32(number) => Value::Float32(*number),
-        model::Value::Float64(number) => Value::Float64(*number),
+        model::Value::Float32(number) => Value::Float(widened(*number)),
+        model::Value::Float64(number) => Value::Float(*number),
         model::Value::FloatText(number) => Value::Decimal(number.clone()),
         model::Value::Enumerator { name, number } => {
             Value::Enumerator { name: name.clone(), number: Integer::Signed(*number) }
@@ -321,6 +325,11 @@ fn value(value: &model::Value, level: u32, cut: &mut bool) -> Value {
         }
         model::Value::Nothing | model::Value::Unavailable(_) => Value::Nothing(()),
     }
+}
+
+/// The double with the digits that name `number`: 0.1 stays 0.1.
+fn widened(number: f32) -> f64 {
+    number.to_string().parse().unwrap_or(f64::from(number))
 }
 
 fn array(

@@ -2,7 +2,10 @@
 
 pub mod convert;
 pub mod json;
+pub mod probes;
 mod read;
+pub mod refusal;
+pub mod report;
 pub mod scalar;
 pub mod stream;
 pub mod types;

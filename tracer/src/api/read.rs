@@ -106,14 +106,14 @@ impl<'de> Visitor<'de> for ItemVisitor {
     }
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<Item, E> {
-        Ok(Item::Value(Value::Float64(number)))
+        Ok(Item::Value(Value::Float(number)))
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Item, E> {
         Ok(Item::Value(match text {
-            "NaN" => Value::Float64(f64::NAN),
-            "Infinity" => Value::Float64(f64::INFINITY),
-            "-Infinity" => Value::Float64(f64::NEG_INFINITY),
+            "NaN" => Value::Float(f64::NAN),
+            "Infinity" => Value::Float(f64::INFINITY),
+            "-Infinity" => Value::Float(f64::NEG_INFINITY),
             _ => Value::Decimal(text.to_owned()),
         }))
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tracer_common::outcome::Outcome;
 use tracer_common::status::flags;
-use tracer_core::engine::event::{Armed, Ended, Event, ModuleLabel, Summary};
+use tracer_core::engine::event::{Armed, Attached, AttachedBy, Ended, Event, ModuleLabel, Summary};
 use tracer_core::engine::findings::{FrameVars, Missing, Placed, SiteVars, Vars};
 use tracer_core::engine::request::SnapshotRequest;
 use tracer_core::model::address::{Avma, FileOffset, Svma};
@@ -271,6 +271,7 @@ pub(crate) fn armed() -> Armed {
     };
     Armed {
         link: tracer_core::engine::event::LinkId::default(),
+        attached: Attached { by: AttachedBy::Multi, took: Duration::from_millis(12) },
         location_text: "billing.c:42".to_owned(),
         process: Process {
             id: ProcessId { pid: 4242, start_ticks: 400 },
@@ -294,6 +295,7 @@ pub(crate) fn request(text: &str) -> SnapshotRequest {
         pid: 4242,
         location: LocationSpec::Address(Avma(0)),
         location_text: text.to_owned(),
+        action: tracer_core::model::action::Action::Snapshot,
         hits: 1,
         rate: 0,
         timeout: Duration::from_secs(30),
@@ -325,6 +327,7 @@ pub(crate) fn summary(ended: Ended) -> Summary {
         kernel_misses: 0,
         received: 3,
         malformed: 0,
+        removal: None,
         text_restored: Some(true),
         ended,
     }

@@ -3,9 +3,13 @@
 use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
+use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 /// An address: `"0x401136"`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(ToSchema, Clone, Copy, PartialEq, Eq, Debug)]
+#[schema(value_type = String)]
 pub struct Address(pub u64);
 
 impl fmt::Display for Address {
@@ -29,7 +33,8 @@ impl<'de> Deserialize<'de> for Address {
 }
 
 /// A point in time in nanoseconds: a decimal string, for it does not fit a double.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(ToSchema, Clone, Copy, PartialEq, Eq, Debug)]
+#[schema(value_type = String)]
 pub struct Nanoseconds(pub i128);
 
 impl Serialize for Nanoseconds {
@@ -45,7 +50,8 @@ impl<'de> Deserialize<'de> for Nanoseconds {
 }
 
 /// Bytes: lower-case hexadecimal.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(ToSchema, Clone, PartialEq, Eq, Debug)]
+#[schema(value_type = String)]
 pub struct Hex(pub Vec<u8>);
 
 impl Serialize for Hex {
@@ -75,6 +81,16 @@ pub enum Integer {
     /// It may not.
     Unsigned(u128),
 }
+
+impl PartialSchema for Integer {
+    fn schema() -> RefOr<Schema> {
+        let number = ObjectBuilder::new().schema_type(Type::Integer);
+        let text = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^-?[0-9]+$"));
+        OneOfBuilder::new().item(number).item(text).into()
+    }
+}
+
+impl ToSchema for Integer {}
 
 /// The largest integer up to which a double holds every one.
 const EXACT_MAX: i64 = 1 << 53;

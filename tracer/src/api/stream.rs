@@ -1,20 +1,24 @@
 //! The lines of one probe in their order: made from what the engine tells, or read.
 
+use super::probes::GapLine;
 use super::types::{ArmedLine, CaptureLine, ErrorLine, SummaryLine};
 use super::{convert, json};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use tracer_core::engine::event::{Armed, Event};
 use tracer_core::engine::request::SnapshotRequest;
+use utoipa::ToSchema;
 
 /// A line of a stream.
-#[derive(Serialize, Clone, Debug)]
+#[derive(Serialize, ToSchema, Clone, Debug)]
 #[serde(untagged)]
 pub enum StreamLine {
     /// The first: the breakpoints are in place.
     Armed(Box<ArmedLine>),
     /// A hit.
     Capture(Box<CaptureLine>),
+    /// Captures that are no longer there: a daemon keeps them for a while only.
+    Gap(Box<GapLine>),
     /// The last: the breakpoints are out.
     Summary(Box<SummaryLine>),
     /// The last, where something went wrong.
@@ -31,11 +35,13 @@ impl StreamLine {
         #[derive(Deserialize)]
         struct Kind {
             armed: Option<IgnoredAny>,
+            gap: Option<IgnoredAny>,
             summary: Option<IgnoredAny>,
             error: Option<IgnoredAny>,
         }
         Ok(match json::read(line)? {
             Kind { armed: Some(_), .. } => Self::Armed(json::read(line)?),
+            Kind { gap: Some(_), .. } => Self::Gap(json::read(line)?),
             Kind { summary: Some(_), .. } => Self::Summary(json::read(line)?),
             Kind { error: Some(_), .. } => Self::Error(json::read(line)?),
             _ => Self::Capture(json::read(line)?),

@@ -9,6 +9,7 @@ use super::value::{Node, Unavailable, Value};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use utoipa::ToSchema;
 
 /// What the `schema` of [`ArmedLine`], [`CaptureLine`] and [`SummaryLine`] says; a changed meaning
 /// gets a new number.
@@ -27,9 +28,10 @@ pub type Code = Cow<'static, str>;
 pub type Outcomes = BTreeMap<Code, u64>;
 
 /// The first line of a stream: the breakpoints are in place.
-#[derive(Serialize, Deserialize, Clone, Debug)]
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
 pub struct ArmedLine {
     /// [`SNAPSHOT`].
+    #[schema(value_type = String)]
     pub schema: Code,
     /// Which probe.
     pub probe: String,
@@ -38,7 +40,7 @@ pub struct ArmedLine {
 }
 
 /// A probe that was placed.
-#[derive(Serialize, Deserialize, Clone, Debug)]
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
 pub struct Armed {
     /// The location as the user wrote it.
     pub requested: String,
@@ -52,10 +54,22 @@ pub struct Armed {
     pub hits: u64,
     /// How long it waits, in milliseconds.
     pub timeout_ms: u64,
+    /// How the breakpoints were placed.
+    pub attached_by: AttachedBy,
+}
+
+/// How breakpoints are placed.
+#[derive(Serialize, Deserialize, ToSchema, Clone, Copy, PartialEq, Eq, Debug)]
+#[serde(rename_all = "snake_case")]
+pub enum AttachedBy {
+    /// By `uprobe_multi`.
+    Multi,
+    /// By perf events: each takes about a tenth of a second to remove.
+    Perf,
 }
 
 /// The process that is looked at.
-#[derive(Serialize, Deserialize, Clone, Debug)]
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
 pub struct Process {
     /// Process.
     pub pid: u32,
@@ -66,7 +80,7 @@ pub struct Process {
 }
 
 /// An address that is probed.
-#[derive(Serialize, Deserialize, Clone, Debug)]
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
 pub struct ArmedSite {
     /// The address that the location means.
     pub requested_pc: Address,
@@ -94,7 +108,7 @@ pub struct ArmedSite {
 }
 
 /// How the kernel executes the instruction under a breakpoint.
-#[derive(Serialize, Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Serialize, Deserialize, ToSchema, Clone, Copy, PartialEq, Eq, Debug)]
 #[serde(rename_all = "snake_case")]
 pub enum Trap {
     /// By itself.
@@ -104,9 +118,10 @@ pub enum Trap {
 }
 
 /// One hit.
-#[derive(Serialize, Deserialize, Clone, Debug)]
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
 pub struct CaptureLine {
     /// [`SNAPSHOT`].
+    #[schema(value_type = String)]
     pub schema: Code,
     /// Which probe this is of.
     pub probe: String,
@@ -123,13 +138,15 @@ pub struct CaptureLine {
     /// Why the stack ends where it does.
     pub stack_end: StackEnd,
     /// Limits that this hit met: something is missing somewhere.
+    #[schema(value_type = Vec<String>)]
     pub limits_met: Vec<Code>,
     /// How all hits of the probe ended until this line was written.
+    #[schema(value_type = BTreeMap<String, u64>)]
     pub outcomes: Outcomes,
 }
 
 /// The thread that hit the probe.
-#[derive(Serialize, Deserialize, Clone, Debug)]
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
 pub struct Target {
     /// Process.
     pub pid: u32,
@@ -146,7 +163,7 @@ pub struct Target {
 }
 
 /// The place of the hit.
-#[derive(Serialize, Deserialize, Clone, Debug)]
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
 pub struct Site {
     /// The location as the user wrote it.
     pub requested: String,
@@ -168,7 +185,7 @@ pub struct Site {
 }
 
 /// A frame of the stack.
-#[derive(Serialize, Deserialize, Clone, Debug)]
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
 pub struct Frame {
     /// The pc; for a caller the return address.
     pub pc: Address,
@@ -192,7 +209,7 @@ pub struct Frame {
 }
 
 /// How a frame was found.
-#[derive(Serialize, Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Serialize, Deserialize, ToSchema, Clone, Copy, PartialEq, Eq, Debug)]
 #[serde(rename_all = "snake_case")]
 pub enum How {
     /// By the registers of the hit: the innermost frame.
@@ -204,7 +221,7 @@ pub enum How {
 }
 
 /// Why a stack ends where it does.
-#[derive(Serialize, Deserialize, Clone, Debug)]
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
 pub struct StackEnd {
     /// For programs.
     pub code: StackEndCode,
@@ -213,7 +230,7 @@ pub struct StackEnd {
 }
 
 /// The ways in which a stack can end.
-#[derive(Serialize, Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Serialize, Deserialize, ToSchema, Clone, Copy, PartialEq, Eq, Debug)]
 #[serde(rename_all = "snake_case")]
 pub enum StackEndCode {
     /// The outermost frame was reached.
@@ -225,7 +242,7 @@ pub enum StackEndCode {
 }
 
 /// A variable of a frame.
-#[derive(Serialize, Deserialize, Clone, Debug)]
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
 #[serde(try_from = "VariableParts")]
 pub struct Variable {
     /// Its name.
@@ -245,7 +262,7 @@ pub struct Variable {
 }
 
 /// What a variable is.
-#[derive(Serialize, Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Serialize, Deserialize, ToSchema, Clone, Copy, PartialEq, Eq, Debug)]
 #[serde(rename_all = "snake_case")]
 pub enum VariableKind {
     /// An argument of the function.
@@ -255,7 +272,7 @@ pub enum VariableKind {
 }
 
 /// Where a value came from.
-#[derive(Serialize, Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Serialize, Deserialize, ToSchema, Clone, Copy, PartialEq, Eq, Debug)]
 #[serde(rename_all = "snake_case")]
 pub enum Provenance {
     /// It was read where debug info says that it is at this pc.
@@ -298,7 +315,7 @@ impl TryFrom<VariableParts> for Variable {
 }
 
 /// Text of the target: a string if it is UTF-8, else its bytes.
-#[derive(Serialize, Deserialize, Clone, Debug)]
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
 #[serde(untagged)]
 pub enum Text {
     /// UTF-8.
@@ -321,18 +338,20 @@ impl Text {
 }
 
 /// A stable code with its sentence.
-#[derive(Serialize, Deserialize, Clone, Debug)]
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
 pub struct Coded {
     /// For programs.
+    #[schema(value_type = String)]
     pub code: Code,
     /// For people.
     pub text: String,
 }
 
 /// The last line.
-#[derive(Serialize, Deserialize, Clone, Debug)]
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
 pub struct SummaryLine {
     /// [`SNAPSHOT`].
+    #[schema(value_type = String)]
     pub schema: Code,
     /// Which probe.
     pub probe: String,
@@ -341,11 +360,12 @@ pub struct SummaryLine {
 }
 
 /// How all hits of a probe ended.
-#[derive(Serialize, Deserialize, Clone, Debug)]
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
 pub struct Summary {
     /// Hits that reached the kernel program; the sum of `outcomes`.
     pub hits: u64,
     /// How they ended.
+    #[schema(value_type = BTreeMap<String, u64>)]
     pub outcomes: Outcomes,
     /// Hits that the kernel did not hand to the program.
     pub kernel_misses: u64,
@@ -362,7 +382,7 @@ pub struct Summary {
 }
 
 /// Why a probe ended.
-#[derive(Serialize, Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Serialize, Deserialize, ToSchema, Clone, Copy, PartialEq, Eq, Debug)]
 #[serde(rename_all = "snake_case")]
 pub enum Ended {
     /// All captures that were asked for are taken.
@@ -378,9 +398,10 @@ pub enum Ended {
 }
 
 /// A function that was found.
-#[derive(Serialize, Deserialize, Clone, Debug)]
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
 pub struct FoundLine {
     /// [`FIND`].
+    #[schema(value_type = String)]
     pub schema: Code,
     /// Its name, demangled.
     pub function: String,
@@ -397,9 +418,10 @@ pub struct FoundLine {
 }
 
 /// One thing that tracer needs.
-#[derive(Serialize, Deserialize, Clone, Debug)]
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
 pub struct CheckLine {
     /// [`DOCTOR`].
+    #[schema(value_type = String)]
     pub schema: Code,
     /// What was looked at.
     pub name: String,
@@ -413,7 +435,7 @@ pub struct CheckLine {
 }
 
 /// How a check stands.
-#[derive(Serialize, Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Serialize, Deserialize, ToSchema, Clone, Copy, PartialEq, Eq, Debug)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckStatus {
     /// As it should be.
@@ -425,18 +447,20 @@ pub enum CheckStatus {
 }
 
 /// Why a command could not do what was asked; written to stderr.
-#[derive(Serialize, Deserialize, Clone, Debug)]
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
 pub struct ErrorLine {
     /// [`ERROR`].
+    #[schema(value_type = String)]
     pub schema: Code,
     /// The facts.
     pub error: Error,
 }
 
 /// An error.
-#[derive(Serialize, Deserialize, Clone, Debug)]
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
 pub struct Error {
     /// The stable short code.
+    #[schema(value_type = String)]
     pub code: Code,
     /// What the process exits with.
     pub exit_code: u8,

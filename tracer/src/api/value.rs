@@ -8,13 +8,14 @@ use super::read::Object;
 use super::scalar::{Address, Hex, Integer};
 use super::types::{Code, Provenance};
 use serde::{Deserialize, Serialize, Serializer};
+use utoipa::ToSchema;
 
 /// Levels of values inside one another that are written and read. The decoder's own limit lies
 /// below; this keeps a value that breaks it from overflowing the stack.
 pub const LEVELS_MAX: u32 = 300;
 
 /// A value or why there is none.
-#[derive(Serialize, Clone, Debug)]
+#[derive(Serialize, ToSchema, Clone, Debug)]
 #[serde(untagged)]
 pub enum Node {
     /// There is one.
@@ -36,19 +37,21 @@ impl From<Unavailable> for Node {
 }
 
 /// Why a value, or the rest of one, is missing.
-#[derive(Serialize, Deserialize, Clone, Debug)]
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
 pub struct Unavailable {
     /// For programs.
+    #[schema(value_type = String)]
     pub code: Code,
     /// For people, with the facts of this case.
     pub text: String,
     /// What to do.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub remedy: Option<Code>,
 }
 
 /// A member.
-#[derive(Serialize, Deserialize, Clone, Debug)]
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
 #[serde(try_from = "Object")]
 pub struct Field {
     /// `null` for an anonymous member.
@@ -62,7 +65,7 @@ pub struct Field {
 }
 
 /// What a pointer points to.
-#[derive(Serialize, Deserialize, Clone, Debug)]
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
 #[serde(try_from = "Object")]
 pub struct Target {
     /// Its type.
@@ -77,7 +80,7 @@ pub struct Target {
 }
 
 /// An element of an array: the bare value, or `{"unavailable": …}`.
-#[derive(Serialize, Clone, Debug)]
+#[derive(Serialize, ToSchema, Clone, Debug)]
 #[serde(untagged)]
 pub enum Item {
     /// There is one.
@@ -90,17 +93,15 @@ pub enum Item {
 }
 
 /// A value.
-#[derive(Serialize, Clone, Debug)]
+#[derive(Serialize, ToSchema, Clone, Debug)]
 #[serde(untagged)]
 pub enum Value {
     /// A number.
     Integer(Integer),
     /// A truth value.
     Bool(bool),
-    /// A number of single precision, with as few digits as name it.
-    Float32(#[serde(serialize_with = "float32")] f32),
-    /// A number of double precision.
-    Float64(#[serde(serialize_with = "float64")] f64),
+    /// A number with a fraction, with as few digits as name it.
+    Float(#[serde(serialize_with = "float")] f64),
     /// A number of a wider format, in decimal; of a line that was read also an integer beyond what
     /// a double holds.
     Decimal(String),
@@ -200,7 +201,7 @@ pub enum Value {
 }
 
 /// The bytes of a text.
-#[derive(Serialize, Clone, Debug)]
+#[derive(Serialize, ToSchema, Clone, Debug)]
 #[serde(rename_all = "lowercase")]
 pub enum TextContent {
     /// They are UTF-8.
@@ -220,15 +221,7 @@ impl TextContent {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for this signature")]
-fn float32<S: Serializer>(number: &f32, serializer: S) -> Result<S::Ok, S::Error> {
-    match not_finite(f64::from(*number)) {
-        Some(name) => serializer.serialize_str(name),
-        None => serializer.serialize_f32(*number),
-    }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for this signature")]
-fn float64<S: Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+fn float<S: Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S::Error> {
     match not_finite(*number) {
         Some(name) => serializer.serialize_str(name),
         None => serializer.serialize_f64(*number),

@@ -8,14 +8,16 @@ use super::value::Unavailable;
 use serde::{Deserialize, Serialize};
 use tracer_core::engine::findings::{self, Placed, SiteVars};
 use tracer_core::model::resolved::Elsewhere;
+use utoipa::ToSchema;
 
 /// What [`VarsLine::schema`] says; a changed meaning gets a new number.
 pub const VARS: &str = "tracer/vars/1";
 
 /// A location with all its sites.
-#[derive(Serialize, Deserialize, Clone, Debug)]
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
 pub struct VarsLine {
     /// [`VARS`].
+    #[schema(value_type = String)]
     pub schema: Code,
     /// The location as the user wrote it.
     pub requested: String,
@@ -28,7 +30,7 @@ pub struct VarsLine {
 }
 
 /// An address that would be probed.
-#[derive(Serialize, Deserialize, Clone, Debug)]
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
 pub struct Site {
     /// The address that the location means.
     pub requested_pc: Address,
@@ -52,7 +54,7 @@ pub struct Site {
 }
 
 /// A function at a site.
-#[derive(Serialize, Deserialize, Clone, Debug)]
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
 pub struct Frame {
     /// Demangled.
     pub function: Option<String>,
@@ -67,7 +69,7 @@ pub struct Frame {
 }
 
 /// A variable of a function.
-#[derive(Serialize, Deserialize, Clone, Debug)]
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
 pub struct Variable {
     /// Its name.
     pub name: String,
@@ -82,7 +84,7 @@ pub struct Variable {
 }
 
 /// Where a variable is.
-#[derive(Serialize, Deserialize, Clone, Debug)]
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
 #[serde(untagged)]
 pub enum Place {
     /// At the site.
@@ -102,7 +104,7 @@ pub enum Place {
 }
 
 /// The nearest line of its function where a variable is.
-#[derive(Serialize, Deserialize, Clone, Debug)]
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
 pub struct Nearest {
     /// What to give to `tracer snapshot`: `file:line`, or `*0xADDRESS` where other code of that
     /// line in the function does not have the variable.

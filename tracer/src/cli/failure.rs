@@ -3,15 +3,18 @@
 use super::output::Format;
 use super::print;
 use crate::api::json;
+use crate::api::refusal::Refusal;
+use crate::api::report::{self, own};
 use crate::api::types::{ERROR, Error, ErrorLine};
 use std::io;
 use tracer_core::engine::error::EngineError;
 use tracer_core::model::issue::Issue;
 
+/// Also of a `doctor` that found one.
+pub(crate) use crate::api::report::OWN_ERROR;
+
 /// Exit code of success.
 pub(crate) const SUCCESS: u8 = 0;
-/// Exit code of an error of our own or of this machine, and of a `doctor` that found one.
-pub(crate) const OWN_ERROR: u8 = 1;
 /// Exit code of wrong usage; clap's.
 pub(crate) const USAGE: u8 = 2;
 /// Exit codes of signals lie above this, as shells have it.
@@ -38,6 +41,18 @@ impl From<EngineError> for Failure {
     }
 }
 
+impl From<Box<Error>> for Failure {
+    fn from(error: Box<Error>) -> Self {
+        Self::Told(Box::new((*error).into()))
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Box::<Error>::from(refusal).into()
+    }
+}
+
 impl From<Issue> for Failure {
     fn from(issue: Issue) -> Self {
         Self::Engine(issue.into())
@@ -48,18 +63,7 @@ impl Failure {
     /// The facts, ready to be shown.
     pub(crate) fn report(&self) -> Error {
         match self {
-            Self::Engine(EngineError::Issue(issue)) => Error {
-                code: issue.kind.code().into(),
-                exit_code: issue.kind.exit_code(),
-                subject: issue.subject.clone(),
-                text: issue.kind.text().to_owned(),
-                detail: issue.detail.clone(),
-                remedy: issue.kind.remedy().to_owned(),
-                candidates: issue.candidates.clone(),
-            },
-            Self::Engine(error) => {
-                own("environment", "tracer", error, "run `tracer doctor`; it names what is missing")
-            }
+            Self::Engine(error) => *report::error(error),
             Self::Output(error) => own(
                 "output",
                 "standard output",
@@ -91,26 +95,5 @@ impl Failure {
             }
         }
         exit_code
-    }
-}
-
-/// An error of our own: it and all that is behind it.
-fn own(
-    code: &'static str,
-    subject: &str,
-    error: &dyn std::error::Error,
-    remedy: &'static str,
-) -> Error {
-    let behind: Vec<String> = std::iter::successors(error.source(), |error| error.source())
-        .map(ToString::to_string)
-        .collect();
-    Error {
-        code: code.into(),
-        exit_code: OWN_ERROR,
-        subject: subject.to_owned(),
-        text: error.to_string(),
-        detail: behind.join(": "),
-        remedy: remedy.to_owned(),
-        candidates: Vec::new(),
     }
 }

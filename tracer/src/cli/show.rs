@@ -59,6 +59,10 @@ impl<'a, W: Write> Show<'a, W> {
                 }?;
                 self.written += 1;
             }
+            StreamLine::Gap(line) => match self.format {
+                Format::Text => self.output.page(&print::probes::gap(&line.gap)),
+                Format::Json => self.output.json(json::line(&line)),
+            }?,
             StreamLine::Summary(line) => {
                 let written = match self.format {
                     Format::Text => self.output.page(&print::summary::finished(&line.summary)),

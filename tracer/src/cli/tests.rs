@@ -5,6 +5,8 @@ use super::output::{Format, Output};
 use super::show::{Show, Shown};
 use super::snapshot::{exit_code, options, request};
 use super::{Cli, Command, SnapshotArgs};
+use crate::api::probes::{HITS, ProbeRequest, TIMEOUT_MS};
+use crate::api::refusal::RefusalKind;
 use crate::api::stream::{Lines, StreamLine};
 use crate::api::types::{ERROR, ErrorLine};
 use crate::api::{convert, json, samples};
@@ -84,6 +86,31 @@ fn what_is_typed_is_what_is_requested() {
 }
 
 #[test]
+fn a_probe_that_is_left_to_a_daemon_waits_longer() {
+    let request = requested(&["--detach"]);
+    assert_eq!((request.hits, request.timeout), (HITS, Duration::from_millis(TIMEOUT_MS)));
+    let asked = ProbeRequest::of(&request, true);
+    assert_eq!((asked.hits, asked.timeout_ms, asked.detach), (HITS, TIMEOUT_MS, true));
+    assert_eq!(requested(&["--detach", "--hits=3"]).hits, 3);
+}
+
+#[test]
+fn a_daemon_listens_where_it_is_told() {
+    let config = |arguments: &[&str]| {
+        let all = ["tracer", "daemon"].iter().chain(arguments);
+        let cli = Cli::try_parse_from(all).unwrap();
+        let Command::Daemon(args) = &cli.command else { panic!("{cli:?}") };
+        super::daemon::config(args, &cli.reach)
+    };
+    let default = config(&[]);
+    assert_eq!(default.metrics_listen, "127.0.0.1:9464".parse().ok());
+    assert_eq!((default.group, default.options), (None, Options::default()));
+    let other = config(&["--socket=/x", "--group=g", "--metrics-listen=off", "--attach=perf"]);
+    assert_eq!((other.socket, other.group), ("/x".into(), Some("g".to_owned())));
+    assert_eq!((other.metrics_listen, other.options.attach), (None, AttachMode::Perf));
+}
+
+#[test]
 fn what_is_out_of_range_is_wrong_usage_that_names_the_range() {
     for (argument, range) in [
         ("--depth=65", "0 to 64"),
@@ -147,6 +174,12 @@ fn help_errors_lists_every_issue_with_its_remedy() {
         assert!(head.trim_start().starts_with(&kind.exit_code().to_string()));
         assert!(head.ends_with(kind.text()));
         assert!(page.contains(kind.remedy()));
+    }
+    for kind in RefusalKind::ALL {
+        assert!(page.lines().any(|line| line.contains(kind.code()) && line.ends_with(kind.text())));
+        assert!(page.contains(kind.remedy()));
+        let issue = IssueKind::ALL.iter().find(|issue| issue.exit_code() == kind.exit_code());
+        assert!(matches!(issue, None | Some(IssueKind::NoPermission)), "{kind:?}");
     }
     for code in ["  0 ", "  1 ", "  2 ", "130 ", "143 ", "129 "] {
         assert!(page.lines().any(|line| line.contains(code)), "{code}");

@@ -31,6 +31,7 @@ const PACKAGES: &[Package] = &[
     package("clang", Part::Test, Some("clang"), "the same targets by another compiler"),
     package("g++", Part::Test, Some("g++"), "C++ programs with debug info"),
     package("gdb", Part::Test, Some("gdb"), "the values that ours are compared with"),
+    package("bpftrace", Part::Test, Some("bpftrace"), "what the cost of a hit is compared with"),
     package("binutils", Part::Test, Some("objdump"), "instruction boundaries to compare with"),
     package("python3.11", Part::Test, Some("python3.11"), "a real program with split debug files"),
     package("python3.11-dbg", Part::Test, None, "its debug files, made with dwz"),

@@ -260,6 +260,7 @@ mod tests {
         }
     }
 
+    /// LATE-2
     #[test]
     fn the_deadline_holds_and_what_was_found_is_kept() {
         let _alone = worker::tests::alone();

@@ -5,10 +5,12 @@ mod doctor;
 pub mod error;
 pub mod event;
 pub mod findings;
+mod kernel;
 mod mapped;
 pub mod options;
 pub mod pipe;
 mod probe;
+pub mod readings;
 pub mod request;
 mod vars;
 mod watchdog;
@@ -17,27 +19,19 @@ mod words;
 pub use crate::resolve::function::parse as parse_location;
 pub use doctor::doctor;
 
-use crate::attach::link::LinkId;
 use options::Options;
-use std::collections::BTreeMap;
-use tracer_common::outcome::Outcome;
 
 /// The pipe with all that it keeps between requests. Requests may come from many threads at once;
 /// each occupies its thread until it ends.
 #[derive(Debug, Default)]
 pub struct Engine {
     options: Options,
+    kernel: kernel::Slot,
 }
 
 impl Engine {
     /// Nothing is loaded before the first request needs it.
     pub fn new(options: Options) -> Self {
-        Self { options }
-    }
-
-    /// How the hits of a placed probe ended so far, exact at this moment; `None` once it is gone:
-    /// its summary has the final figures.
-    pub fn outcomes(&self, _link: LinkId) -> Option<BTreeMap<Outcome, u64>> {
-        None
+        Self { options, kernel: kernel::Slot::default() }
     }
 }

@@ -8,7 +8,6 @@ use super::mapped::Mapped;
 use super::probe::{Probe, Wake, is_readable};
 use super::request::SnapshotRequest;
 use crate::attach::late::LateReader;
-use crate::attach::link::LinkId;
 use crate::binary::modules::{Code, Modules};
 use crate::model::caller::Caller;
 use crate::model::plan::Plan;
@@ -43,8 +42,15 @@ impl Engine {
     ///
     /// An issue: no such process, no function that matches, a process that is not the caller's.
     pub fn find(&self, caller: Caller, pid: u32, pattern: &str) -> Result<Vec<Found>, EngineError> {
-        find(self, caller, pid, pattern)
+        find(caller, pid, pattern)
     }
+}
+
+/// The process that a caller names, if they may see into it.
+pub(super) fn process_of(caller: Caller, pid: u32) -> Result<Process, EngineError> {
+    let process = resolve::process::read(pid)?;
+    resolve::access::check(caller, process.id)?;
+    Ok(process)
 }
 
 fn snapshot(
@@ -53,7 +59,7 @@ fn snapshot(
     stop: BorrowedFd<'_>,
     deliver: &mut Deliver<'_>,
 ) -> Result<Summary, EngineError> {
-    let process = resolve::process::read(request.pid)?;
+    let process = process_of(request.caller, request.pid)?;
     let modules = Modules::of(&process);
     let code = Code::new(&modules);
     let resolved = resolve::resolve(&request.location, &request.location_text, &code)?;
@@ -73,7 +79,7 @@ fn snapshot(
     let mut late = LateReader::open(&process);
     let mut probe = Probe::arm(engine, request, &process, &modules, &resolved, &plans, stop)?;
     let mapped = Mapped::new(&code, &process);
-    let armed = armed(request, &process, &code, &resolved, probe.link());
+    let armed = armed(request, &process, &code, &resolved, &probe);
     let mut ended = match probe.deliver(Event::Armed(Box::new(armed)), deliver) {
         ControlFlow::Continue(()) => None,
         ControlFlow::Break(()) => Some(Ended::Stopped),
@@ -98,7 +104,7 @@ fn snapshot(
 
 /// Decodes and delivers records that wait. Gives the end if there is nothing more to wait for.
 fn take(
-    probe: &mut Probe,
+    probe: &mut Probe<'_>,
     request: &SnapshotRequest,
     late: &mut LateReader,
     mapped: &Mapped<'_>,
@@ -129,7 +135,7 @@ fn take(
 
 /// Looks at the process: a debugger may have come, or the code that is probed may have gone.
 fn check(
-    probe: &Probe,
+    probe: &Probe<'_>,
     mapped: &Mapped<'_>,
     resolved: &Resolved,
 ) -> Result<Option<Ended>, EngineError> {
@@ -147,14 +153,15 @@ fn armed(
     process: &Process,
     code: &Code<'_>,
     resolved: &Resolved,
-    link: LinkId,
+    probe: &Probe<'_>,
 ) -> Armed {
     let modules = code.modules();
     // Only what is shown is opened: a process may have a hundred libraries.
     let is_shown = |index| resolved.sites.iter().any(|site| site.module == index);
     let label = |index| label(code, index, is_shown(index));
     Armed {
-        link,
+        link: probe.link(),
+        attached: probe.attached(),
         location_text: request.location_text.clone(),
         process: process.clone(),
         resolved: resolved.clone(),
@@ -174,13 +181,8 @@ pub(super) fn label(code: &Code<'_>, index: ModuleIndex, opened: bool) -> Module
     }
 }
 
-fn find(
-    _engine: &Engine,
-    _caller: Caller,
-    pid: u32,
-    pattern: &str,
-) -> Result<Vec<Found>, EngineError> {
-    let process = resolve::process::read(pid)?;
+fn find(caller: Caller, pid: u32, pattern: &str) -> Result<Vec<Found>, EngineError> {
+    let process = process_of(caller, pid)?;
     let modules = Modules::of(&process);
     let code = Code::new(&modules);
     let label = |found: resolve::find::Found| {

@@ -3,7 +3,7 @@
 use super::Engine;
 use super::error::EngineError;
 use super::findings::{FrameVars, Missing, Placed, SiteVars, Vars};
-use super::pipe::label;
+use super::pipe::{label, process_of};
 use super::words::place;
 use crate::binary::code_map::CodeMap;
 use crate::binary::modules::{Code, Modules};
@@ -33,18 +33,17 @@ impl Engine {
         location: &LocationSpec,
         text: &str,
     ) -> Result<Vars, EngineError> {
-        vars(self, caller, pid, location, text)
+        vars(caller, pid, location, text)
     }
 }
 
 fn vars(
-    _engine: &Engine,
-    _caller: Caller,
+    caller: Caller,
     pid: u32,
     location: &LocationSpec,
     text: &str,
 ) -> Result<Vars, EngineError> {
-    let process = resolve::process::read(pid)?;
+    let process = process_of(caller, pid)?;
     let modules = Modules::of(&process);
     let code = Code::new(&modules);
     let resolved = resolve::resolve(location, text, &code)?;

@@ -73,6 +73,8 @@ issues! {
         "detach the debugger first: two owners of breakpoints break the target";
     AlreadyProbed "already_probed" 33 "another breakpoint is at this place already"
         "wait until the other tracer has ended, or probe another line or offset";
+    NotYours "not_yours" 35 "you may not trace this process"
+        "trace a process of your own; for others ask root, who may trace all";
     NoCapture "no_capture" 31 "the code ran, but no hit could be captured"
         "the counts say why: raise --rate if it limits, probe less at once if hits were lost";
 }

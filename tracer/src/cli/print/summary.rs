@@ -1,7 +1,7 @@
 //! What is said before the first capture and after the last one.
 
 use super::line::{Ink, Line, Page};
-use crate::api::types::{Armed, Ended, Summary};
+use crate::api::types::{Armed, AttachedBy, Ended, Summary};
 use crate::escape::Escaped;
 use std::time::Duration;
 use tracer_common::outcome::Outcome;
@@ -30,6 +30,12 @@ pub(crate) fn armed(armed: &Armed) -> Page {
         hits => line.with(Ink::Dim, " for ").text(hits).with(Ink::Dim, " hits"),
     };
     page.line(&line.with(Ink::Dim, " (Ctrl-C ends it)"));
+    if armed.attached_by == AttachedBy::Perf {
+        let line = Line::new().with(Ink::Dim, "  by perf events: the removal takes 0.1 s for each");
+        page.line(
+            &line.with(Ink::Dim, " site, and forked children lose theirs at their first hit"),
+        );
+    }
     for issue in &armed.not_probed {
         let line = Line::new().with(Ink::Error, "  not probed").text(": ");
         page.line(&line.text(Escaped::name(&issue.text)));

@@ -117,6 +117,9 @@ big: struct big =
 │  ├─ [30] 1030, 1031, 1032, 1033, 1034, 1035, 1036, 1037, 1038, 1039
 │  └─ … 24 more; raise --max-items
 └─ places: struct place [2] = [{street = "A", number = 12}, {street = "B", number = 12}]
+constant: const char * = "never read before" (from the mapped file)
+zero: int * = 0x558100006000 -> 0 (never touched)
+swapped: struct s * = 0x558100007000 -> {x = 5} (read after the hit)
 count: int * = 0x558100001000 -> 7
 deep: struct node * = 0x558100001010 -> <unavailable: the depth limit was met; raise --depth>
 again: struct node * = 0x558100001020 -> shown at head->next
@@ -190,6 +193,8 @@ fn a_value_nested_beyond_reason_is_cut_not_fatal() {
 
 #[test]
 fn a_number_reads_the_same_whether_it_has_come_as_json() {
+    // Half-way between two decimals of the same length.
+    assert_eq!(rendered("x", "", Value::Float32(14_811_681.0 / 4.0)), "x = 3702920.3\n");
     let mut state = 1_u64;
     for _ in 0..500 {
         state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);

@@ -234,8 +234,7 @@ fn simple(item: &Item) -> Option<Line> {
             value @ (Value::Integer(_)
             | Value::Bool(_)
             | Value::Character { .. }
-            | Value::Float32(_)
-            | Value::Float64(_)
+            | Value::Float(_)
             | Value::Decimal(_)
             | Value::Enumerator { .. }
             | Value::Address { .. }
@@ -262,8 +261,7 @@ fn scalar(value: &Value) -> Line {
                 None => line.with(Ink::Value, number),
             }
         }
-        Value::Float32(number) => line.with(Ink::Value, *number),
-        Value::Float64(number) => line.with(Ink::Value, *number),
+        Value::Float(number) => line.with(Ink::Value, *number),
         Value::Decimal(number) => line.with(Ink::Value, Escaped::name(number)),
         Value::Enumerator { name: Some(name), number } => line
             .with(Ink::Value, Escaped::name(name))
