@@ -8,15 +8,19 @@
 use std::collections::{BTreeMap, HashSet};
 use std::ops::ControlFlow;
 use std::os::fd::AsFd as _;
+use tracer_common::limits::RING_BYTES;
 use tracer_common::outcome::Outcome;
 use tracer_core::attach::link::{Links, SiteToArm, TextAfter};
 use tracer_core::attach::load::{LoadOptions, Program};
 use tracer_core::attach::maps::Gate;
+use tracer_core::attach::ring::Ring;
 use tracer_core::binary::modules::{Code, Modules};
 use tracer_core::engine::Engine;
 use tracer_core::engine::event::{Ended, Event, Summary};
 use tracer_core::engine::options::Options;
 use tracer_core::engine::request::SnapshotRequest;
+use tracer_core::model::action::Action;
+use tracer_core::model::caller::Caller;
 use tracer_core::model::capture::Capture;
 use tracer_core::model::limits::Limits;
 use tracer_core::model::value::{Field, Value};
@@ -204,13 +208,27 @@ fn a_rate() {
     assert!(summary.received > 0, "{summary:?}");
 }
 
+/// A probe that only counts copies nothing, and its limits hold all the same.
+#[test]
+fn counting_only() {
+    let count = |_: &mut Options, request: &mut SnapshotRequest| request.action = Action::Count;
+    let summary = run("count", 4, calls(20_000), count, &mut |_, _| {});
+    assert_eq!((summary.hits, summary.received), (of(&summary, Outcome::Aggregated), 0));
+    let limited = |_: &mut Options, request: &mut SnapshotRequest| {
+        (request.action, request.hits) = (Action::Count, 10);
+    };
+    let summary = run("count, limited", 4, calls(8000), limited, &mut |_, _| {});
+    assert_eq!(of(&summary, Outcome::Aggregated), 10, "{summary:?}");
+    assert_eq!(summary.hits, 10 + of(&summary, Outcome::HitLimit), "{summary:?}");
+}
+
 /// All at once, so that the ways of a hit through the gate mix.
 #[test]
 fn everything_scarce() {
     let scarce = |options: &mut Options, request: &mut SnapshotRequest| {
         options.scratch_slots = 1;
         request.ring_bytes = 64 * 1024;
-        request.limits.stack_bytes = 8 * 1024;
+        request.limits.stack_bytes = 32 * 1024;
     };
     let mut captures = 0_u64;
     let mut slow = |_: &Capture, work: &Work| {
@@ -276,17 +294,21 @@ fn another_process_of_the_same_pid() {
         start_ticks: process.id.start_ticks + 1,
         hit_limit: 0,
         interval_ns: 0,
+        action: Action::Snapshot,
+        owner: Caller::Root,
     };
-    let mut program = Program::load(&LoadOptions::default()).unwrap();
-    let mut links = Links::default();
-    let link = links.attach(&mut program, gate, &[site]).unwrap();
+    let program = Program::load(&LoadOptions::default()).unwrap();
+    let links = Links::default();
+    let mut ring = Ring::create(RING_BYTES).unwrap();
+    let mode = snapshot::options().attach;
+    let (link, _) = links.attach(&program, mode, gate, &ring, &[site]).unwrap();
     let calls = target.go().unwrap();
     assert_eq!(links.detach(link), TextAfter::Restored);
     let counts = links.counts(&program, link).unwrap();
     println!("foreign: {calls} calls, {counts:?}");
     assert_eq!(counts.hits, calls);
     assert_eq!(counts.outcomes[Outcome::Foreign as usize], calls, "{counts:?}");
-    assert!(program.next_record().is_none(), "a foreign hit was captured");
+    assert!(ring.next_record().is_none(), "a foreign hit was captured");
     require_as_in_files(target.pid()).unwrap();
 }
 

@@ -9,14 +9,21 @@
 )]
 
 mod absent;
+mod access;
 mod against_gdb;
 mod bad_input;
+mod bench;
+mod capabilities;
+mod daemon;
 mod ending;
 mod equation;
+mod fallback;
 mod find_doctor;
 mod hostile;
 mod instructions;
 mod kernel_log;
+mod late;
+mod metrics;
 mod privilege;
 mod stack;
 mod values;

@@ -39,7 +39,7 @@ impl Done {
     }
 }
 
-/// A command that runs the built binary.
+/// A command that runs the built binary, without a daemon.
 ///
 /// # Errors
 ///
@@ -47,6 +47,7 @@ impl Done {
 pub fn command(arguments: &[&str]) -> Result<Command> {
     let mut command = Command::new(project::tracer()?);
     command.args(arguments).env_remove("TRACER_LOG").env_remove("NO_COLOR");
+    command.env("TRACER_DAEMON", "off");
     Ok(command)
 }
 

@@ -1,9 +1,14 @@
 //! What the tests share: programs to trace, and what a machine must have for live tests.
 
+pub mod bpf;
 pub mod cli;
+pub mod container;
+pub mod daemon;
+pub mod deploy;
 pub mod flat;
 pub mod privilege;
 pub mod project;
+pub mod scrape;
 pub mod snapshot;
 pub mod targets;
 pub mod text;

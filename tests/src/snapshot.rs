@@ -5,13 +5,14 @@ use anyhow::{Context as _, Result};
 use std::io::pipe;
 use std::ops::ControlFlow;
 use std::os::fd::AsFd as _;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 use tracer_common::limits::RING_BYTES;
 use tracer_core::engine::event::{Armed, Event, Summary};
 use tracer_core::engine::options::{AttachMode, Options};
 use tracer_core::engine::request::SnapshotRequest;
 use tracer_core::engine::{self, Engine};
+use tracer_core::model::action::Action;
 use tracer_core::model::caller::Caller;
 use tracer_core::model::capture::Capture;
 use tracer_core::model::limits::Limits;
@@ -56,6 +57,7 @@ pub fn request(pid: u32, location: &str) -> Result<SnapshotRequest> {
         pid,
         location: engine::parse_location(location)?,
         location_text: location.to_owned(),
+        action: Action::Snapshot,
         hits: 1,
         rate: 0,
         timeout: PATIENCE,
@@ -107,40 +109,47 @@ pub fn accompany(
     rounds: u64,
     reader: &mut dyn FnMut(Event, &Work),
 ) -> Result<Summary> {
+    let work = || (0..rounds).try_for_each(|_| target.go().map(drop));
+    during(engine, request, work, reader).map(|(summary, _)| summary)
+}
+
+/// Does `work` on a thread of its own while the probe of `request` is in place, unless the request
+/// ends the probe before. Gives what `work` gave too: nothing if the probe was never armed.
+///
+/// # Errors
+///
+/// The engine's, or that of `work`.
+pub fn during<T: Send>(
+    engine: &Engine,
+    request: &SnapshotRequest,
+    work: impl FnOnce() -> Result<T> + Send,
+    reader: &mut dyn FnMut(Event, &Work),
+) -> Result<(Summary, Option<T>)> {
     let (stop, keep_going) = pipe()?;
     let (go, may_go) = channel();
-    let (working, work) = channel();
-    let work = Work(work);
+    let (working, done) = channel();
+    let done = Work(done);
     std::thread::scope(|scope| {
         let worker = scope.spawn(move || {
-            let done = drive(target, rounds, &may_go);
+            let result = may_go.recv().is_ok().then(work).transpose();
             drop(working);
             drop(keep_going);
-            done
+            result
         });
         let mut go = Some(go);
         let mut deliver = |event| {
             if let Event::Armed(_) = event {
-                // A driver that has died is told of when it is joined.
-                let _told = go.take().map(|go| go.send(()).is_ok());
+                // A worker that has died is told of when it is joined.
+                let _told = go.take().map(|go: Sender<()>| go.send(()).is_ok());
             }
-            reader(event, &work);
+            reader(event, &done);
             ControlFlow::Continue(())
         };
         let summary = engine.snapshot(request, stop.as_fd(), &mut deliver);
         // A probe that was never armed starts no work.
         drop(go);
-        let driven = worker.join().map_err(|_| anyhow::anyhow!("the driver of the target died"))?;
+        let worked = worker.join().map_err(|_| anyhow::anyhow!("the worker died"))?;
         let summary = summary?;
-        driven.map(|()| summary)
+        worked.map(|result| (summary, result))
     })
-}
-
-fn drive(target: &mut RunningTarget, rounds: u64, may_go: &Receiver<()>) -> Result<()> {
-    if may_go.recv().is_ok() {
-        for _ in 0..rounds {
-            target.go()?;
-        }
-    }
-    Ok(())
 }

@@ -134,7 +134,7 @@ pub struct RunningTarget {
     lines: Receiver<String>,
     /// Its first line.
     pub greeting: String,
-    /// Calls so far of the functions that tests probe, as it last said.
+    /// What it last said: for most, the calls so far of the functions that tests probe.
     pub count: u64,
 }
 
@@ -178,8 +178,30 @@ impl RunningTarget {
     ///
     /// It has ended or does not finish.
     pub fn go(&mut self) -> Result<u64> {
-        self.start_work()?;
+        self.obey("go")
+    }
+
+    /// Lets it do what a line says and waits until it is done; gives [`Self::count`].
+    ///
+    /// # Errors
+    ///
+    /// It has ended or does not finish.
+    pub fn obey(&mut self, line: &str) -> Result<u64> {
+        self.tell(line)?;
         self.wait_done()
+    }
+
+    /// Lets it replace its program by another one that says `ready` when it can be probed.
+    ///
+    /// # Errors
+    ///
+    /// It has ended, or the program does not say so.
+    pub fn become_another(&mut self, program: &Path) -> Result<()> {
+        self.tell(&format!("become {}", program.display()))?;
+        match self.next_line()?.as_str() {
+            "ready" => Ok(()),
+            line => bail!("{} says {line:?}, not `ready`", program.display()),
+        }
     }
 
     /// Lets it start its work.
@@ -188,8 +210,12 @@ impl RunningTarget {
     ///
     /// It has ended.
     pub fn start_work(&mut self) -> Result<()> {
+        self.tell("go")
+    }
+
+    fn tell(&mut self, line: &str) -> Result<()> {
         let input = self.child.stdin.as_mut().context("its standard input is closed")?;
-        input.write_all(b"go\n").context("the target has ended")
+        writeln!(input, "{line}").context("the target has ended")
     }
 
     /// Waits until it has done its work; gives [`Self::count`].

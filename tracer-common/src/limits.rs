@@ -19,6 +19,8 @@ pub const STACK_DEPTH: u32 = 8;
 pub const STEPS_MAX: u32 = 32 * 1024;
 /// Bytes that are looked through to find the real length of a string that is cut.
 pub const TEXT_SCAN_BYTES: u32 = 64 * 1024;
+/// Of so many hits of a site one is timed; a power of two.
+pub const TIMED_EVERY: u64 = 16;
 /// Bytes below the stack pointer that a leaf function may use (psABI x86-64, 3.2.2).
 pub const RED_ZONE_BYTES: u64 = 128;
 /// Scratch buffers in the pool: one is claimed for the duration of a hit.
@@ -31,5 +33,5 @@ pub const OPS: u32 = 256 * 1024;
 pub const LAYOUTS: u32 = 64 * 1024;
 /// Pointer edges of all layouts together.
 pub const EDGES: u32 = 256 * 1024;
-/// Default size of the ring buffer in bytes.
+/// Default size of a ring buffer in bytes.
 pub const RING_BYTES: u32 = 8 * 1024 * 1024;

@@ -20,8 +20,8 @@ pub mod names {
     pub const EDGES: &str = "EDGES";
     /// `Array<Scratch>`.
     pub const SCRATCH: &str = "SCRATCH";
-    /// The ring buffer of records.
-    pub const RECORDS: &str = "RECORDS";
+    /// The ring buffers of records, one for each probe, at the index of its first site.
+    pub const RINGS: &str = "RINGS";
     /// The program, in both its flavours.
     pub const PROGRAM: &str = "hit";
     /// Global: an [`super::Kernel`].
@@ -40,6 +40,49 @@ pub struct Kernel {
     pub fsbase: u32,
     /// Scratch slots in the pool; a power of two.
     pub scratch_slots: u32,
+    /// Offset of `real_cred` in `task_struct`.
+    pub real_cred: u32,
+    /// Offset of `uid` in `cred`, which the other ids follow as in [`Ids`].
+    pub ids: u32,
+    /// Offset of `cap_permitted` in `cred`.
+    pub permitted: u32,
+    /// Offset of `mm` in `task_struct`.
+    pub mm: u32,
+    /// Offset of `flags` in `mm_struct`.
+    pub mm_flags: u32,
+    /// Always zero.
+    pub reserved: u32,
+}
+
+/// The ids of a task as they lie in the kernel's `struct cred`.
+#[repr(C)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+pub struct Ids {
+    /// Real user.
+    pub uid: u32,
+    /// Real group.
+    pub gid: u32,
+    /// Saved user.
+    pub suid: u32,
+    /// Saved group.
+    pub sgid: u32,
+    /// Effective user.
+    pub euid: u32,
+    /// Effective group.
+    pub egid: u32,
+}
+
+/// [`Site::owner_uid`] of a probe whose owner may trace every process.
+pub const ANY_OWNER: u32 = u32::MAX;
+
+/// Values of [`Site::action`].
+pub mod action {
+    /// Send a record.
+    pub const CAPTURE: u32 = 0;
+    /// Count the hit only.
+    pub const COUNT: u32 = 1;
 }
 
 /// The parameters of a site. The attach cookie is its index.
@@ -58,11 +101,13 @@ pub struct Site {
     pub hit_limit: u64,
     /// Nanoseconds between captures that the rate allows, 0 for no limit.
     pub interval_ns: u64,
-    /// Index of the site whose state holds the probe's hit limit and rate: the probe's first.
+    /// Index of the site whose state holds the probe's hit limit and rate, and of its ring: the
+    /// probe's first.
     pub gate: u32,
     /// Index of the plan's first operation.
     pub op_first: u32,
-    /// Bytes of stack to copy from the stack pointer upwards; the red zone comes on top.
+    /// Bytes of stack to copy from the stack pointer upwards; the red zone comes on top. 0 copies
+    /// neither.
     pub stack_bytes: u32,
     /// Bytes of objects and strings, item headers included.
     pub bytes_max: u32,
@@ -77,8 +122,12 @@ pub struct Site {
     /// 1 where the probe has another site at the same place of the file: the file is mapped twice.
     /// A hit runs the program for both, and only the one whose address it is counts it.
     pub has_twin: u32,
-    /// Always zero.
-    pub reserved: u32,
+    /// What to do with a hit that passes: a value of [`action`].
+    pub action: u32,
+    /// The user whose processes may be captured, [`ANY_OWNER`] for no such limit.
+    pub owner_uid: u32,
+    /// Their group.
+    pub owner_gid: u32,
 }
 
 /// What the kernel program remembers of a site; all fields are changed atomically.
@@ -99,6 +148,11 @@ pub struct SiteState {
 pub struct Counters {
     /// Indexed by [`crate::outcome::Outcome`].
     pub outcomes: [u64; OUTCOMES],
+    /// Captures that were timed: one in [`crate::limits::TIMED_EVERY`] hits, the first among them,
+    /// for reading a clock costs as much as a small capture.
+    pub timed: u64,
+    /// Nanoseconds that they took, from the gate to the ring.
+    pub timed_ns: u64,
 }
 
 /// An object that waits for the chase.

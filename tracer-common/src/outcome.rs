@@ -28,6 +28,8 @@ outcomes! {
     LostNoScratch = 6, "lost_no_scratch", "no scratch buffer was free: too many threads hit at once";
     LostRingFull = 7, "lost_ring_full", "the ring buffer was full: the reader was too slow";
     LostPlan = 8, "lost_plan", "the kernel program could not start the plan";
+    Denied = 9, "denied", "the process had become one that the probe's owner may not trace: another user's, setuid, with capabilities, or not dumpable";
+    Aggregated = 10, "aggregated", "counted in the kernel; nothing was copied";
 }
 
 /// The number of outcomes.

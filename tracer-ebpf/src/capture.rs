@@ -1,7 +1,7 @@
 //! Runs the interpreter over BPF helpers and sends the record.
 
 use crate::gate::Pass;
-use crate::maps::{EDGES, LAYOUTS, OPS, RECORDS};
+use crate::maps::{EDGES, LAYOUTS, OPS, RINGS};
 use crate::{pool, task};
 use aya_ebpf::EbpfContext;
 use aya_ebpf::bindings::pt_regs;
@@ -56,7 +56,7 @@ pub(crate) fn capture(
         vm::cut(&mut scratch.state);
     }
     save_header(scratch, index, number, &pass);
-    let sent = send(scratch);
+    let sent = send(scratch, site.gate);
     pool::release(slot);
     if sent { Outcome::Captured } else { Outcome::LostRingFull }
 }
@@ -181,9 +181,12 @@ fn put<const N: usize>(record: &mut RecordBytes, at: usize, bytes: [u8; N]) {
 }
 
 #[inline(always)]
-fn send(scratch: &mut Scratch) -> bool {
+fn send(scratch: &mut Scratch, ring: u32) -> bool {
+    let Some(ring) = RINGS.get(ring) else { return false };
     let size = core::hint::black_box(scratch.state.at) & (RECORD_BYTES - 1);
     let data = scratch.record.as_mut_ptr().cast::<c_void>();
     // SAFETY: the record has `size` bytes by the mask; the ring copies them.
-    unsafe { bpf_ringbuf_output((&raw const RECORDS).cast_mut().cast(), data, size as u64, 0) == 0 }
+    unsafe {
+        bpf_ringbuf_output(core::ptr::from_ref(ring).cast_mut().cast(), data, size as u64, 0) == 0
+    }
 }

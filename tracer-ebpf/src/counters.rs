@@ -19,6 +19,17 @@ pub(crate) fn hit(site: u32) -> Option<u64> {
     Some(unsafe { atomic::add(&raw mut (*state).hits, 1) }.wrapping_add(1))
 }
 
+/// Adds the time that a capture took.
+#[inline(always)]
+pub(crate) fn add_timed(site: u32, nanoseconds: u64) {
+    let Some(counters) = COUNTERS.get_ptr_mut(site) else { return };
+    // SAFETY: the pointer is to a map value.
+    unsafe {
+        atomic::add(&raw mut (*counters).timed, 1);
+        atomic::add(&raw mut (*counters).timed_ns, nanoseconds);
+    }
+}
+
 /// Counts how a hit ended. Atomic although per cpu: another hit may preempt this one.
 #[inline(always)]
 pub(crate) fn count(site: u32, outcome: Outcome) {

@@ -4,7 +4,7 @@ use crate::atomic;
 use crate::counters::state;
 use crate::task;
 use aya_ebpf::helpers::generated::bpf_ktime_get_boot_ns;
-use tracer_common::maps::Site;
+use tracer_common::maps::{ANY_OWNER, Site, action};
 use tracer_common::outcome::Outcome;
 
 /// What the gate learned about a hit that it let pass.
@@ -35,10 +35,26 @@ pub(crate) fn pass(site: &Site, pc: u64) -> Result<Pass, Outcome> {
     if pc != site.pc {
         return Err(Outcome::Elsewhere);
     }
-    // SAFETY: the helper has no preconditions.
-    let time_boot_ns = unsafe { bpf_ktime_get_boot_ns() };
+    if site.owner_uid != ANY_OWNER && !task::is_owned_by(site.owner_uid, site.owner_gid) {
+        return Err(Outcome::Denied);
+    }
+    let counts_only = site.action == action::COUNT;
+    if counts_only && site.interval_ns == 0 && site.hit_limit == 0 {
+        return Err(Outcome::Aggregated);
+    }
+    let time_boot_ns = now();
     claim(site, time_boot_ns)?;
+    if counts_only {
+        return Err(Outcome::Aggregated);
+    }
     Ok(Pass { time_boot_ns, start_boot_ns })
+}
+
+/// Nanoseconds since boot.
+#[inline(always)]
+pub(crate) fn now() -> u64 {
+    // SAFETY: the helper has no preconditions.
+    unsafe { bpf_ktime_get_boot_ns() }
 }
 
 /// Claims a capture against the rate, then against the hit limit.

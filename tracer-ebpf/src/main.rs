@@ -21,6 +21,8 @@ use aya_ebpf::helpers::bpf_get_attach_cookie;
 use aya_ebpf::macros::uprobe;
 use aya_ebpf::programs::ProbeContext;
 use aya_log_ebpf::{debug, trace};
+use tracer_common::limits::TIMED_EVERY;
+use tracer_common::maps::Site;
 use tracer_common::outcome::Outcome;
 
 /// Who speaks in the log; userspace tells it from others by this name.
@@ -39,7 +41,7 @@ fn hit(ctx: ProbeContext) -> u32 {
     }
     let Some(number) = counters::hit(cookie) else { return 0 };
     let outcome = match gate::pass(site, pc) {
-        Ok(pass) => capture::capture(&ctx, cookie, site, number, pass),
+        Ok(pass) => timed_capture(&ctx, cookie, site, number, pass),
         Err(outcome) => outcome,
     };
     if outcome as u8 != Outcome::Captured as u8 {
@@ -52,6 +54,23 @@ fn hit(ctx: ProbeContext) -> u32 {
     }
     counters::count(cookie, outcome);
     0
+}
+
+/// Captures, and now and then counts the time that it takes.
+#[inline(always)]
+fn timed_capture(
+    ctx: &ProbeContext,
+    index: u32,
+    site: &Site,
+    number: u64,
+    pass: gate::Pass,
+) -> Outcome {
+    let start = pass.time_boot_ns;
+    let outcome = capture::capture(ctx, index, site, number, pass);
+    if number & (TIMED_EVERY - 1) == 1 {
+        counters::add_timed(index, gate::now().wrapping_sub(start));
+    }
+    outcome
 }
 
 #[cfg(not(test))]

@@ -1,7 +1,8 @@
 //! The maps and the read-only globals.
 
-use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, PerCpuArray, RingBuf};
+use aya_ebpf::btf_maps::{ArrayOfMaps, RingBuf};
+use aya_ebpf::macros::{btf_map, map};
+use aya_ebpf::maps::{Array, PerCpuArray};
 use tracer_common::code::{Edge, Layout, Op};
 use tracer_common::limits;
 use tracer_common::maps::{Counters, Kernel, Scratch, Site, SiteState};
@@ -20,12 +21,25 @@ pub(crate) static LAYOUTS: Array<Layout> = Array::with_max_entries(limits::LAYOU
 pub(crate) static EDGES: Array<Edge> = Array::with_max_entries(limits::EDGES, 0);
 #[map]
 pub(crate) static SCRATCH: Array<Scratch> = Array::with_max_entries(limits::SCRATCH_SLOTS, 0);
-#[map]
-pub(crate) static RECORDS: RingBuf = RingBuf::with_byte_size(limits::RING_BYTES, 0);
+/// Userspace creates the rings; what stands here is their type.
+#[btf_map]
+pub(crate) static RINGS: ArrayOfMaps<RingBuf<u64, 4096>, { limits::SITES as usize }> =
+    ArrayOfMaps::new();
 
 /// Facts about the running kernel, set before the program is loaded.
 #[unsafe(no_mangle)]
-static KERNEL: Kernel = Kernel { group_leader: 0, start_boottime: 0, fsbase: 0, scratch_slots: 0 };
+static KERNEL: Kernel = Kernel {
+    group_leader: 0,
+    start_boottime: 0,
+    fsbase: 0,
+    scratch_slots: 0,
+    real_cred: 0,
+    ids: 0,
+    permitted: 0,
+    mm: 0,
+    mm_flags: 0,
+    reserved: 0,
+};
 
 /// The facts, read where the loader put them and not where the compiler saw zeros.
 #[inline(always)]

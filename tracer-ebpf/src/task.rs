@@ -1,10 +1,15 @@
 //! The current task, by the offsets that userspace found in the kernel's BTF.
 
 use crate::maps::kernel;
-use aya_ebpf::helpers::{
-    bpf_get_current_pid_tgid, bpf_probe_read_kernel,
-    generated::{bpf_get_current_task, bpf_get_smp_processor_id},
-};
+use aya_ebpf::helpers::bpf_get_current_pid_tgid;
+use aya_ebpf::helpers::generated::{bpf_get_current_task_btf, bpf_get_smp_processor_id};
+use core::mem::offset_of;
+use tracer_common::maps::Ids;
+
+/// The bits of `mm_struct.flags` that say who may dump the process (MMF_DUMPABLE_MASK), and the
+/// value for its user (SUID_DUMP_USER), both of include/linux/sched/coredump.h.
+const DUMPABLE_MASK: u64 = 0b11;
+const DUMPABLE_BY_USER: u64 = 1;
 
 /// Process id in the initial pid namespace.
 #[inline(always)]
@@ -22,14 +27,34 @@ pub(crate) fn tid() -> u32 {
 #[inline(always)]
 pub(crate) fn start_boot_ns() -> u64 {
     let kernel = kernel();
-    let leader = read(task().wrapping_add(kernel.group_leader as u64));
-    read(leader.wrapping_add(kernel.start_boottime as u64))
+    let leader = pointer(task(), kernel.group_leader);
+    word(leader, kernel.start_boottime)
+}
+
+/// The process is one that a user may trace without privileges: wholly theirs, without
+/// capabilities, and dumpable, as ptrace(2) has it ("Ptrace access mode checking").
+#[inline(always)]
+pub(crate) fn is_owned_by(uid: u32, gid: u32) -> bool {
+    let kernel = kernel();
+    let cred = pointer(task(), kernel.real_cred);
+    let id = |of: usize| half(cred, kernel.ids.wrapping_add(of as u32));
+    let is_user = id(offset_of!(Ids, uid)) == uid
+        && id(offset_of!(Ids, suid)) == uid
+        && id(offset_of!(Ids, euid)) == uid;
+    let is_group = id(offset_of!(Ids, gid)) == gid
+        && id(offset_of!(Ids, sgid)) == gid
+        && id(offset_of!(Ids, egid)) == gid;
+    let memory = pointer(task(), kernel.mm);
+    is_user
+        && is_group
+        && word(cred, kernel.permitted) == 0
+        && word(memory, kernel.mm_flags) & DUMPABLE_MASK == DUMPABLE_BY_USER
 }
 
 /// Base address of the fs segment: where thread-local storage is.
 #[inline(always)]
 pub(crate) fn fs_base() -> u64 {
-    read(task().wrapping_add(kernel().fsbase as u64))
+    word(task(), kernel().fsbase)
 }
 
 /// The cpu we run on.
@@ -39,15 +64,29 @@ pub(crate) fn cpu() -> u32 {
     unsafe { bpf_get_smp_processor_id() }
 }
 
+/// The verifier knows the type of what this points to, so that its members are read by plain loads
+/// and not by a helper; the offsets are constants to it, for they are in a frozen map. A load from
+/// memory that is not there gives 0, which equals nothing that is compared with.
 #[inline(always)]
-fn task() -> u64 {
+fn task() -> *const u8 {
     // SAFETY: the helper has no preconditions.
-    unsafe { bpf_get_current_task() }
+    unsafe { bpf_get_current_task_btf().cast_const().cast() }
 }
 
-/// A word of kernel memory; 0 where there is none, which equals no start time of a target.
 #[inline(always)]
-fn read(address: u64) -> u64 {
-    // SAFETY: the helper checks the address.
-    unsafe { bpf_probe_read_kernel(address as *const u64) }.unwrap_or(0)
+fn pointer(object: *const u8, offset: u32) -> *const u8 {
+    // SAFETY: as in `word`.
+    unsafe { core::ptr::read_volatile(object.wrapping_add(offset as usize).cast()) }
+}
+
+#[inline(always)]
+fn word(object: *const u8, offset: u32) -> u64 {
+    // SAFETY: the verifier accepts loads of members only, and the kernel handles their faults.
+    unsafe { core::ptr::read_volatile(object.wrapping_add(offset as usize).cast()) }
+}
+
+#[inline(always)]
+fn half(object: *const u8, offset: u32) -> u32 {
+    // SAFETY: as in `word`.
+    unsafe { core::ptr::read_volatile(object.wrapping_add(offset as usize).cast()) }
 }

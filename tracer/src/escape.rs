@@ -106,12 +106,6 @@ macro_rules! from_number {
 }
 from_number!(u32 u64 usize i128 u128);
 
-impl From<f32> for Escaped {
-    fn from(number: f32) -> Self {
-        Self(format!("{number:?}"))
-    }
-}
-
 impl From<f64> for Escaped {
     fn from(number: f64) -> Self {
         Self(format!("{number:?}"))

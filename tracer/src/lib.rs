@@ -2,4 +2,6 @@
 
 pub mod api;
 pub mod cli;
+pub mod client;
+pub mod daemon;
 pub mod escape;

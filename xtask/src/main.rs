@@ -1,6 +1,9 @@
 //! The project's own chores: `cargo xtask COMMAND`.
 
+mod bench;
 mod demo;
+mod deploy;
+mod dist;
 mod ebpf;
 mod project;
 mod setup;
@@ -20,8 +23,11 @@ Usage: cargo xtask COMMAND
   setup            install what is missing to build and test everything
   ebpf             build the kernel program to TARGET/bpf/tracer.bpf.o
   demo [LOCATION]  build, start the bundled service, take a snapshot of it, print it
+  dist             build the binary that is given to others to TARGET/release/tracer
   test             everything that must pass: formatting, lints, licences, tests, live tests
   soak NAME [N]    the live tests whose name contains NAME, at full length (N calls)
+  bench [--json] [PART...]
+                   what a hit costs, how many can be taken, how long the first one takes
   tidy [--pin]     the project's rules; --pin accepts a changed wire format
 ";
 
@@ -46,9 +52,11 @@ fn run(words: &[&str]) -> Result<ExitCode> {
         }
         ["demo"] => return demo::demo(demo::LOCATION),
         ["demo", location] => return demo::demo(location),
+        ["dist"] => dist::dist()?,
         ["test"] => test::test()?,
         ["soak", name] => soak::soak(name, soak::CALLS)?,
         ["soak", name, calls] => soak::soak(name, calls)?,
+        ["bench", words @ ..] => bench::bench(words)?,
         ["tidy"] => tidy::tidy()?,
         ["tidy", "--pin"] => tidy::pin()?,
         [] | ["help" | "--help" | "-h"] => print!("{USAGE}"),

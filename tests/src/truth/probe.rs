@@ -80,6 +80,7 @@ fn probe(
         pid,
         location: parse(location)?,
         location_text: location.to_owned(),
+        action: tracer_core::model::action::Action::Snapshot,
         hits,
         rate: 0,
         timeout: PATIENCE,

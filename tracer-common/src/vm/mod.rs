@@ -64,6 +64,10 @@ pub fn start(scratch: &mut Scratch, site: &Site, stack_pointer: u64, generation:
     state.end = RECORD_END;
     state.resume = phase::ROOTS;
     state.edge_count = 0;
+    if site.stack_bytes == 0 {
+        state.phase = phase::ROOTS;
+        return;
+    }
     let object =
         Pending { address: stack_pointer.wrapping_sub(RED_ZONE_BYTES), ..Pending::default() };
     let want = site.stack_bytes as u64 + RED_ZONE_BYTES;

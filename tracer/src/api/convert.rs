@@ -1,46 +1,80 @@
 //! From the model's nouns to the JSON lines: nothing is decided here, only written down.
 
+use super::scalar::{Address, Hex, Integer, Nanoseconds};
 use super::types::{
-    CaptureLine, CheckLine, Coded, DOCTOR, FIND, FoundLine, Frame, Outcomes, SNAPSHOT, Site,
-    Summary, SummaryLine, Target, Text, Variable,
+    Armed, ArmedLine, ArmedSite, AttachedBy, CaptureLine, CheckLine, CheckStatus, Code, Coded,
+    DOCTOR, Ended, FIND, FoundLine, Frame, How, Outcomes, Process, Provenance, SNAPSHOT, Site,
+    StackEnd, StackEndCode, Summary, SummaryLine, Target, Text, Trap, Variable, VariableKind,
 };
-use super::value::{Field, Integer, Item, Node, TextContent, Unavailable, Value};
+use super::value::{Field, Item, LEVELS_MAX, Node, TextContent, Unavailable, Value};
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt as _;
 use tracer_common::outcome::Outcome;
 use tracer_common::status::flags;
-use tracer_core::engine::event::{self, Armed, Ended};
-use tracer_core::engine::findings::{Check, CheckStatus, Found};
-use tracer_core::model::capture::{Capture, How, Provenance, StackEnd};
+use tracer_core::engine::request::SnapshotRequest;
+use tracer_core::engine::{event, findings};
+use tracer_core::model::issue::Issue;
 use tracer_core::model::reason::{Reason, ReasonCode};
-use tracer_core::model::resolved::VariableKind;
 use tracer_core::model::value::{self as model, Typed};
-use tracer_core::model::{capture, value};
+use tracer_core::model::{capture, process, resolved};
 
-/// Levels of a value that are written; the decoder's own limits lie far below. It keeps a value
-/// that breaks them from overflowing the stack.
-const LEVELS_MAX: u32 = 512;
+/// The first line of a stream.
+pub fn armed(probe: &str, request: &SnapshotRequest, armed: &event::Armed) -> ArmedLine {
+    ArmedLine {
+        schema: SNAPSHOT.into(),
+        probe: probe.to_owned(),
+        armed: Armed {
+            requested: armed.location_text.clone(),
+            target: process(&armed.process),
+            sites: armed.resolved.sites.iter().map(|site| armed_site(armed, site)).collect(),
+            not_probed: armed.resolved.issues.iter().map(coded).collect(),
+            hits: request.hits,
+            timeout_ms: u64::try_from(request.timeout.as_millis()).unwrap_or(u64::MAX),
+            attached_by: match armed.attached.by {
+                event::AttachedBy::Multi => AttachedBy::Multi,
+                event::AttachedBy::Perf => AttachedBy::Perf,
+            },
+        },
+    }
+}
+
+fn armed_site(armed: &event::Armed, site: &resolved::Site) -> ArmedSite {
+    let module = armed.modules.get(site.module);
+    ArmedSite {
+        requested_pc: Address(site.requested.0),
+        pc: Address(site.pc.0),
+        why: site.why.clone(),
+        instruction: site.disassembly.clone(),
+        trap: trap(site.trap),
+        module: module.map(|module| module.path.clone()),
+        build_id: module.and_then(|module| module.build_id.clone()),
+        debug_issue: module.and_then(|module| module.debug_issue.as_ref()).map(coded),
+        function: site.function.clone(),
+        file: site.line.as_ref().map(|line| line.file.clone()),
+        line: site.line.as_ref().and_then(|line| known_line(line.line)),
+    }
+}
 
 /// The line of a capture. `seq` counts the captures of `probe` from 1.
 pub fn capture(
     probe: &str,
     seq: u64,
-    armed: &Armed,
-    capture: &Capture,
+    armed: &event::Armed,
+    capture: &capture::Capture,
     outcomes: &BTreeMap<Outcome, u64>,
 ) -> CaptureLine {
     CaptureLine {
-        schema: SNAPSHOT,
+        schema: SNAPSHOT.into(),
         probe: probe.to_owned(),
         seq,
-        time_unix_ns: capture.time_unix_ns.to_string(),
+        time_unix_ns: Nanoseconds(capture.time_unix_ns),
         target: Target {
             pid: capture.pid,
             tid: capture.tid,
             cpu: capture.cpu,
             comm: text(&capture.comm),
             exe: text(armed.process.exe.as_os_str().as_bytes()),
-            start_time: capture.start_boot_ns.to_string(),
+            start_time: Nanoseconds(capture.start_boot_ns.into()),
         },
         site: site(armed, capture),
         frames: capture.frames.iter().map(frame).collect(),
@@ -53,7 +87,7 @@ pub fn capture(
 /// The last line. `written` counts the capture lines before it.
 pub fn summary(probe: &str, written: u64, summary: &event::Summary) -> SummaryLine {
     SummaryLine {
-        schema: SNAPSHOT,
+        schema: SNAPSHOT.into(),
         probe: probe.to_owned(),
         summary: Summary {
             hits: summary.hits,
@@ -64,38 +98,38 @@ pub fn summary(probe: &str, written: u64, summary: &event::Summary) -> SummaryLi
             written,
             text_restored: summary.text_restored,
             ended: match summary.ended {
-                Ended::Complete => "complete",
-                Ended::Timeout => "timeout",
-                Ended::Stopped => "stopped",
-                Ended::ProcessGone => "process_gone",
-                Ended::CodeGone => "code_gone",
+                event::Ended::Complete => Ended::Complete,
+                event::Ended::Timeout => Ended::Timeout,
+                event::Ended::Stopped => Ended::Stopped,
+                event::Ended::ProcessGone => Ended::ProcessGone,
+                event::Ended::CodeGone => Ended::CodeGone,
             },
         },
     }
 }
 
 /// The line of a function that was found.
-pub fn found(found: &Found) -> FoundLine {
+pub fn found(found: &findings::Found) -> FoundLine {
     FoundLine {
-        schema: FIND,
+        schema: FIND.into(),
         function: found.function.clone(),
         module: found.module.clone(),
-        address: hex(found.address.0),
-        file_address: hex(found.svma.0),
+        address: Address(found.address.0),
+        file_address: Address(found.svma.0),
         file: found.line.as_ref().map(|line| line.file.clone()),
         line: found.line.as_ref().and_then(|line| known_line(line.line)),
     }
 }
 
 /// The line of a check.
-pub fn check(check: &Check) -> CheckLine {
+pub fn check(check: &findings::Check) -> CheckLine {
     CheckLine {
-        schema: DOCTOR,
+        schema: DOCTOR.into(),
         name: check.name.clone(),
         status: match check.status {
-            CheckStatus::Ok => "ok",
-            CheckStatus::Warn => "warn",
-            CheckStatus::Fail => "fail",
+            findings::CheckStatus::Ok => CheckStatus::Ok,
+            findings::CheckStatus::Warn => CheckStatus::Warn,
+            findings::CheckStatus::Fail => CheckStatus::Fail,
         },
         detail: check.detail.clone(),
         remedy: Some(check.remedy.clone()).filter(|remedy| !remedy.is_empty()),
@@ -103,36 +137,34 @@ pub fn check(check: &Check) -> CheckLine {
 }
 
 /// All outcomes, zeros too: a missing one would leave open whether it was counted.
-fn outcome_counts(outcomes: &BTreeMap<Outcome, u64>) -> Outcomes {
-    let count = |outcome| outcomes.get(outcome).copied().unwrap_or(0);
-    Outcome::ALL.iter().map(|outcome| (outcome.code(), count(outcome))).collect()
+pub(crate) fn outcome_counts(outcomes: &BTreeMap<Outcome, u64>) -> Outcomes {
+    let count = |outcome| outcomes.get(&outcome).copied().unwrap_or(0);
+    Outcome::ALL.iter().map(|&outcome| (outcome.code().into(), count(outcome))).collect()
 }
 
-fn site(armed: &Armed, capture: &Capture) -> Site {
+fn site(armed: &event::Armed, capture: &capture::Capture) -> Site {
     let site = armed.resolved.sites.get(capture.site);
     let module = site.and_then(|site| armed.modules.get(site.module));
     Site {
         requested: armed.location_text.clone(),
-        requested_pc: site.map(|site| hex(site.requested.0)),
-        pc: site.map(|site| hex(site.pc.0)),
+        requested_pc: site.map(|site| Address(site.requested.0)),
+        pc: site.map(|site| Address(site.pc.0)),
         module: module.map(|module| module.path.clone()),
         build_id: module.and_then(|module| module.build_id.clone()),
         why: site.map(|site| site.why.clone()).unwrap_or_default(),
-        debug_issue: module
-            .and_then(|module| module.debug_issue.as_ref())
-            .map(|issue| Coded { code: issue.kind.code(), text: issue.to_string() }),
+        debug_issue: module.and_then(|module| module.debug_issue.as_ref()).map(coded),
         hit: capture.hit,
     }
 }
 
 fn frame(frame: &capture::Frame) -> Frame {
     let (how, how_detail) = match &frame.how {
-        How::Registers => ("registers", None),
-        How::Cfi => ("cfi", None),
-        How::FramePointer(why) => ("frame_pointer", Some(why.clone())),
+        capture::How::Registers => (How::Registers, None),
+        capture::How::Cfi => (How::Cfi, None),
+        capture::How::FramePointer(why) => (How::FramePointer, Some(why.clone())),
     };
     Frame {
-        pc: hex(frame.pc.0),
+        pc: Address(frame.pc.0),
         function: frame.function.clone(),
         file: frame.line.as_ref().map(|line| line.file.clone()),
         line: frame.line.as_ref().and_then(|line| known_line(line.line)),
@@ -148,20 +180,18 @@ pub(super) fn known_line(line: u64) -> Option<u64> {
     Some(line).filter(|line| *line != 0)
 }
 
-fn stack_end(end: &StackEnd) -> Coded {
-    match end {
-        StackEnd::Complete => {
-            Coded { code: "complete", text: "the outermost frame was reached".to_owned() }
+fn stack_end(end: &capture::StackEnd) -> StackEnd {
+    let (code, text) = match end {
+        capture::StackEnd::Complete => (StackEndCode::Complete, "the outermost frame was reached"),
+        capture::StackEnd::StackCut => {
+            (StackEndCode::StackCut, "the copied part of the stack ends here; raise --stack")
         }
-        StackEnd::StackCut => Coded {
-            code: "stack_cut",
-            text: "the copied part of the stack ends here; raise --stack".to_owned(),
-        },
-        StackEnd::Lost(why) => Coded { code: "lost", text: why.clone() },
-    }
+        capture::StackEnd::Lost(why) => (StackEndCode::Lost, why.as_str()),
+    };
+    StackEnd { code, text: text.to_owned() }
 }
 
-fn limits_met(met: u16) -> Vec<&'static str> {
+fn limits_met(met: u16) -> Vec<Code> {
     [
         (flags::LIMIT_BYTES, ReasonCode::LimitBytes.code()),
         (flags::LIMIT_NODES, ReasonCode::LimitNodes.code()),
@@ -170,7 +200,7 @@ fn limits_met(met: u16) -> Vec<&'static str> {
     ]
     .into_iter()
     .filter(|(flag, _)| met & flag != 0)
-    .map(|(_, code)| code)
+    .map(|(_, code)| code.into())
     .collect()
 }
 
@@ -182,19 +212,53 @@ fn variable(variable: &capture::Variable) -> Variable {
         type_name: variable.value.type_name.clone(),
         kind: kind(variable.kind),
         node,
-        provenance: match variable.provenance {
-            Provenance::Live => "live",
-            Provenance::Constant => "constant",
-            Provenance::None => "none",
-        },
+        provenance: provenance(variable.provenance),
         truncated: cut,
     }
 }
 
-pub(super) fn kind(kind: VariableKind) -> &'static str {
+fn provenance(provenance: capture::Provenance) -> Provenance {
+    match provenance {
+        capture::Provenance::Live => Provenance::Live,
+        capture::Provenance::Constant => Provenance::Constant,
+        capture::Provenance::MappedFile => Provenance::MappedFile,
+        capture::Provenance::Untouched => Provenance::Untouched,
+        capture::Provenance::ReadAfterHit => Provenance::ReadAfterHit,
+        capture::Provenance::None => Provenance::None,
+    }
+}
+
+/// The provenance of what is behind a pointer: told where it is something special.
+fn special(provenance: capture::Provenance) -> Option<Provenance> {
+    match self::provenance(provenance) {
+        Provenance::Live | Provenance::None => None,
+        special => Some(special),
+    }
+}
+
+pub(super) fn process(process: &process::Process) -> Process {
+    Process {
+        pid: process.id.pid,
+        comm: text(&process.comm),
+        exe: text(process.exe.as_os_str().as_bytes()),
+    }
+}
+
+pub(super) fn coded(issue: &Issue) -> Coded {
+    Coded { code: issue.kind.code().into(), text: issue.to_string() }
+}
+
+pub(super) fn trap(trap: resolved::TrapClass) -> Trap {
+    match trap {
+        resolved::TrapClass::Emulated => Trap::Emulated,
+        resolved::TrapClass::SingleStepped => Trap::SingleStepped,
+    }
+}
+
+pub(super) fn kind(kind: resolved::VariableKind) -> VariableKind {
     match kind {
-        VariableKind::Parameter => "parameter",
-        VariableKind::Local => "local",
+        resolved::VariableKind::Parameter => VariableKind::Parameter,
+        resolved::VariableKind::Local => VariableKind::Local,
     }
 }
 
@@ -219,9 +283,9 @@ fn value(value: &model::Value, level: u32, cut: &mut bool) -> Value {
         model::Value::Char { code, character } => {
             Value::Character { code: *code, character: *character }
         }
-        model::Value::Float32(number) => Value::Float32(*number),
-        model::Value::Float64(number) => Value::Float64(*number),
-        model::Value::FloatText(number) => Value::FloatText(number.clone()),
+        model::Value::Float32(number) => Value::Float(widened(*number)),
+        model::Value::Float64(number) => Value::Float(*number),
+        model::Value::FloatText(number) => Value::Decimal(number.clone()),
         model::Value::Enumerator { name, number } => {
             Value::Enumerator { name: name.clone(), number: Integer::Signed(*number) }
         }
@@ -231,32 +295,41 @@ fn value(value: &model::Value, level: u32, cut: &mut bool) -> Value {
             Value::Variant { variant: name.clone(), fields: inner(fields) }
         }
         model::Value::Array { items, total, cut: why } => array(items, *total, why, level, cut),
-        model::Value::Pointer { address, target } => Value::Pointer {
-            address: hex(*address),
+        model::Value::Pointer { address, target, provenance } => Value::Pointer {
+            address: Address(*address),
             target: Box::new(super::value::Target {
                 type_name: target.type_name.clone(),
                 node: node(target, level + 1, cut),
+                provenance: special(*provenance),
             }),
         },
         model::Value::Reference { address, shown_at } => {
-            Value::Reference { address: hex(*address), shown_at: shown_at.clone() }
+            Value::Reference { address: Address(*address), shown_at: shown_at.clone() }
         }
-        model::Value::Address(address) => Value::Address { address: hex(*address) },
+        model::Value::Address(address) => Value::Address { address: Address(*address) },
         model::Value::Function { address, name } => {
-            Value::Function { address: hex(*address), function: name.clone() }
+            Value::Function { address: Address(*address), function: name.clone() }
         }
-        model::Value::Text { address, bytes, total, at_least, cut: why } => Value::Text {
-            content: match std::str::from_utf8(bytes) {
-                Ok(text) => TextContent::Text(text.to_owned()),
-                Err(_) => TextContent::Bytes(hex_bytes(bytes)),
-            },
-            address: address.map(hex),
-            total: *total,
-            at_least: *at_least,
-            cut: why.as_ref().map(|why| cut_by(why, cut)),
-        },
+        model::Value::Text { address, bytes, total, at_least, cut: why, provenance } => {
+            Value::Text {
+                content: match std::str::from_utf8(bytes) {
+                    Ok(text) => TextContent::Text(text.to_owned()),
+                    Err(_) => TextContent::Bytes(Hex(bytes.clone())),
+                },
+                address: address.map(Address),
+                total: *total,
+                at_least: *at_least,
+                cut: why.as_ref().map(|why| cut_by(why, cut)),
+                provenance: special(*provenance),
+            }
+        }
         model::Value::Nothing | model::Value::Unavailable(_) => Value::Nothing(()),
     }
+}
+
+/// The double with the digits that name `number`: 0.1 stays 0.1.
+fn widened(number: f32) -> f64 {
+    number.to_string().parse().unwrap_or(f64::from(number))
 }
 
 fn array(
@@ -280,7 +353,7 @@ fn array(
     }
 }
 
-fn fields_of(fields: &[value::Field], level: u32, cut: &mut bool) -> Vec<Field> {
+fn fields_of(fields: &[model::Field], level: u32, cut: &mut bool) -> Vec<Field> {
     fields
         .iter()
         .map(|field| Field {
@@ -292,9 +365,9 @@ fn fields_of(fields: &[value::Field], level: u32, cut: &mut bool) -> Vec<Field> 
 }
 
 /// Why the rest of a value is missing.
-fn cut_by(reason: &Reason, cut: &mut bool) -> Unavailable {
+fn cut_by(reason: &Reason, cut: &mut bool) -> Box<Unavailable> {
     *cut = true;
-    unavailable(reason, cut)
+    Box::new(unavailable(reason, cut))
 }
 
 pub(super) fn unavailable(reason: &Reason, cut: &mut bool) -> Unavailable {
@@ -309,27 +382,19 @@ pub(super) fn unavailable(reason: &Reason, cut: &mut bool) -> Unavailable {
     );
     let text = reason.code.text();
     Unavailable {
-        code: reason.code.code(),
+        code: reason.code.code().into(),
         text: if reason.detail.is_empty() {
             text.to_owned()
         } else {
             format!("{text} ({})", reason.detail)
         },
-        remedy: Some(reason.code.remedy()).filter(|remedy| !remedy.is_empty()),
+        remedy: Some(reason.code.remedy().into()).filter(|remedy: &Code| !remedy.is_empty()),
     }
 }
 
 pub(super) fn text(bytes: &[u8]) -> Text {
     match std::str::from_utf8(bytes) {
         Ok(text) => Text::Utf8(text.to_owned()),
-        Err(_) => Text::Bytes { bytes: hex_bytes(bytes) },
+        Err(_) => Text::Bytes { bytes: Hex(bytes.to_vec()) },
     }
-}
-
-pub(super) fn hex(address: u64) -> String {
-    format!("{address:#x}")
-}
-
-fn hex_bytes(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

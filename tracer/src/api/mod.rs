@@ -2,6 +2,12 @@
 
 pub mod convert;
 pub mod json;
+pub mod probes;
+mod read;
+pub mod refusal;
+pub mod report;
+pub mod scalar;
+pub mod stream;
 pub mod types;
 pub mod value;
 pub mod vars;

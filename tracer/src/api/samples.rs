@@ -2,17 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 use tracer_common::outcome::Outcome;
 use tracer_common::status::flags;
-use tracer_core::engine::event::{Armed, Ended, ModuleLabel, Summary};
+use tracer_core::engine::event::{Armed, Attached, AttachedBy, Ended, Event, ModuleLabel, Summary};
 use tracer_core::engine::findings::{FrameVars, Missing, Placed, SiteVars, Vars};
+use tracer_core::engine::request::SnapshotRequest;
 use tracer_core::model::address::{Avma, FileOffset, Svma};
+use tracer_core::model::caller::Caller;
 use tracer_core::model::capture::{Capture, Frame, How, Provenance, StackEnd, Variable};
 use tracer_core::model::issue::{Issue, IssueKind};
+use tracer_core::model::limits::Limits;
 use tracer_core::model::process::{Process, ProcessId};
 use tracer_core::model::reason::{Reason, ReasonCode};
 use tracer_core::model::resolved::{
-    Elsewhere, Resolved, Site, SourceLine, TrapClass, VariableKind,
+    Elsewhere, LocationSpec, Resolved, Site, SourceLine, TrapClass, VariableKind,
 };
 use tracer_core::model::types::TypeGraph;
 use tracer_core::model::value::{Field, Typed, Value};
@@ -26,7 +30,14 @@ pub(crate) fn field(name: &str, type_name: &str, value: Value) -> Field {
 }
 
 pub(crate) fn text(bytes: &[u8]) -> Value {
-    Value::Text { address: None, bytes: bytes.to_vec(), total: None, at_least: false, cut: None }
+    Value::Text {
+        address: None,
+        bytes: bytes.to_vec(),
+        total: None,
+        at_least: false,
+        cut: None,
+        provenance: Provenance::Live,
+    }
 }
 
 pub(crate) fn numbers(range: std::ops::Range<i128>, total: u64) -> Value {
@@ -39,7 +50,17 @@ pub(crate) fn numbers(range: std::ops::Range<i128>, total: u64) -> Value {
 }
 
 pub(crate) fn pointer(address: u64, type_name: &str, target: Value) -> Value {
-    Value::Pointer { address, target: Box::new(typed(type_name, target)) }
+    late_pointer(address, type_name, target, Provenance::Live)
+}
+
+/// A pointer to something that was not in memory at the hit.
+pub(crate) fn late_pointer(
+    address: u64,
+    type_name: &str,
+    target: Value,
+    provenance: Provenance,
+) -> Value {
+    Value::Pointer { address, target: Box::new(typed(type_name, target)), provenance }
 }
 
 /// Name, type and value of variables: every kind of value, and what is special about some.
@@ -142,8 +163,23 @@ fn pointers_and_texts() -> Vec<(&'static str, &'static str, Value)> {
         total: Some(4000),
         at_least,
         cut: Some(ReasonCode::LimitBytes.into()),
+        provenance: Provenance::Live,
     };
+    let constant = Value::Text {
+        address: Some(0x5581_0000_5000),
+        bytes: b"never read before".to_vec(),
+        total: None,
+        at_least: false,
+        cut: None,
+        provenance: Provenance::MappedFile,
+    };
+    let zero = late_pointer(0x5581_0000_6000, "int", Value::Signed(0), Provenance::Untouched);
+    let swapped = Value::Record(vec![field("x", "int", Value::Signed(5))]);
+    let swapped = late_pointer(0x5581_0000_7000, "struct s", swapped, Provenance::ReadAfterHit);
     vec![
+        ("constant", "const char *", constant),
+        ("zero", "int *", zero),
+        ("swapped", "struct s *", swapped),
         ("count", "int *", pointer(0x5581_0000_1000, "int", Value::Signed(7))),
         ("deep", "struct node *", pointer(0x5581_0000_1010, "struct node", depth)),
         (
@@ -235,6 +271,7 @@ pub(crate) fn armed() -> Armed {
     };
     Armed {
         link: tracer_core::engine::event::LinkId::default(),
+        attached: Attached { by: AttachedBy::Multi, took: Duration::from_millis(12) },
         location_text: "billing.c:42".to_owned(),
         process: Process {
             id: ProcessId { pid: 4242, start_ticks: 400 },
@@ -251,6 +288,34 @@ pub(crate) fn armed() -> Armed {
     }
 }
 
+/// What was asked for; the place is written as `text`.
+pub(crate) fn request(text: &str) -> SnapshotRequest {
+    SnapshotRequest {
+        caller: Caller::Root,
+        pid: 4242,
+        location: LocationSpec::Address(Avma(0)),
+        location_text: text.to_owned(),
+        action: tracer_core::model::action::Action::Snapshot,
+        hits: 1,
+        rate: 0,
+        timeout: Duration::from_secs(30),
+        limits: Limits::DEFAULT,
+        ring_bytes: 4096,
+    }
+}
+
+/// A probe with two captures.
+pub(crate) fn events() -> Vec<Event> {
+    let capture =
+        || Event::Capture { capture: Box::new(capture(Vec::new())), outcomes: outcomes() };
+    vec![
+        Event::Armed(Box::new(armed())),
+        capture(),
+        capture(),
+        Event::Finished(summary(Ended::Complete)),
+    ]
+}
+
 pub(crate) fn outcomes() -> BTreeMap<Outcome, u64> {
     BTreeMap::from([(Outcome::Captured, 3), (Outcome::RateLimit, 2)])
 }
@@ -262,6 +327,7 @@ pub(crate) fn summary(ended: Ended) -> Summary {
         kernel_misses: 0,
         received: 3,
         malformed: 0,
+        removal: None,
         text_restored: Some(true),
         ended,
     }

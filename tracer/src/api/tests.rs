@@ -1,7 +1,9 @@
 //! The JSON lines against their schema, and the encoding of each value.
 
 use super::samples::{self, armed, every_value, outcomes, typed, variable};
-use super::{SNAPSHOT_SCHEMA, VARS_SCHEMA, convert, json, vars};
+use super::stream::{Lines, StreamLine};
+use super::value::LEVELS_MAX;
+use super::{SNAPSHOT_SCHEMA, VARS_SCHEMA, convert, json, types, vars};
 use crate::escape::tests::hostile_payloads;
 use serde_json::{Value as Json, json};
 use tracer_core::engine::event::Ended;
@@ -140,6 +142,8 @@ fn numbers_stay_numbers_only_where_a_double_is_exact() {
     assert_eq!(value(Value::Float32(f32::INFINITY)), json!("Infinity"));
     assert_eq!(value(Value::Float64(f64::NEG_INFINITY)), json!("-Infinity"));
     assert_eq!(value(Value::Float32(0.1)).to_string(), "0.1");
+    assert_eq!(value(Value::Float32(14_811_681.0 / 4.0)).to_string(), "3702920.3");
+    assert_eq!(value(Value::Float32(f32::MAX)).to_string(), "3.4028235e+38");
 }
 
 #[test]
@@ -161,6 +165,9 @@ fn each_form_of_value_names_itself() {
         value(Value::Record(vec![samples::field("x", "int", Value::Signed(1))])),
         json!({"fields": [{"name": "x", "type": "int", "value": 1}]})
     );
+    let late = samples::late_pointer(16, "int", Value::Signed(0), Provenance::Untouched);
+    let target = json!({"type": "int", "value": 0, "provenance": "untouched"});
+    assert_eq!(value(late), json!({"address": "0x10", "target": target}));
     let array = value(samples::numbers(0..2, 9));
     assert_eq!(array["element_type"], "int");
     assert_eq!(array["items"], json!([0, 1]));
@@ -197,6 +204,113 @@ fn a_value_nested_beyond_reason_is_cut_not_fatal() {
     assert!(text.contains("nested too deeply to write"));
 }
 
+/// `line` is read and written again: the bytes are the same.
+fn assert_reads_back<T: serde::Serialize + serde::de::DeserializeOwned>(line: &T) {
+    let bytes = json::line(line).unwrap();
+    assert_same(&bytes, &json::read::<T>(&bytes).unwrap());
+}
+
+fn assert_stream_reads_back(line: &StreamLine) {
+    let bytes = json::line(line).unwrap();
+    let read = StreamLine::read(&bytes).unwrap();
+    assert_eq!(std::mem::discriminant(&read), std::mem::discriminant(line));
+    assert_same(&bytes, &read);
+}
+
+fn assert_same<T: serde::Serialize>(written: &[u8], read: &T) {
+    let again = json::line(read).unwrap();
+    assert_eq!(again.escape_ascii().to_string(), written.escape_ascii().to_string());
+}
+
+#[test]
+fn every_line_of_a_stream_is_read_as_it_was_written() {
+    let request = samples::request("billing.c:42");
+    let mut lines = Lines::new("p1".to_owned(), &request);
+    for event in samples::events() {
+        let line = lines.line(event).unwrap();
+        assert_valid(&read_back(&line));
+        assert_stream_reads_back(&line);
+    }
+    let error = types::Error {
+        code: "no_hit".into(),
+        exit_code: 28,
+        subject: "f".to_owned(),
+        text: "no hit".to_owned(),
+        detail: String::new(),
+        remedy: "wait".to_owned(),
+        candidates: vec!["g".to_owned()],
+    };
+    let error = types::ErrorLine { schema: types::ERROR.into(), error };
+    assert_valid(&read_back(&error));
+    assert_stream_reads_back(&StreamLine::Error(Box::new(error)));
+}
+
+#[test]
+fn every_value_is_read_as_it_was_written() {
+    for payload in std::iter::once(b"x".to_vec()).chain(hostile_payloads(100)) {
+        let text = String::from_utf8_lossy(&payload).into_owned();
+        let mut values = every_value();
+        values.push(("hostile", "T", samples::text(&payload)));
+        let variables = values.into_iter().map(|(name, type_name, value)| {
+            variable(&format!("{name}{text}"), VariableKind::Local, typed(type_name, value))
+        });
+        let mut capture = samples::capture(variables.collect());
+        capture.comm = payload;
+        assert_reads_back(&convert::capture("p1", 1, &armed(), &capture, &outcomes()));
+    }
+}
+
+#[test]
+fn every_number_is_read_to_the_last_bit() {
+    let mut state = 1_u64;
+    for _ in 0..2000 {
+        state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+        let wide = u128::from(state) << (state % 64);
+        let numbers = [
+            Value::Float64(f64::from_bits(state)),
+            Value::Float32(f32::from_bits((state >> 32) as u32)),
+            Value::Unsigned(wide),
+            Value::Signed(-(wide as i128)),
+            Value::Enumerator { name: None, number: wide as i128 },
+        ];
+        let field = |number| samples::field("x", "T", number);
+        let record = Value::Record(numbers.into_iter().map(field).collect());
+        let capture =
+            samples::capture(vec![variable("v", VariableKind::Local, typed("T", record))]);
+        assert_reads_back(&convert::capture("p1", 1, &armed(), &capture, &outcomes()));
+    }
+}
+
+#[test]
+fn the_deepest_value_that_is_written_is_read() {
+    let mut value = Value::Signed(1);
+    for _ in 0..2 * LEVELS_MAX {
+        value = Value::Record(vec![samples::field("next", "struct node", value)]);
+    }
+    let capture = samples::capture(vec![variable("v", VariableKind::Local, typed("T", value))]);
+    assert_reads_back(&convert::capture("p1", 1, &armed(), &capture, &outcomes()));
+}
+
+#[test]
+fn what_is_no_line_of_ours_is_refused() {
+    let good = line_of(Value::Signed(1));
+    let read = |line: &Json| StreamLine::read(line.to_string().as_bytes());
+    assert!(read(&good).is_ok());
+    let changed = |value: Json| {
+        let mut line = good.clone();
+        line["frames"][0]["variables"][0]["value"] = value;
+        read(&line)
+    };
+    assert!(changed(json!({"fields": [{"name": "x", "type": "int"}]})).is_err(), "no value");
+    assert!(changed(json!({"unknown": 1})).is_err(), "no form of value");
+    assert!(changed(json!({"address": "4096"})).is_err(), "no address");
+    assert!(changed(json!({"bytes": "0g"})).is_err(), "no bytes");
+    assert!(changed(json!({"bytes": "abc"})).is_err(), "half a byte");
+    assert!(changed(json!([1])).is_err(), "a bare array");
+    assert!(StreamLine::read(b"{}").is_err());
+    assert!(StreamLine::read(b"").is_err());
+}
+
 #[test]
 fn hostile_names_and_texts_keep_the_schema_and_ascii() {
     for payload in hostile_payloads(300) {
@@ -231,6 +345,7 @@ fn places() -> Json {
 fn every_place_of_a_variable_keeps_the_schema_of_vars() {
     let line = places();
     assert_valid_by(VARS_SCHEMA, &line);
+    assert_reads_back::<vars::VarsLine>(&serde_json::from_value(line.clone()).unwrap());
     assert_eq!(line["schema"], "tracer/vars/1");
     assert_eq!(line["target"], json!({"pid": 4242, "comm": "billing", "exe": "/usr/bin/billing"}));
     assert_eq!(line["not_probed"][0]["code"], "refused_instruction");
@@ -284,7 +399,9 @@ fn the_schema_of_vars_refuses_what_we_do_not_write() {
 fn hostile_names_keep_the_schema_of_vars() {
     for payload in hostile_payloads(300) {
         let name = String::from_utf8_lossy(&payload).into_owned();
-        let line = json::line(&vars::line(&samples::hostile_vars(&payload))).unwrap();
+        let vars = vars::line(&samples::hostile_vars(&payload));
+        assert_reads_back(&vars);
+        let line = json::line(&vars).unwrap();
         assert!(line[..line.len() - 1].iter().all(|byte| (0x20..0x7f).contains(byte)), "{name:?}");
         assert_valid_by(VARS_SCHEMA, &serde_json::from_slice(&line).unwrap());
     }

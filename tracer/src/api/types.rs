@@ -3,11 +3,16 @@
 //! One JSON object is one line. Addresses are strings like `"0x401136"`. Times in nanoseconds are
 //! decimal strings, for they do not fit a double.
 
-use super::value::Node;
-use serde::Serialize;
+use super::read::{NodeError, present};
+use super::scalar::{Address, Hex, Nanoseconds};
+use super::value::{Node, Unavailable, Value};
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use utoipa::ToSchema;
 
-/// What [`CaptureLine::schema`] and [`SummaryLine::schema`] say; a changed meaning gets a new number.
+/// What the `schema` of [`ArmedLine`], [`CaptureLine`] and [`SummaryLine`] says; a changed meaning
+/// gets a new number.
 pub const SNAPSHOT: &str = "tracer/snapshot/1";
 /// What [`FoundLine::schema`] says.
 pub const FIND: &str = "tracer/find/1";
@@ -16,20 +21,114 @@ pub const DOCTOR: &str = "tracer/doctor/1";
 /// What [`ErrorLine::schema`] says.
 pub const ERROR: &str = "tracer/error/1";
 
+/// A stable word for programs: one of ours, or one that was read.
+pub type Code = Cow<'static, str>;
+
 /// How many hits ended in which way, by the code of the outcome.
-pub type Outcomes = BTreeMap<&'static str, u64>;
+pub type Outcomes = BTreeMap<Code, u64>;
+
+/// The first line of a stream: the breakpoints are in place.
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
+pub struct ArmedLine {
+    /// [`SNAPSHOT`].
+    #[schema(value_type = String)]
+    pub schema: Code,
+    /// Which probe.
+    pub probe: String,
+    /// What stays the same for all its captures.
+    pub armed: Armed,
+}
+
+/// A probe that was placed.
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
+pub struct Armed {
+    /// The location as the user wrote it.
+    pub requested: String,
+    /// The process.
+    pub target: Process,
+    /// The addresses that are probed; at least one.
+    pub sites: Vec<ArmedSite>,
+    /// Places of the location that can't be probed.
+    pub not_probed: Vec<Coded>,
+    /// Captures to take; 0 for as many as come.
+    pub hits: u64,
+    /// How long it waits, in milliseconds.
+    pub timeout_ms: u64,
+    /// How the breakpoints were placed.
+    pub attached_by: AttachedBy,
+}
+
+/// How breakpoints are placed.
+#[derive(Serialize, Deserialize, ToSchema, Clone, Copy, PartialEq, Eq, Debug)]
+#[serde(rename_all = "snake_case")]
+pub enum AttachedBy {
+    /// By `uprobe_multi`.
+    Multi,
+    /// By perf events: each takes about a tenth of a second to remove.
+    Perf,
+}
+
+/// The process that is looked at.
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
+pub struct Process {
+    /// Process.
+    pub pid: u32,
+    /// Its name.
+    pub comm: Text,
+    /// The program's path.
+    pub exe: Text,
+}
+
+/// An address that is probed.
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
+pub struct ArmedSite {
+    /// The address that the location means.
+    pub requested_pc: Address,
+    /// The address that is probed.
+    pub pc: Address,
+    /// Why this address.
+    pub why: String,
+    /// The instruction there, disassembled.
+    pub instruction: String,
+    /// What a hit costs.
+    pub trap: Trap,
+    /// The module's path in the target.
+    pub module: Option<String>,
+    /// The module's build-id.
+    pub build_id: Option<String>,
+    /// Why the module's debug info is missing or incomplete, and with it variables.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub debug_issue: Option<Coded>,
+    /// The function that the address is in, demangled.
+    pub function: Option<String>,
+    /// The source file as the compiler recorded it.
+    pub file: Option<String>,
+    /// The line, from 1.
+    pub line: Option<u64>,
+}
+
+/// How the kernel executes the instruction under a breakpoint.
+#[derive(Serialize, Deserialize, ToSchema, Clone, Copy, PartialEq, Eq, Debug)]
+#[serde(rename_all = "snake_case")]
+pub enum Trap {
+    /// By itself.
+    Emulated,
+    /// On a copy of it; costs several times more.
+    SingleStepped,
+}
 
 /// One hit.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
 pub struct CaptureLine {
     /// [`SNAPSHOT`].
-    pub schema: &'static str,
+    #[schema(value_type = String)]
+    pub schema: Code,
     /// Which probe this is of.
     pub probe: String,
     /// Number of this line among the captures of the probe, from 1.
     pub seq: u64,
-    /// When it was hit: nanoseconds since 1970, decimal.
-    pub time_unix_ns: String,
+    /// When it was hit, since 1970.
+    pub time_unix_ns: Nanoseconds,
     /// Who hit it.
     pub target: Target,
     /// Where.
@@ -37,15 +136,17 @@ pub struct CaptureLine {
     /// The stack, innermost frame first.
     pub frames: Vec<Frame>,
     /// Why the stack ends where it does.
-    pub stack_end: Coded,
+    pub stack_end: StackEnd,
     /// Limits that this hit met: something is missing somewhere.
-    pub limits_met: Vec<&'static str>,
+    #[schema(value_type = Vec<String>)]
+    pub limits_met: Vec<Code>,
     /// How all hits of the probe ended until this line was written.
+    #[schema(value_type = BTreeMap<String, u64>)]
     pub outcomes: Outcomes,
 }
 
 /// The thread that hit the probe.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
 pub struct Target {
     /// Process.
     pub pid: u32,
@@ -57,20 +158,19 @@ pub struct Target {
     pub comm: Text,
     /// The program's path.
     pub exe: Text,
-    /// When the process started: nanoseconds since boot, decimal. With the pid it names the
-    /// process for good.
-    pub start_time: String,
+    /// When the process started, since boot. With the pid it names the process for good.
+    pub start_time: Nanoseconds,
 }
 
 /// The place of the hit.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
 pub struct Site {
     /// The location as the user wrote it.
     pub requested: String,
     /// The address that the location means.
-    pub requested_pc: Option<String>,
+    pub requested_pc: Option<Address>,
     /// The address that is probed.
-    pub pc: Option<String>,
+    pub pc: Option<Address>,
     /// The module's path in the target.
     pub module: Option<String>,
     /// The module's build-id.
@@ -85,10 +185,10 @@ pub struct Site {
 }
 
 /// A frame of the stack.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
 pub struct Frame {
     /// The pc; for a caller the return address.
-    pub pc: String,
+    pub pc: Address,
     /// The function, demangled.
     pub function: Option<String>,
     /// The source file as the compiler recorded it.
@@ -99,8 +199,8 @@ pub struct Frame {
     pub module: Option<String>,
     /// This function's code is part of the next frame's.
     pub inlined: bool,
-    /// How the frame was found: `registers`, `cfi` or `frame_pointer`.
-    pub how: &'static str,
+    /// How the frame was found.
+    pub how: How,
     /// Why it was not found in the usual way.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub how_detail: Option<String>,
@@ -108,52 +208,151 @@ pub struct Frame {
     pub variables: Vec<Variable>,
 }
 
+/// How a frame was found.
+#[derive(Serialize, Deserialize, ToSchema, Clone, Copy, PartialEq, Eq, Debug)]
+#[serde(rename_all = "snake_case")]
+pub enum How {
+    /// By the registers of the hit: the innermost frame.
+    Registers,
+    /// By call frame information.
+    Cfi,
+    /// By the chain of frame pointers.
+    FramePointer,
+}
+
+/// Why a stack ends where it does.
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
+pub struct StackEnd {
+    /// For programs.
+    pub code: StackEndCode,
+    /// For people.
+    pub text: String,
+}
+
+/// The ways in which a stack can end.
+#[derive(Serialize, Deserialize, ToSchema, Clone, Copy, PartialEq, Eq, Debug)]
+#[serde(rename_all = "snake_case")]
+pub enum StackEndCode {
+    /// The outermost frame was reached.
+    Complete,
+    /// The copied part of it ends there.
+    StackCut,
+    /// The caller was not found.
+    Lost,
+}
+
 /// A variable of a frame.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
+#[serde(try_from = "VariableParts")]
 pub struct Variable {
     /// Its name.
     pub name: String,
     /// Its type, as the language writes it.
     #[serde(rename = "type")]
     pub type_name: String,
-    /// `parameter` or `local`.
-    pub kind: &'static str,
+    /// What it is.
+    pub kind: VariableKind,
     /// `value` or `unavailable`.
     #[serde(flatten)]
     pub node: Node,
-    /// Where the value came from: `live`, `constant` or `none`.
-    pub provenance: &'static str,
+    /// Where the value came from.
+    pub provenance: Provenance,
     /// A limit cut something off, here or deeper in the value.
     pub truncated: bool,
 }
 
+/// What a variable is.
+#[derive(Serialize, Deserialize, ToSchema, Clone, Copy, PartialEq, Eq, Debug)]
+#[serde(rename_all = "snake_case")]
+pub enum VariableKind {
+    /// An argument of the function.
+    Parameter,
+    /// A local variable.
+    Local,
+}
+
+/// Where a value came from.
+#[derive(Serialize, Deserialize, ToSchema, Clone, Copy, PartialEq, Eq, Debug)]
+#[serde(rename_all = "snake_case")]
+pub enum Provenance {
+    /// It was read where debug info says that it is at this pc.
+    Live,
+    /// The compiler knew it.
+    Constant,
+    /// It was not in memory at the hit; it is what the file that is mapped there has.
+    MappedFile,
+    /// It was not in memory at the hit; nobody had written to its page yet, so it is zero.
+    Untouched,
+    /// It was not in memory at the hit and was read right after it.
+    ReadAfterHit,
+    /// There is no value.
+    None,
+}
+
+/// A [`Variable`] as it is read: a flattened [`Node`] would be copied once for each level.
+#[derive(Deserialize)]
+struct VariableParts {
+    name: String,
+    #[serde(rename = "type")]
+    type_name: String,
+    kind: VariableKind,
+    #[serde(default, deserialize_with = "present")]
+    value: Option<Value>,
+    unavailable: Option<Unavailable>,
+    provenance: Provenance,
+    truncated: bool,
+}
+
+impl TryFrom<VariableParts> for Variable {
+    type Error = NodeError;
+
+    fn try_from(parts: VariableParts) -> Result<Self, NodeError> {
+        let VariableParts { name, type_name, kind, value, unavailable, provenance, truncated } =
+            parts;
+        let node = Node::of(value, unavailable)?;
+        Ok(Self { name, type_name, kind, node, provenance, truncated })
+    }
+}
+
 /// Text of the target: a string if it is UTF-8, else its bytes.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
 #[serde(untagged)]
 pub enum Text {
     /// UTF-8.
     Utf8(String),
     /// Anything else.
     Bytes {
-        /// In lower-case hexadecimal.
-        bytes: String,
+        /// As they are.
+        bytes: Hex,
     },
 }
 
+impl Text {
+    /// Its bytes.
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Utf8(text) => text.as_bytes(),
+            Self::Bytes { bytes } => &bytes.0,
+        }
+    }
+}
+
 /// A stable code with its sentence.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
 pub struct Coded {
     /// For programs.
-    pub code: &'static str,
+    #[schema(value_type = String)]
+    pub code: Code,
     /// For people.
     pub text: String,
 }
 
 /// The last line.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
 pub struct SummaryLine {
     /// [`SNAPSHOT`].
-    pub schema: &'static str,
+    #[schema(value_type = String)]
+    pub schema: Code,
     /// Which probe.
     pub probe: String,
     /// The counts.
@@ -161,11 +360,12 @@ pub struct SummaryLine {
 }
 
 /// How all hits of a probe ended.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
 pub struct Summary {
     /// Hits that reached the kernel program; the sum of `outcomes`.
     pub hits: u64,
     /// How they ended.
+    #[schema(value_type = BTreeMap<String, u64>)]
     pub outcomes: Outcomes,
     /// Hits that the kernel did not hand to the program.
     pub kernel_misses: u64,
@@ -177,23 +377,40 @@ pub struct Summary {
     pub written: u64,
     /// The code of the target is what it was before.
     pub text_restored: Option<bool>,
-    /// Why it ended: `complete`, `timeout`, `stopped` or `process_gone`.
-    pub ended: &'static str,
+    /// Why it ended.
+    pub ended: Ended,
+}
+
+/// Why a probe ended.
+#[derive(Serialize, Deserialize, ToSchema, Clone, Copy, PartialEq, Eq, Debug)]
+#[serde(rename_all = "snake_case")]
+pub enum Ended {
+    /// All captures that were asked for are taken.
+    Complete,
+    /// The timeout passed.
+    Timeout,
+    /// The caller asked to stop.
+    Stopped,
+    /// The process ended.
+    ProcessGone,
+    /// The probed code is no longer there.
+    CodeGone,
 }
 
 /// A function that was found.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
 pub struct FoundLine {
     /// [`FIND`].
-    pub schema: &'static str,
+    #[schema(value_type = String)]
+    pub schema: Code,
     /// Its name, demangled.
     pub function: String,
     /// The module's path in the target.
     pub module: String,
     /// Its address in the process.
-    pub address: String,
+    pub address: Address,
     /// Its address as stated in the file.
-    pub file_address: String,
+    pub file_address: Address,
     /// The source file.
     pub file: Option<String>,
     /// The line, from 1.
@@ -201,14 +418,15 @@ pub struct FoundLine {
 }
 
 /// One thing that tracer needs.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
 pub struct CheckLine {
     /// [`DOCTOR`].
-    pub schema: &'static str,
+    #[schema(value_type = String)]
+    pub schema: Code,
     /// What was looked at.
     pub name: String,
-    /// `ok`, `warn` or `fail`.
-    pub status: &'static str,
+    /// How it stands.
+    pub status: CheckStatus,
     /// What was found.
     pub detail: String,
     /// What to do.
@@ -216,20 +434,34 @@ pub struct CheckLine {
     pub remedy: Option<String>,
 }
 
+/// How a check stands.
+#[derive(Serialize, Deserialize, ToSchema, Clone, Copy, PartialEq, Eq, Debug)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckStatus {
+    /// As it should be.
+    Ok,
+    /// It works, with less than the full promises.
+    Warn,
+    /// It does not work.
+    Fail,
+}
+
 /// Why a command could not do what was asked; written to stderr.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
 pub struct ErrorLine {
     /// [`ERROR`].
-    pub schema: &'static str,
+    #[schema(value_type = String)]
+    pub schema: Code,
     /// The facts.
     pub error: Error,
 }
 
 /// An error.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
 pub struct Error {
     /// The stable short code.
-    pub code: &'static str,
+    #[schema(value_type = String)]
+    pub code: Code,
     /// What the process exits with.
     pub exit_code: u8,
     /// What it is about, in the user's words.

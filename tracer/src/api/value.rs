@@ -4,10 +4,18 @@
 //! a wider format are strings. So a bare string is always a number, and all else is an object
 //! with a member that names it: `{"text": …}`, `{"bytes": …}`, `{"fields": …}`, `{"items": …}`.
 
-use serde::{Serialize, Serializer};
+use super::read::Object;
+use super::scalar::{Address, Hex, Integer};
+use super::types::{Code, Provenance};
+use serde::{Deserialize, Serialize, Serializer};
+use utoipa::ToSchema;
+
+/// Levels of values inside one another that are written and read. The decoder's own limit lies
+/// below; this keeps a value that breaks it from overflowing the stack.
+pub const LEVELS_MAX: u32 = 300;
 
 /// A value or why there is none.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, ToSchema, Clone, Debug)]
 #[serde(untagged)]
 pub enum Node {
     /// There is one.
@@ -29,19 +37,22 @@ impl From<Unavailable> for Node {
 }
 
 /// Why a value, or the rest of one, is missing.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
 pub struct Unavailable {
     /// For programs.
-    pub code: &'static str,
+    #[schema(value_type = String)]
+    pub code: Code,
     /// For people, with the facts of this case.
     pub text: String,
     /// What to do.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub remedy: Option<&'static str>,
+    #[schema(value_type = Option<String>)]
+    pub remedy: Option<Code>,
 }
 
 /// A member.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
+#[serde(try_from = "Object")]
 pub struct Field {
     /// `null` for an anonymous member.
     pub name: Option<String>,
@@ -54,7 +65,8 @@ pub struct Field {
 }
 
 /// What a pointer points to.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
+#[serde(try_from = "Object")]
 pub struct Target {
     /// Its type.
     #[serde(rename = "type")]
@@ -62,10 +74,13 @@ pub struct Target {
     /// Its value.
     #[serde(flatten)]
     pub node: Node,
+    /// Where the value came from, if it was not read at the hit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provenance: Option<Provenance>,
 }
 
 /// An element of an array: the bare value, or `{"unavailable": …}`.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, ToSchema, Clone, Debug)]
 #[serde(untagged)]
 pub enum Item {
     /// There is one.
@@ -78,19 +93,18 @@ pub enum Item {
 }
 
 /// A value.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, ToSchema, Clone, Debug)]
 #[serde(untagged)]
 pub enum Value {
     /// A number.
     Integer(Integer),
     /// A truth value.
     Bool(bool),
-    /// A number of single precision, with as few digits as name it.
-    Float32(#[serde(serialize_with = "float32")] f32),
-    /// A number of double precision.
-    Float64(#[serde(serialize_with = "float64")] f64),
-    /// A number of a wider format, in decimal.
-    FloatText(String),
+    /// A number with a fraction, with as few digits as name it.
+    Float(#[serde(serialize_with = "float")] f64),
+    /// A number of a wider format, in decimal; of a line that was read also an integer beyond what
+    /// a double holds.
+    Decimal(String),
     /// A character of the source language.
     Character {
         /// As stored.
@@ -133,31 +147,31 @@ pub enum Value {
         total: Option<u64>,
         /// Why there are fewer items.
         #[serde(skip_serializing_if = "Option::is_none")]
-        cut: Option<Unavailable>,
+        cut: Option<Box<Unavailable>>,
     },
     /// A pointer that was followed.
     Pointer {
         /// Where it points.
-        address: String,
+        address: Address,
         /// What is there.
         target: Box<Target>,
     },
     /// A pointer to something that is shown elsewhere in this capture.
     Reference {
         /// Where it points.
-        address: String,
+        address: Address,
         /// Where that is shown.
         shown_at: String,
     },
     /// A pointer that was not followed.
     Address {
         /// Where it points.
-        address: String,
+        address: Address,
     },
     /// A function.
     Function {
         /// Its address.
-        address: String,
+        address: Address,
         /// Its name; `null` where none is known.
         function: Option<String>,
     },
@@ -168,7 +182,7 @@ pub enum Value {
         content: TextContent,
         /// Where it is, if not inside the value itself.
         #[serde(skip_serializing_if = "Option::is_none")]
-        address: Option<String>,
+        address: Option<Address>,
         /// Its real length in bytes, where it was cut.
         #[serde(skip_serializing_if = "Option::is_none")]
         total: Option<u64>,
@@ -177,59 +191,37 @@ pub enum Value {
         at_least: bool,
         /// Why it is cut.
         #[serde(skip_serializing_if = "Option::is_none")]
-        cut: Option<Unavailable>,
+        cut: Option<Box<Unavailable>>,
+        /// Where the bytes came from, if they are behind a pointer and were not read at the hit.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        provenance: Option<Provenance>,
     },
     /// `void`, unit: `null`.
     Nothing(()),
 }
 
 /// The bytes of a text.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, ToSchema, Clone, Debug)]
 #[serde(rename_all = "lowercase")]
 pub enum TextContent {
     /// They are UTF-8.
     Text(String),
-    /// They are not: lower-case hexadecimal.
-    Bytes(String),
+    /// They are not.
+    Bytes(Hex),
 }
 
-/// An integer: a JSON number as far as a double holds it exactly, else a decimal string.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Integer {
-    /// It may be negative.
-    Signed(i128),
-    /// It may not.
-    Unsigned(u128),
-}
-
-/// The largest integer up to which a double holds every one.
-const EXACT_MAX: i64 = 1 << 53;
-
-impl Serialize for Integer {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let (small, text): (Option<i64>, &dyn std::fmt::Display) = match self {
-            Self::Signed(number) => (i64::try_from(*number).ok(), number),
-            Self::Unsigned(number) => (i64::try_from(*number).ok(), number),
-        };
-        match small {
-            Some(number) if (-EXACT_MAX..=EXACT_MAX).contains(&number) => {
-                serializer.serialize_i64(number)
-            }
-            _ => serializer.collect_str(text),
+impl TextContent {
+    /// All of them.
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::Bytes(bytes) => &bytes.0,
         }
     }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for this signature")]
-fn float32<S: Serializer>(number: &f32, serializer: S) -> Result<S::Ok, S::Error> {
-    match not_finite(f64::from(*number)) {
-        Some(name) => serializer.serialize_str(name),
-        None => serializer.serialize_f32(*number),
-    }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for this signature")]
-fn float64<S: Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+fn float<S: Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S::Error> {
     match not_finite(*number) {
         Some(name) => serializer.serialize_str(name),
         None => serializer.serialize_f64(*number),

@@ -1,56 +1,47 @@
 //! What `tracer vars --json` writes: its shape, field by field, and how it is made;
 //! `vars.schema.json` is the contract.
 
-use super::convert::{hex, kind, known_line, text, unavailable};
-use super::types::{Coded, Text};
+use super::convert::{coded, kind, known_line, process, trap, unavailable};
+use super::scalar::Address;
+use super::types::{Code, Coded, Process, Trap, VariableKind};
 use super::value::Unavailable;
-use serde::Serialize;
-use std::os::unix::ffi::OsStrExt as _;
+use serde::{Deserialize, Serialize};
 use tracer_core::engine::findings::{self, Placed, SiteVars};
-use tracer_core::model::resolved::{Elsewhere, TrapClass};
+use tracer_core::model::resolved::Elsewhere;
+use utoipa::ToSchema;
 
 /// What [`VarsLine::schema`] says; a changed meaning gets a new number.
 pub const VARS: &str = "tracer/vars/1";
 
 /// A location with all its sites.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
 pub struct VarsLine {
     /// [`VARS`].
-    pub schema: &'static str,
+    #[schema(value_type = String)]
+    pub schema: Code,
     /// The location as the user wrote it.
     pub requested: String,
     /// The process.
-    pub target: Target,
+    pub target: Process,
     /// Where a probe would sit; at least one.
     pub sites: Vec<Site>,
     /// Places of the location that can't be probed.
     pub not_probed: Vec<Coded>,
 }
 
-/// The process that was looked at.
-#[derive(Serialize, Debug)]
-pub struct Target {
-    /// Process.
-    pub pid: u32,
-    /// Its name.
-    pub comm: Text,
-    /// The program's path.
-    pub exe: Text,
-}
-
 /// An address that would be probed.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
 pub struct Site {
     /// The address that the location means.
-    pub requested_pc: String,
+    pub requested_pc: Address,
     /// The address that would be probed.
-    pub pc: String,
+    pub pc: Address,
     /// Why this address.
     pub why: String,
     /// The instruction there.
     pub instruction: String,
-    /// What a hit costs: `emulated` or `single_stepped`.
-    pub trap: &'static str,
+    /// What a hit costs.
+    pub trap: Trap,
     /// The module's path in the target.
     pub module: String,
     /// The module's build-id.
@@ -63,7 +54,7 @@ pub struct Site {
 }
 
 /// A function at a site.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
 pub struct Frame {
     /// Demangled.
     pub function: Option<String>,
@@ -78,22 +69,22 @@ pub struct Frame {
 }
 
 /// A variable of a function.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
 pub struct Variable {
     /// Its name.
     pub name: String,
     /// Its type, as the language writes it.
     #[serde(rename = "type")]
     pub type_name: String,
-    /// `parameter` or `local`.
-    pub kind: &'static str,
+    /// What it is.
+    pub kind: VariableKind,
     /// `location`, or `unavailable` with what goes with it.
     #[serde(flatten)]
     pub place: Place,
 }
 
 /// Where a variable is.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
 #[serde(untagged)]
 pub enum Place {
     /// At the site.
@@ -113,7 +104,7 @@ pub enum Place {
 }
 
 /// The nearest line of its function where a variable is.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
 pub struct Nearest {
     /// What to give to `tracer snapshot`: `file:line`, or `*0xADDRESS` where other code of that
     /// line in the function does not have the variable.
@@ -123,45 +114,42 @@ pub struct Nearest {
     /// The line, from 1.
     pub line: u64,
     /// The address that would be probed.
-    pub pc: String,
+    pub pc: Address,
+}
+
+impl Nearest {
+    /// All code of the line in the function has the variable.
+    pub fn is_whole_line(&self) -> bool {
+        self.location != at_address(self.pc)
+    }
+}
+
+/// An address as a location.
+fn at_address(pc: Address) -> String {
+    format!("*{pc}")
 }
 
 /// The line of a location.
 pub fn line(vars: &findings::Vars) -> VarsLine {
     VarsLine {
-        schema: VARS,
+        schema: VARS.into(),
         requested: vars.location_text.clone(),
-        target: Target {
-            pid: vars.process.id.pid,
-            comm: text(&vars.process.comm),
-            exe: text(vars.process.exe.as_os_str().as_bytes()),
-        },
+        target: process(&vars.process),
         sites: vars.sites.iter().map(site).collect(),
-        not_probed: vars
-            .issues
-            .iter()
-            .map(|issue| Coded { code: issue.kind.code(), text: issue.to_string() })
-            .collect(),
+        not_probed: vars.issues.iter().map(coded).collect(),
     }
 }
 
 fn site(site: &SiteVars) -> Site {
     Site {
-        requested_pc: hex(site.requested.0),
-        pc: hex(site.pc.0),
+        requested_pc: Address(site.requested.0),
+        pc: Address(site.pc.0),
         why: site.why.clone(),
         instruction: site.disassembly.clone(),
-        trap: match site.trap {
-            TrapClass::Emulated => "emulated",
-            TrapClass::SingleStepped => "single_stepped",
-        },
+        trap: trap(site.trap),
         module: site.module.path.clone(),
         build_id: site.module.build_id.clone(),
-        debug_issue: site
-            .module
-            .debug_issue
-            .as_ref()
-            .map(|issue| Coded { code: issue.kind.code(), text: issue.to_string() }),
+        debug_issue: site.module.debug_issue.as_ref().map(coded),
         frames: site.frames.iter().map(frame).collect(),
     }
 }
@@ -194,9 +182,10 @@ fn variable(variable: &Placed) -> Variable {
 
 fn nearest(elsewhere: &Elsewhere) -> Option<Nearest> {
     let Elsewhere::Line { line, pc, whole } = elsewhere else { return None };
+    let pc = Address(pc.0);
     let location = match whole {
         true => format!("{}:{}", line.file, line.line),
-        false => format!("*{pc}"),
+        false => at_address(pc),
     };
-    Some(Nearest { location, file: line.file.clone(), line: line.line, pc: hex(pc.0) })
+    Some(Nearest { location, file: line.file.clone(), line: line.line, pc })
 }

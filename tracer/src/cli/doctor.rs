@@ -15,10 +15,10 @@ use tracer_core::engine::findings::CheckStatus;
 pub(crate) fn run(args: &DoctorArgs) -> Result<u8, Failure> {
     let checks = tracer_core::engine::doctor();
     let mut output = Output::stdout();
-    for check in &checks {
+    for line in checks.iter().map(convert::check) {
         let written = match Format::of(args.json) {
-            Format::Text => output.page(&print::lists::check(check)),
-            Format::Json => output.json(json::line(&convert::check(check))),
+            Format::Text => output.page(&print::lists::check(&line)),
+            Format::Json => output.json(json::line(&line)),
         };
         if let ControlFlow::Break(()) = written {
             break;

@@ -6,6 +6,7 @@ use super::output::Output;
 use super::print::line::{Ink, Line, Page};
 use super::print::lists::exit_code;
 use super::stop::SIGNALS;
+use crate::api::refusal::RefusalKind;
 use crate::escape::Escaped;
 use clap::CommandFactory as _;
 use clap::error::ErrorKind;
@@ -81,6 +82,9 @@ pub(crate) fn errors() -> Page {
     add(OWN_ERROR, "signals", "signals could not be handled", "nothing was probed");
     add(USAGE, "", "wrong usage", "see `tracer --help` and `tracer help COMMAND`");
     for kind in IssueKind::ALL {
+        add(kind.exit_code(), kind.code(), kind.text(), kind.remedy());
+    }
+    for kind in RefusalKind::ALL {
         add(kind.exit_code(), kind.code(), kind.text(), kind.remedy());
     }
     for (number, name) in SIGNALS {

@@ -1,14 +1,13 @@
 //! `tracer find`: functions of a process by a part of their name.
 
-use super::FindArgs;
 use super::failure::{Failure, SUCCESS};
 use super::output::{Format, Output};
-use super::print;
+use super::{FindArgs, ReachArgs, print, reach};
+use crate::api::probes::{FindRequest, FoundList};
+use crate::api::types::FoundLine;
 use crate::api::{convert, json};
 use std::ops::ControlFlow;
 use tracer_core::engine::Engine;
-use tracer_core::engine::error::EngineError;
-use tracer_core::engine::findings::Found;
 use tracer_core::model::caller::Caller;
 use tracer_core::model::issue::{Issue, IssueKind};
 
@@ -16,17 +15,17 @@ use tracer_core::model::issue::{Issue, IssueKind};
 ///
 /// # Errors
 /// Why it could not look, or that nothing matches.
-pub(crate) fn run(args: &FindArgs) -> Result<u8, Failure> {
-    let found = look(args.pid, &args.pattern)?;
+pub(crate) fn run(args: &FindArgs, to: &ReachArgs) -> Result<u8, Failure> {
+    let found = look(args, to)?;
     if found.is_empty() {
         let detail = "no name contains it; a shorter part of the name may";
         return Err(Issue::new(IssueKind::NoFunction, &args.pattern, detail).into());
     }
     let mut output = Output::stdout();
-    for function in &found {
+    for line in &found {
         let written = match Format::of(args.json) {
-            Format::Text => output.page(&print::lists::found(function)),
-            Format::Json => output.json(json::line(&convert::found(function))),
+            Format::Text => output.page(&print::lists::found(line)),
+            Format::Json => output.json(json::line(line)),
         };
         if let ControlFlow::Break(()) = written {
             break;
@@ -36,7 +35,13 @@ pub(crate) fn run(args: &FindArgs) -> Result<u8, Failure> {
     Ok(SUCCESS)
 }
 
-/// The engine's only call.
-fn look(pid: u32, pattern: &str) -> Result<Vec<Found>, EngineError> {
-    Engine::default().find(Caller::Root, pid, pattern)
+/// Asks a daemon, else the engine.
+fn look(args: &FindArgs, to: &ReachArgs) -> Result<Vec<FoundLine>, Failure> {
+    let (pid, pattern) = (args.pid, args.pattern.clone());
+    if let Some(daemon) = reach::daemon(to)? {
+        let FoundList { found } = daemon.post("/v1/find", &FindRequest { pid, pattern })?;
+        return Ok(found);
+    }
+    let found = Engine::default().find(Caller::Root, pid, &pattern)?;
+    Ok(found.iter().map(convert::found).collect())
 }

@@ -9,15 +9,15 @@ use tracing_subscriber::EnvFilter;
 const KERNEL: &str = "tracer_ebpf";
 
 /// Starts the log. `TRACER_LOG` is a filter such as `debug` or `warn,tracer_core::attach=trace`;
-/// without it warnings are shown, and what `kernel_log` asks of the kernel program.
-pub(crate) fn start(kernel_log: Option<tracing::Level>) {
+/// without it what `default` lets pass is shown, and what `kernel_log` asks of the kernel program.
+pub(crate) fn start(default: &str, kernel_log: Option<tracing::Level>) {
     let filter = match std::env::var("TRACER_LOG") {
         Ok(text) => EnvFilter::try_new(&text).map_err(|error| (text, error)),
-        Err(_) => Ok(EnvFilter::new("warn")),
+        Err(_) => Ok(EnvFilter::new(default)),
     };
     let (filter, wrong) = match filter {
         Ok(filter) => (filter, None),
-        Err(wrong) => (EnvFilter::new("warn"), Some(wrong)),
+        Err(wrong) => (EnvFilter::new(default), Some(wrong)),
     };
     let kernel = kernel_log.and_then(|level| format!("{KERNEL}={level}").parse().ok());
     let filter = kernel.into_iter().fold(filter, EnvFilter::add_directive);

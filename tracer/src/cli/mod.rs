@@ -1,12 +1,18 @@
 //! The command line as it is typed: definitions and nothing else.
 
+mod captures;
+mod daemon;
 mod doctor;
 mod errors;
 mod failure;
 mod find;
+mod help;
+mod list;
 mod log;
 mod output;
 mod print;
+mod reach;
+mod remove;
 pub mod run;
 mod show;
 mod snapshot;
@@ -17,66 +23,17 @@ mod units;
 mod vars;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use help::{
+    AFTER, CAPTURES_EXAMPLES, DAEMON_AFTER, DAEMON_EXAMPLES, DOCTOR_EXAMPLES, EXAMPLES,
+    FIND_EXAMPLES, LIST_EXAMPLES, REMOVE_EXAMPLES, SNAPSHOT_AFTER, SNAPSHOT_EXAMPLES, TEMPLATE,
+    VARS_AFTER, VARS_EXAMPLES,
+};
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 use tracer_common::limits::{RING_BYTES, SCRATCH_SLOTS};
 use tracer_core::engine::options::AttachMode;
 use tracer_core::model::limits::Limits;
-
-/// About, then examples, then the rest: at three in the morning nobody reads downwards.
-const TEMPLATE: &str = "{about-with-newline}
-{before-help}{usage-heading} {usage}
-
-{all-args}{after-help}";
-
-const EXAMPLES: &str = "Examples:
-  sudo tracer snapshot -p 4242 process_payment     the next call: stack, arguments, locals
-  sudo tracer snapshot -p 4242 billing.c:42        the next time this line runs
-  sudo tracer find -p 4242 payment                 functions whose name contains a word
-  sudo tracer vars -p 4242 billing.c:42            what a snapshot there could show
-  sudo tracer doctor                               does this machine have what it takes?
-";
-
-const SNAPSHOT_EXAMPLES: &str = "Examples:
-  sudo tracer snapshot -p 4242 process_payment              the next call of a function
-  sudo tracer snapshot -p 4242 billing.c:42 --hits 5        the next five times a line runs
-  sudo tracer snapshot -p 4242 'libssl.so.3!SSL_read'       a function of one library
-  sudo tracer snapshot -p 4242 process_payment+0x1c         an instruction of a function
-  sudo tracer snapshot -p 4242 '*0x55d0c0a01234'            an address in the process
-  sudo tracer snapshot -p 4242 handle --hits 0 --timeout 2m --json > hits.ndjson
-  sudo tracer snapshot -p \"$(pgrep -n memcached)\" process_command --depth 8 --max-string 4k
-";
-
-const FIND_EXAMPLES: &str = "Examples:
-  sudo tracer find -p 4242 payment            functions whose name contains the word
-  sudo tracer find -p 4242 'libc.so.6!mall'   only in one library
-";
-
-const VARS_EXAMPLES: &str = "Examples:
-  sudo tracer vars -p 4242 billing.c:42       is `total` there? if not, on which line?
-  sudo tracer vars -p 4242 process_payment    what can be seen when it is called
-";
-
-const VARS_AFTER: &str = "\
-Nothing is placed: this reads files and the process's list of mappings only.
-A variable that is not there comes with the nearest line of its function where it is, to be given \
-to `tracer snapshot`. Where only a part of that line's code has it, the address is given instead.";
-
-const DOCTOR_EXAMPLES: &str = "Examples:
-  sudo tracer doctor           what is there, what is missing, what to do
-  sudo tracer doctor --json    the same, one JSON object per check
-";
-
-const AFTER: &str = "\
-The program keeps running. The kernel puts a breakpoint where you ask, copies registers and memory \
-each time it is hit, and takes it out when tracer ends: after the captures, the timeout or Ctrl-C.
-
-`tracer help errors` lists every error with its exit code and what to do.
-TRACER_LOG=debug writes a log to stderr (default: warn).";
-
-const SNAPSHOT_AFTER: &str = "\
-Exit codes: 0 captured, 2 wrong usage, 28 no hit before the timeout, 130 Ctrl-C; \
-`tracer help errors` lists all.
-With --json an error is one JSON object on stderr.";
 
 /// Shows what a running program really does: stack, arguments and locals of its next hit.
 #[derive(Parser, Debug)]
@@ -87,6 +44,24 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+
+    /// Who does it.
+    #[command(flatten)]
+    pub reach: ReachArgs,
+}
+
+/// Whether a daemon does the work.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Daemon")]
+pub struct ReachArgs {
+    /// Where the daemon listens
+    #[arg(long, global = true, value_name = "PATH", env = "TRACER_SOCKET", hide_env = true)]
+    #[arg(default_value = "/run/tracer/tracer.sock")]
+    pub socket: PathBuf,
+
+    /// Do the work in this process even if there is a daemon (also: TRACER_DAEMON=off)
+    #[arg(long, global = true)]
+    pub no_daemon: bool,
 }
 
 /// What to do.
@@ -101,6 +76,18 @@ pub enum Command {
     /// Show which variables are where at a place, and where to go for the others
     #[command(before_help = VARS_EXAMPLES, after_help = VARS_AFTER, help_template = TEMPLATE)]
     Vars(VarsArgs),
+    /// Serve this machine: place probes for others, keep what they take
+    #[command(before_help = DAEMON_EXAMPLES, after_help = DAEMON_AFTER, help_template = TEMPLATE)]
+    Daemon(DaemonArgs),
+    /// List the daemon's probes
+    #[command(before_help = LIST_EXAMPLES, help_template = TEMPLATE)]
+    List(ListArgs),
+    /// Take probes of the daemon out
+    #[command(before_help = REMOVE_EXAMPLES, help_template = TEMPLATE)]
+    Remove(RemoveArgs),
+    /// Show what a probe of the daemon has taken
+    #[command(before_help = CAPTURES_EXAMPLES, help_template = TEMPLATE)]
+    Captures(CapturesArgs),
     /// Check what this machine has and lacks
     #[command(before_help = DOCTOR_EXAMPLES, help_template = TEMPLATE)]
     Doctor(DoctorArgs),
@@ -123,12 +110,14 @@ pub struct SnapshotArgs {
     /// function, module!function, function+0x12, file:line or *0xADDRESS
     pub location: String,
 
-    /// Captures to take; 0 takes all until the timeout
+    /// Captures to take; 0 takes all until the timeout; with --detach 10 by default
     #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(default_value_if("detach", "true", "10"))]
     pub hits: u64,
 
-    /// How long to wait: 500ms, 10s, 2m (at most 24h)
+    /// How long to wait: 500ms, 10s, 2m (at most 24h); with --detach 1h by default
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::duration)]
+    #[arg(default_value_if("detach", "true", "1h"))]
     pub timeout: Duration,
 
     /// Captures per second at most, 0 for no limit; other hits are counted
@@ -138,6 +127,10 @@ pub struct SnapshotArgs {
     /// One JSON object per line instead of text
     #[arg(long)]
     pub json: bool,
+
+    /// Leave the probe to the daemon and give its name; `tracer captures` shows what it takes
+    #[arg(long)]
+    pub detach: bool,
 
     /// Log of the kernel program, to stderr: off, error, warn, info, debug, trace
     #[arg(long, value_name = "LEVEL", value_enum, default_value_t = KernelLog::Off)]
@@ -215,6 +208,72 @@ pub struct VarsArgs {
     pub location: String,
 
     /// One JSON object instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `tracer daemon`.
+#[derive(Args, Debug)]
+pub struct DaemonArgs {
+    /// The group that may connect, by name or number; without it only root may
+    #[arg(long, value_name = "GROUP")]
+    pub group: Option<String>,
+
+    /// Where metrics are served, or `off`
+    #[arg(long, value_name = "ADDRESS", value_parser = units::listen)]
+    #[arg(default_value = "127.0.0.1:9464")]
+    pub metrics_listen: Listen,
+
+    /// How to place breakpoints: auto, multi (uprobe_multi) or perf (perf events)
+    #[arg(long, value_name = "HOW", value_enum, default_value_t = Attach::Auto, env = "TRACER_ATTACH")]
+    #[arg(hide_possible_values = true, hide_env = true)]
+    pub attach: Attach,
+
+    /// Log of the kernel program, to stderr: off, error, warn, info, debug, trace
+    #[arg(long, value_name = "LEVEL", value_enum, default_value_t = KernelLog::Off)]
+    #[arg(hide_possible_values = true)]
+    pub kernel_log: KernelLog,
+}
+
+/// An address to listen at; `None` for nowhere.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Listen(pub Option<SocketAddr>);
+
+/// Arguments of `tracer list`.
+#[derive(Args, Debug)]
+pub struct ListArgs {
+    /// One JSON object per line instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `tracer remove`.
+#[derive(Args, Debug)]
+pub struct RemoveArgs {
+    /// Names of probes, as `tracer list` gives them
+    #[arg(required = true, value_name = "ID")]
+    pub ids: Vec<String>,
+
+    /// One JSON object per line instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `tracer captures`.
+#[derive(Args, Debug)]
+pub struct CapturesArgs {
+    /// Name of the probe, as `tracer list` gives it
+    pub id: String,
+
+    /// Wait for more until the probe has ended
+    #[arg(long, short)]
+    pub follow: bool,
+
+    /// Only captures behind this one (`seq` in JSON)
+    #[arg(long, value_name = "SEQ", default_value_t = 0)]
+    pub after: u64,
+
+    /// One JSON object per line instead of text
     #[arg(long)]
     pub json: bool,
 }

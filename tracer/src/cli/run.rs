@@ -1,7 +1,8 @@
 //! From the arguments of the process to its exit code.
 
 use super::output::Format;
-use super::{Cli, Command, doctor, errors, find, log, snapshot, vars};
+use super::{Cli, Command, captures, daemon, doctor, errors, find, list, log};
+use super::{remove, snapshot, vars};
 use clap::Parser as _;
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -13,21 +14,38 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(cli) => cli,
         Err(usage) => return ExitCode::from(errors::usage(&usage)),
     };
+    let reach = &cli.reach;
     let (format, done) = match &cli.command {
         Command::Snapshot(args) => {
-            log::start(args.kernel_log.level());
-            (Format::of(args.json), snapshot::run(args))
+            log::start("warn", args.kernel_log.level());
+            (Format::of(args.json), snapshot::run(args, reach))
         }
         Command::Find(args) => {
-            log::start(None);
-            (Format::of(args.json), find::run(args))
+            log::start("warn", None);
+            (Format::of(args.json), find::run(args, reach))
         }
         Command::Vars(args) => {
-            log::start(None);
-            (Format::of(args.json), vars::run(args))
+            log::start("warn", None);
+            (Format::of(args.json), vars::run(args, reach))
+        }
+        Command::Daemon(args) => {
+            log::start("info", args.kernel_log.level());
+            (Format::Text, daemon::run(args, reach))
+        }
+        Command::List(args) => {
+            log::start("warn", None);
+            (Format::of(args.json), list::run(args, reach))
+        }
+        Command::Remove(args) => {
+            log::start("warn", None);
+            (Format::of(args.json), remove::run(args, reach))
+        }
+        Command::Captures(args) => {
+            log::start("warn", None);
+            (Format::of(args.json), captures::run(args, reach))
         }
         Command::Doctor(args) => {
-            log::start(None);
+            log::start("warn", None);
             (Format::of(args.json), doctor::run(args))
         }
         Command::Help { topic } => (Format::Text, errors::run(topic.as_deref())),

@@ -1,17 +1,21 @@
 //! `tracer snapshot`: arguments → request → engine → output.
 
-use super::SnapshotArgs;
 use super::failure::{Failure, SIGNAL_BASE, SUCCESS};
 use super::output::{Format, Output};
-use super::print;
-use super::show::Show;
+use super::show::{Show, Shown};
 use super::stop::StopSignal;
+use super::{ReachArgs, SnapshotArgs, print, reach};
+use crate::api::json;
+use crate::api::probes::{ProbeLine, ProbeRequest};
+use crate::api::refusal::{Refusal, RefusalKind};
+use crate::api::stream::{Lines, StreamLine};
+use crate::api::types::Ended;
+use crate::client::Daemon;
 use std::ops::ControlFlow;
 use tracer_core::engine::Engine;
-use tracer_core::engine::error::EngineError;
-use tracer_core::engine::event::{Ended, Event, Summary};
 use tracer_core::engine::options::Options;
 use tracer_core::engine::request::SnapshotRequest;
+use tracer_core::model::action::Action;
 use tracer_core::model::caller::Caller;
 use tracer_core::model::issue::{Issue, IssueKind};
 use tracer_core::model::limits::Limits;
@@ -20,22 +24,27 @@ use tracer_core::model::resolved::LocationSpec;
 /// Takes the snapshots that `args` ask for; gives the exit code.
 ///
 /// # Errors
-/// What kept it from that. Nothing is armed any more when this returns.
-pub(crate) fn run(args: &SnapshotArgs) -> Result<u8, Failure> {
+/// What kept it from that. Nothing is armed any more when this returns, unless it was left to a
+/// daemon.
+pub(crate) fn run(args: &SnapshotArgs, to: &ReachArgs) -> Result<u8, Failure> {
     let request = request(args, parse_location(&args.location)?);
+    if args.detach {
+        return detach(args, &request, to);
+    }
+    // A daemon's engine has options of its own.
+    let daemon = if own_engine(args) { None } else { reach::daemon(to)? };
     let stop = StopSignal::install().map_err(Failure::Signals)?;
     let stopped = || stop.is_set();
-    let mut show = Show::new(
-        Format::of(args.json),
-        &request,
-        &stopped,
-        Output::stdout_until(stop.fd()).map_err(Failure::Output)?,
-    );
-    let ended = take(&Engine::new(options(args)), &request, &stop, &mut |event| show.event(&event));
-    let (written, output) = show.finish();
-    let summary = ended?;
-    output?;
-    exit_code(&request, &summary, written, stop.signal())
+    let output = Output::stdout_until(stop.fd()).map_err(Failure::Output)?;
+    let mut show = Show::new(Format::of(args.json), &stopped, output);
+    let mut line = |line| show.line(line);
+    let taken = match &daemon {
+        Some(daemon) => take_by(daemon, &request, &stop, &mut line),
+        None => take(&Engine::new(options(args)), &request, &stop, &mut line),
+    };
+    let shown = show.finish();
+    taken?;
+    exit_code(&request, shown?, stop.signal())
 }
 
 /// The engine's only call: resolves, arms, hands `show` what comes, and takes the probe out as
@@ -44,9 +53,52 @@ fn take(
     engine: &Engine,
     request: &SnapshotRequest,
     stop: &StopSignal,
-    show: &mut dyn FnMut(Event) -> ControlFlow<()>,
-) -> Result<Summary, EngineError> {
-    engine.snapshot(request, stop.fd(), show)
+    show: &mut dyn FnMut(StreamLine) -> ControlFlow<()>,
+) -> Result<(), Failure> {
+    // This process places one probe only.
+    let mut lines = Lines::new(format!("cli-{}", std::process::id()), request);
+    engine.snapshot(request, stop.fd(), &mut |event| {
+        lines.line(event).map_or(ControlFlow::Break(()), &mut *show)
+    })?;
+    Ok(())
+}
+
+/// The same by a daemon.
+fn take_by(
+    daemon: &Daemon,
+    request: &SnapshotRequest,
+    stop: &StopSignal,
+    show: &mut dyn FnMut(StreamLine) -> ControlFlow<()>,
+) -> Result<(), Failure> {
+    Ok(daemon.snapshot(&ProbeRequest::of(request, false), stop.fd(), show)?)
+}
+
+/// Leaves the probe to the daemon.
+fn detach(args: &SnapshotArgs, request: &SnapshotRequest, to: &ReachArgs) -> Result<u8, Failure> {
+    if own_engine(args) {
+        let detail = "--attach, --kernel-log and --scratch-slots are options of `tracer daemon`";
+        return Err(Refusal::new(RefusalKind::BadRequest, "--detach", detail).into());
+    }
+    let daemon = reach::required(to)?;
+    let probe: ProbeLine = daemon.post("/v1/probes", &ProbeRequest::of(request, true))?;
+    let mut output = Output::stdout();
+    let told = match Format::of(args.json) {
+        Format::Json => output.json(json::line(&probe)),
+        Format::Text => {
+            print::to_stderr(&print::probes::detached(&probe));
+            output.page(&print::probes::id(&probe))
+        }
+    };
+    if told.is_break() {
+        tracing::debug!("the name of the probe could not be written");
+    }
+    output.finish()?;
+    Ok(SUCCESS)
+}
+
+/// Whether options of the engine are wanted that a daemon may not have.
+fn own_engine(args: &SnapshotArgs) -> bool {
+    options(args) != Options::default()
 }
 
 /// Reads a location.
@@ -61,6 +113,7 @@ pub(crate) fn request(args: &SnapshotArgs, location: LocationSpec) -> SnapshotRe
         pid: args.pid,
         location,
         location_text: args.location.clone(),
+        action: Action::Snapshot,
         hits: args.hits,
         rate: args.rate,
         timeout: args.timeout,
@@ -85,13 +138,14 @@ pub(crate) fn options(args: &SnapshotArgs) -> Options {
     }
 }
 
-/// What the process exits with after the engine has ended well.
+/// What the process exits with after all has been shown.
 pub(crate) fn exit_code(
     request: &SnapshotRequest,
-    summary: &Summary,
-    written: u64,
+    shown: Shown,
     signal: Option<u8>,
 ) -> Result<u8, Failure> {
+    let Shown { written, end } = shown;
+    let summary = end.ok_or(Failure::Cut)?.map_err(Failure::Told)?;
     let issue = |kind, detail: String| Err(Issue::new(kind, &request.location_text, detail).into());
     let waited = || print::summary::duration(request.timeout);
     match summary.ended {

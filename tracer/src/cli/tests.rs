@@ -1,19 +1,24 @@
 //! Arguments as typed → as meant; events → output and exit codes.
 
+use super::failure::Failure;
 use super::output::{Format, Output};
-use super::show::Show;
+use super::show::{Show, Shown};
 use super::snapshot::{exit_code, options, request};
 use super::{Cli, Command, SnapshotArgs};
-use crate::api::samples;
+use crate::api::probes::{HITS, ProbeRequest, TIMEOUT_MS};
+use crate::api::refusal::RefusalKind;
+use crate::api::stream::{Lines, StreamLine};
+use crate::api::types::{ERROR, ErrorLine};
+use crate::api::{convert, json, samples};
 use clap::{CommandFactory as _, Parser as _};
 use std::collections::HashSet;
 use std::io::{self, Write};
 use std::time::Duration;
 use tracer_common::limits::RING_BYTES;
-use tracer_core::engine::event::{Ended, Event, Summary};
+use tracer_core::engine::event::{Ended, Summary};
 use tracer_core::engine::options::{AttachMode, Options};
 use tracer_core::engine::request::SnapshotRequest;
-use tracer_core::model::issue::IssueKind;
+use tracer_core::model::issue::{Issue, IssueKind};
 use tracer_core::model::limits::Limits;
 use tracer_core::model::resolved::LocationSpec;
 
@@ -81,6 +86,31 @@ fn what_is_typed_is_what_is_requested() {
 }
 
 #[test]
+fn a_probe_that_is_left_to_a_daemon_waits_longer() {
+    let request = requested(&["--detach"]);
+    assert_eq!((request.hits, request.timeout), (HITS, Duration::from_millis(TIMEOUT_MS)));
+    let asked = ProbeRequest::of(&request, true);
+    assert_eq!((asked.hits, asked.timeout_ms, asked.detach), (HITS, TIMEOUT_MS, true));
+    assert_eq!(requested(&["--detach", "--hits=3"]).hits, 3);
+}
+
+#[test]
+fn a_daemon_listens_where_it_is_told() {
+    let config = |arguments: &[&str]| {
+        let all = ["tracer", "daemon"].iter().chain(arguments);
+        let cli = Cli::try_parse_from(all).unwrap();
+        let Command::Daemon(args) = &cli.command else { panic!("{cli:?}") };
+        super::daemon::config(args, &cli.reach)
+    };
+    let default = config(&[]);
+    assert_eq!(default.metrics_listen, "127.0.0.1:9464".parse().ok());
+    assert_eq!((default.group, default.options), (None, Options::default()));
+    let other = config(&["--socket=/x", "--group=g", "--metrics-listen=off", "--attach=perf"]);
+    assert_eq!((other.socket, other.group), ("/x".into(), Some("g".to_owned())));
+    assert_eq!((other.metrics_listen, other.options.attach), (None, AttachMode::Perf));
+}
+
+#[test]
 fn what_is_out_of_range_is_wrong_usage_that_names_the_range() {
     for (argument, range) in [
         ("--depth=65", "0 to 64"),
@@ -145,6 +175,12 @@ fn help_errors_lists_every_issue_with_its_remedy() {
         assert!(head.ends_with(kind.text()));
         assert!(page.contains(kind.remedy()));
     }
+    for kind in RefusalKind::ALL {
+        assert!(page.lines().any(|line| line.contains(kind.code()) && line.ends_with(kind.text())));
+        assert!(page.contains(kind.remedy()));
+        let issue = IssueKind::ALL.iter().find(|issue| issue.exit_code() == kind.exit_code());
+        assert!(matches!(issue, None | Some(IssueKind::NoPermission)), "{kind:?}");
+    }
     for code in ["  0 ", "  1 ", "  2 ", "130 ", "143 ", "129 "] {
         assert!(page.lines().any(|line| line.contains(code)), "{code}");
     }
@@ -155,8 +191,12 @@ fn ended(ended: Ended, hits: u64) -> Summary {
 }
 
 fn exit(summary: &Summary, written: u64, signal: Option<u8>) -> u8 {
-    exit_code(&requested(&[]), summary, written, signal)
-        .unwrap_or_else(|failure| failure.report().exit_code)
+    let end = Some(Ok(convert::summary("p1", written, summary).summary));
+    exit_of(Shown { written, end }, signal)
+}
+
+fn exit_of(shown: Shown, signal: Option<u8>) -> u8 {
+    exit_code(&requested(&[]), shown, signal).unwrap_or_else(|failure| failure.report().exit_code)
 }
 
 #[test]
@@ -170,36 +210,54 @@ fn exit_codes_tell_how_it_ended() {
     assert_eq!(exit(&ended(Ended::Stopped, 0), 0, Some(15)), 143);
     assert_eq!(exit(&ended(Ended::Stopped, 1), 1, None), 0, "the reader has seen enough");
     assert_eq!(exit(&ended(Ended::Complete, 1), 1, Some(2)), 0, "complete before the signal");
+    assert_eq!(exit_of(Shown { written: 1, end: None }, None), 1, "nobody knows how it ended");
 }
 
-fn events() -> Vec<Event> {
-    let capture = || Event::Capture {
-        capture: Box::new(samples::capture(Vec::new())),
-        outcomes: samples::outcomes(),
-    };
-    vec![
-        Event::Armed(Box::new(samples::armed())),
-        capture(),
-        capture(),
-        Event::Finished(samples::summary(Ended::Complete)),
-    ]
+#[test]
+fn an_error_in_the_stream_is_told_as_if_it_had_happened_here() {
+    let issue = Issue::new(IssueKind::BeingDebugged, "f", "by gdb");
+    let error = Failure::from(issue).report();
+    let line = ErrorLine { schema: ERROR.into(), error };
+    let mut bytes = Vec::new();
+    let mut show = Show::new(Format::Json, &|| false, Output::new(&mut bytes));
+    assert!(show.line(StreamLine::Error(Box::new(line))).is_continue());
+    let shown = show.finish().unwrap();
+    assert_eq!(exit_of(shown, None), IssueKind::BeingDebugged.exit_code());
+    assert!(bytes.is_empty(), "errors go to stderr");
+}
+
+/// The lines of a probe with two captures.
+fn lines() -> Vec<StreamLine> {
+    let request = requested(&[]);
+    let mut lines = Lines::new("p1".to_owned(), &request);
+    samples::events().into_iter().map(|event| lines.line(event).unwrap()).collect()
+}
+
+/// What is printed of `lines`.
+fn printed(format: Format, lines: Vec<StreamLine>) -> String {
+    let mut bytes = Vec::new();
+    let mut show = Show::new(format, &|| false, Output::new(&mut bytes));
+    for line in lines {
+        assert!(show.line(line).is_continue());
+    }
+    assert_eq!(show.finish().unwrap().written, 2);
+    String::from_utf8(bytes).unwrap()
+}
+
+#[test]
+fn lines_that_have_come_as_json_are_shown_as_those_made_here() {
+    for format in [Format::Text, Format::Json] {
+        let read = |line: &StreamLine| StreamLine::read(&json::line(line).unwrap()).unwrap();
+        let come = lines().iter().map(read).collect();
+        assert_eq!(printed(format, come), printed(format, lines()));
+    }
 }
 
 #[test]
 fn json_output_is_captures_in_order_then_a_summary() {
-    let mut bytes = Vec::new();
-    let request = requested(&[]);
-    let mut show = Show::new(Format::Json, &request, &|| false, Output::new(&mut bytes));
-    for event in events() {
-        assert!(show.event(&event).is_continue());
-    }
-    let (written, output) = show.finish();
-    assert_eq!(written, 2);
-    assert!(output.is_ok());
-    let lines: Vec<serde_json::Value> = String::from_utf8(bytes)
-        .unwrap()
+    let lines: Vec<serde_json::Value> = printed(Format::Json, lines())
         .lines()
-        .map(|l| serde_json::from_str(l).unwrap())
+        .map(|line| serde_json::from_str(line).unwrap())
         .collect();
     assert_eq!(lines.len(), 3);
     assert_eq!((&lines[0]["seq"], &lines[1]["seq"]), (&1.into(), &2.into()));
@@ -209,9 +267,8 @@ fn json_output_is_captures_in_order_then_a_summary() {
 
 #[test]
 fn a_stop_that_was_asked_for_ends_the_captures() {
-    let request = requested(&[]);
-    let mut show = Show::new(Format::Json, &request, &|| true, Output::new(io::sink()));
-    assert!(show.event(&events()[0]).is_break());
+    let mut show = Show::new(Format::Json, &|| true, Output::new(io::sink()));
+    assert!(show.line(lines().remove(0)).is_break());
 }
 
 #[test]
@@ -226,13 +283,15 @@ fn a_closed_pipe_ends_the_captures_and_counts_none() {
         }
     }
     for format in [Format::Json, Format::Text] {
-        let request = requested(&[]);
-        let mut show = Show::new(format, &request, &|| false, Output::new(Closed));
-        let events = events();
-        assert!(show.event(&events[0]).is_continue());
-        assert!(show.event(&events[1]).is_break());
-        let (written, output) = show.finish();
-        assert_eq!(written, 0);
-        assert!(output.is_ok(), "the reader has seen enough");
+        let mut show = Show::new(format, &|| false, Output::new(Closed));
+        let mut lines = lines();
+        let summary = lines.pop().unwrap();
+        let mut lines = lines.into_iter();
+        assert!(show.line(lines.next().unwrap()).is_continue());
+        assert!(show.line(lines.next().unwrap()).is_break());
+        assert!(show.line(summary).is_break());
+        let shown = show.finish().expect("the reader has seen enough");
+        assert_eq!(shown.written, 0);
+        assert!(shown.end.unwrap().is_ok(), "how it ended is known");
     }
 }

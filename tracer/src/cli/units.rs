@@ -1,5 +1,7 @@
 //! Sizes, durations and counts as people type them.
 
+use super::Listen;
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -60,6 +62,23 @@ pub(crate) fn count(text: &str, range: RangeInclusive<u32>) -> Result<u32, Strin
         .ok()
         .filter(|number| range.contains(number))
         .ok_or_else(|| format!("must be a whole number from {} to {}", range.start(), range.end()))
+}
+
+/// An address to listen at: `127.0.0.1:9464`, `[::1]:9464`, `off`. A cluster puts an address of
+/// version 6 in front of the port without brackets.
+///
+/// # Errors
+/// A sentence for the user, if `text` is no address with a port.
+pub(crate) fn listen(text: &str) -> Result<Listen, String> {
+    if text == "off" {
+        return Ok(Listen(None));
+    }
+    let bare = || {
+        let (ip, port) = text.rsplit_once(':')?;
+        Some(SocketAddr::new(ip.parse().ok()?, port.parse().ok()?))
+    };
+    let wrong = || "not an address: write 127.0.0.1:9464, [::1]:9464 or off".to_owned();
+    text.parse().ok().or_else(bare).map(|address| Listen(Some(address))).ok_or_else(wrong)
 }
 
 /// Bytes as people write them: `64KiB`, `1000`.
@@ -125,6 +144,16 @@ mod tests {
     fn a_wait_is_never_endless_or_empty() {
         for text in ["0", "0s", "25h", "18446744073709551615h", "forever", "1d", "", "-1s"] {
             assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn addresses_have_a_port_or_are_off() {
+        assert_eq!(listen("off"), Ok(Listen(None)));
+        assert_eq!(listen("[::1]:80"), Ok(Listen("[::1]:80".parse().ok())));
+        assert_eq!(listen("fd00::7:80"), Ok(Listen("[fd00::7]:80".parse().ok())));
+        for text in ["", "9464", "127.0.0.1", "localhost:9464", "127.0.0.1:99999"] {
+            assert!(listen(text).unwrap_err().contains("127.0.0.1:9464"), "{text}");
         }
     }
 

@@ -13,7 +13,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("binary", &["model"]),
     ("resolve", &["model", "binary"]),
     ("plan", &["model"]),
-    ("attach", &["model"]),
+    ("attach", &["model", "binary"]),
     ("decode", &["model", "binary"]),
     ("engine", &["model", "binary", "resolve", "plan", "attach", "decode"]),
 ];
@@ -29,7 +29,17 @@ const CRATES: &[(&str, &[&str])] = &[
     ("addr2line", &["tracer/core/src/binary", "tracer/core/src/resolve"]),
     ("memmap2", &["tracer/core/src/binary"]),
     ("iced_x86", &["tracer/core/src/resolve"]),
-    ("serde", &["tracer/src/api", "tracer/src/cli"]),
+    ("axum", &["tracer/src/daemon"]),
+    ("hyper", &["tracer/src/daemon"]),
+    ("hyper_util", &["tracer/src/daemon"]),
+    ("prometheus", &["tracer/src/daemon/metrics"]),
+    ("sd_notify", &["tracer/src/daemon"]),
+    ("utoipa_axum", &["tracer/src/daemon"]),
+    ("futures_util", &["tracer/src/daemon"]),
+    ("reqwest", &["tracer/src/client"]),
+    ("tokio", &["tracer/src/daemon", "tracer/src/client"]),
+    ("utoipa", &["tracer/src/api", "tracer/src/daemon"]),
+    ("serde", &["tracer/src/api", "tracer/src/cli", "tracer/src/daemon", "tracer/src/client"]),
     ("serde_json", &["tracer/src/api", "tracer/src/cli"]),
     ("clap", &["tracer/src/cli"]),
 ];
@@ -222,6 +232,12 @@ mod tests {
         );
         check_one("tracer/core/src/attach/load.rs", "use aya::Ebpf;", &[]);
         check_one("tracer/src/cli/json.rs", "use serde_json::json;", &[]);
+        check_one("tracer/src/client.rs", "use reqwest::Client;", &[]);
+        check_one(
+            "tracer/src/cli/list.rs",
+            "use tokio::runtime::Runtime;",
+            &["`tokio` may be used only in tracer/src/daemon, tracer/src/client"],
+        );
         check_one("tracer/core/src/decode/value.rs", "let object = 1; object.x()", &[]);
         check_one("xtask/src/main.rs", "use serde::Serialize;", &[]);
     }

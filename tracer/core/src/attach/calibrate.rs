@@ -5,7 +5,7 @@
 
 use super::error::AttachError;
 use super::load::Program;
-use super::sys;
+use super::sys::{self, Flavour};
 use super::text;
 use crate::model::address::{Avma, FileOffset};
 use crate::model::resolved::TrapClass;
@@ -14,7 +14,7 @@ use std::ffi::CStr;
 use std::fs;
 use std::hint::black_box;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 use tracer_common::limits::SITES;
 
@@ -86,7 +86,8 @@ fn trap_cost(
 
 fn link(program: &Program, pid: u32, address: Avma) -> io::Result<OwnedFd> {
     let offset = own_offset(address)?;
-    sys::link_uprobe_multi(program.fd.as_fd(), OWN_FILE, pid, &[offset.0], &[UNUSED_SITE])
+    let multi = program.flavour(Flavour::Multi).map_err(io::Error::other)?;
+    sys::link_uprobe_multi(multi, OWN_FILE, pid, &[offset.0], &[UNUSED_SITE])
 }
 
 /// Where an address of ours is in our file.

@@ -3,10 +3,11 @@
 //! Order: page read first → bytes of file, process and decoder compared → linked → breakpoint read
 //! back from the process, because a link can succeed and never fire → switched on.
 
+use super::breakpoints::{AttachMode, AttachedBy, Breakpoints, FileSites};
 use super::error::AttachError;
 use super::load::Program;
 use super::maps::{Gate, Occupied, SitePlan};
-use super::sys;
+use super::ring::Ring;
 use super::text::{self, COMPARED_BYTES};
 use crate::model::address::{Avma, FileOffset};
 use crate::model::issue::{Issue, IssueKind};
@@ -14,12 +15,18 @@ use crate::model::plan::Plan;
 use std::collections::HashMap;
 use std::ffi::CString;
 use std::ops::Range;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::sync::{Arc, Mutex, PoisonError};
-use tracer_common::outcome::OUTCOMES;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tracer_common::maps::Counters;
+use tracer_common::outcome::{OUTCOMES, Outcome};
 
 /// The breakpoint instruction, `int3`.
 const BREAKPOINT: u8 = 0xcc;
+
+/// Breakpoints by perf events that one probe may have: their removal takes 0.1 s each, one after
+/// another.
+const PERF_SITES_MAX: usize = 32;
 
 /// A probe's breakpoints, as the rest of the program knows them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -49,22 +56,6 @@ struct Armed {
     text: Vec<u8>,
 }
 
-/// The breakpoints of a link, to be taken out from any thread.
-#[derive(Debug, Clone, Default)]
-pub struct Breakpoints(Arc<Mutex<Vec<OwnedFd>>>);
-
-impl Breakpoints {
-    /// Takes them out; they are gone when this returns. Nothing happens if they are gone already.
-    pub fn remove(&self) {
-        // Closed with the lock held: who comes second waits for the first.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    }
-
-    fn add(&self, fd: OwnedFd) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(fd);
-    }
-}
-
 #[derive(Debug)]
 struct Link {
     /// One for each file.
@@ -72,6 +63,8 @@ struct Link {
     occupied: Occupied,
     pid: u32,
     armed: Vec<Armed>,
+    attached: Attached,
+    ring_bytes: u32,
 }
 
 impl Drop for Link {
@@ -80,11 +73,23 @@ impl Drop for Link {
     }
 }
 
+/// How breakpoints were placed, and how long it took.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Attached {
+    /// How.
+    pub by: AttachedBy,
+    /// The time until the last one was read back from the process.
+    pub took: Duration,
+}
+
 /// All links; the only owner of their file descriptors.
 #[derive(Debug, Default)]
-pub struct Links {
-    next: u64,
-    links: HashMap<LinkId, Link>,
+pub struct Links(Mutex<Table>);
+
+#[derive(Debug, Default)]
+struct Table {
+    last: u64,
+    links: HashMap<LinkId, Arc<Link>>,
 }
 
 /// How the text looks after a removal.
@@ -105,6 +110,18 @@ pub struct Counts {
     pub hits: u64,
     /// By outcome.
     pub outcomes: [u64; OUTCOMES],
+    /// Nanoseconds spent on captures in the kernel, from those that were timed.
+    pub capture_ns: u64,
+}
+
+impl std::ops::AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.hits += other.hits;
+        for (sum, one) in self.outcomes.iter_mut().zip(other.outcomes) {
+            *sum += one;
+        }
+        self.capture_ns += other.capture_ns;
+    }
 }
 
 impl Links {
@@ -114,11 +131,14 @@ impl Links {
     ///
     /// An issue for what is wrong with a site, else what the kernel refused.
     pub fn attach(
-        &mut self,
-        program: &mut Program,
+        &self,
+        program: &Program,
+        mode: AttachMode,
         gate: Gate,
+        ring: &Ring,
         sites: &[SiteToArm<'_>],
-    ) -> Result<LinkId, AttachError> {
+    ) -> Result<(LinkId, Attached), AttachError> {
+        let start = Instant::now();
         let mut armed = Vec::new();
         for site in sites {
             let mut text = check(gate.pid, site)?;
@@ -127,32 +147,62 @@ impl Links {
             text.truncate(site.instruction.len());
             armed.push(Armed { pc: site.pc, text });
         }
-        let occupied = program.maps.occupy(gate, &site_plans(sites)?)?;
-        let link = Link { breakpoints: Breakpoints::default(), occupied, pid: gate.pid, armed };
-        match arm(program, gate, sites, &link) {
-            Ok(()) => {
-                self.next += 1;
-                let id = LinkId(self.next);
-                self.links.insert(id, link);
-                Ok(id)
+        if mode == AttachMode::Perf {
+            limit_perf(sites.len())?;
+        }
+        let occupied = program.maps().occupy(gate, ring, &site_plans(sites)?)?;
+        let breakpoints = Breakpoints::default();
+        match arm(program, mode, gate, sites, (&breakpoints, &occupied.sites)) {
+            Ok(by) => {
+                let attached = Attached { by, took: start.elapsed() };
+                let (pid, ring_bytes) = (gate.pid, ring.bytes());
+                let link = Link { breakpoints, occupied, pid, armed, attached, ring_bytes };
+                let mut table = self.table();
+                table.last += 1;
+                let id = LinkId(table.last);
+                table.links.insert(id, Arc::new(link));
+                Ok((id, attached))
             }
             Err(error) => {
                 // Closing is the removal; the first error is the one to tell.
-                link.breakpoints.remove();
-                program.maps.vacate(&link.occupied);
+                breakpoints.remove();
+                program.maps().vacate(&occupied);
                 Err(error)
             }
         }
     }
 
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn get(&self, id: LinkId) -> Option<Arc<Link>> {
+        self.table().links.get(&id).cloned()
+    }
+
+    /// All links that are not forgotten.
+    pub fn ids(&self) -> Vec<LinkId> {
+        self.table().links.keys().copied().collect()
+    }
+
     /// Indices of the link's sites, in the order they were given; a record names its site so.
     pub fn sites(&self, id: LinkId) -> Range<u32> {
-        self.links.get(&id).map(|link| link.occupied.sites.clone()).unwrap_or_default()
+        self.get(id).map(|link| link.occupied.sites.clone()).unwrap_or_default()
     }
 
     /// The breakpoints of a link.
     pub fn breakpoints(&self, id: LinkId) -> Breakpoints {
-        self.links.get(&id).map(|link| link.breakpoints.clone()).unwrap_or_default()
+        self.get(id).map(|link| link.breakpoints.clone()).unwrap_or_default()
+    }
+
+    /// How a link's breakpoints were placed; `None` once it is forgotten.
+    pub fn attached(&self, id: LinkId) -> Option<Attached> {
+        self.get(id).map(|link| link.attached)
+    }
+
+    /// Size of a link's ring.
+    pub fn ring_bytes(&self, id: LinkId) -> u64 {
+        self.get(id).map_or(0, |link| link.ring_bytes.into())
     }
 
     /// Hits so far.
@@ -163,11 +213,9 @@ impl Links {
     pub fn counts(&self, program: &Program, id: LinkId) -> Result<Counts, AttachError> {
         let mut counts = Counts::default();
         for site in self.sites(id) {
-            let (hits, outcomes) = program.maps.counts(site)?;
-            counts.hits += hits;
-            for (sum, one) in counts.outcomes.iter_mut().zip(outcomes) {
-                *sum += one;
-            }
+            let (hits, counted) = program.maps().counts(site)?;
+            let (outcomes, capture_ns) = (counted.outcomes, capture_ns(&counted));
+            counts += Counts { hits, outcomes, capture_ns };
         }
         Ok(counts)
     }
@@ -175,7 +223,7 @@ impl Links {
     /// Takes the breakpoints out and looks whether the text is what it was. The counters stay
     /// readable until [`Self::forget`].
     pub fn detach(&self, id: LinkId) -> TextAfter {
-        let Some(link) = self.links.get(&id) else { return TextAfter::Restored };
+        let Some(link) = self.get(id) else { return TextAfter::Restored };
         link.breakpoints.remove();
         for armed in &link.armed {
             match text::process_bytes(link.pid, armed.pc, armed.text.len()) {
@@ -188,11 +236,23 @@ impl Links {
     }
 
     /// Gives back the part of the maps that a detached link occupied.
-    pub fn forget(&mut self, program: &mut Program, id: LinkId) {
-        if let Some(link) = self.links.remove(&id) {
-            program.maps.vacate(&link.occupied);
+    pub fn forget(&self, program: &Program, id: LinkId) {
+        let link = self.table().links.remove(&id);
+        if let Some(link) = link {
+            // A hit that uses the sites now would count for the next probe.
+            link.breakpoints.remove();
+            program.maps().vacate(&link.occupied);
         }
     }
+}
+
+/// The time of all captures of a site, by the mean of those that were timed.
+fn capture_ns(counters: &Counters) -> u64 {
+    let tried =
+        [Outcome::Captured, Outcome::LostRingFull, Outcome::LostPlan, Outcome::LostNoScratch];
+    let tried: u64 = tried.iter().map(|outcome| counters.outcomes[*outcome as usize]).sum();
+    let ns = u128::from(counters.timed_ns) * u128::from(tried);
+    ns.checked_div(counters.timed.into()).map_or(0, |ns| u64::try_from(ns).unwrap_or(u64::MAX))
 }
 
 /// The sites as the maps take them; those at the same place of one file know of each other.
@@ -234,25 +294,30 @@ fn check(pid: u32, site: &SiteToArm<'_>) -> Result<Vec<u8>, Issue> {
     Ok(in_process)
 }
 
-/// Links the sites, one link for each file, reads the breakpoints back, and switches them on.
+/// Places the breakpoints file by file, reads them back, and switches the sites on.
 fn arm(
-    program: &mut Program,
+    program: &Program,
+    mode: AttachMode,
     gate: Gate,
     sites: &[SiteToArm<'_>],
-    link: &Link,
-) -> Result<(), AttachError> {
-    let numbered: Vec<(u32, &SiteToArm<'_>)> = link.occupied.sites.clone().zip(sites).collect();
+    (breakpoints, numbers): (&Breakpoints, &Range<u32>),
+) -> Result<AttachedBy, AttachError> {
+    let numbered: Vec<(u32, &SiteToArm<'_>)> = numbers.clone().zip(sites).collect();
     let mut files: Vec<i32> = sites.iter().map(|site| site.file.as_raw_fd()).collect();
     files.sort_unstable();
     files.dedup();
+    let mut by = AttachedBy::Multi;
     for file in files {
         let here = numbered.iter().filter(|(_, site)| site.file.as_raw_fd() == file);
         let (offsets, cookies): (Vec<u64>, Vec<u64>) =
             here.map(|(index, site)| (site.offset.0, u64::from(*index))).unzip();
         let path = CString::new(format!("/proc/self/fd/{file}")).map_err(AttachError::object)?;
-        let fd = sys::link_uprobe_multi(program.fd.as_fd(), &path, gate.pid, &offsets, &cookies)
-            .map_err(|e| AttachError::kernel("the breakpoints", e))?;
-        link.breakpoints.add(fd);
+        let (pid, offsets, cookies) = (gate.pid, &offsets, &cookies);
+        let here = FileSites { path: &path, pid, offsets, cookies };
+        by = by.max(breakpoints.place(program, mode, &here)?);
+    }
+    if by == AttachedBy::Perf {
+        limit_perf(sites.len())?;
     }
     for site in sites {
         let now = text::process_bytes(gate.pid, site.pc, 1)?;
@@ -261,5 +326,17 @@ fn arm(
             return Err(Issue::new(IssueKind::CannotFire, subject, "").into());
         }
     }
-    program.maps.enable(&link.occupied.sites, true)
+    program.maps().enable(numbers, true)?;
+    Ok(by)
+}
+
+/// Refuses more breakpoints by perf events than can be taken out in time.
+fn limit_perf(count: usize) -> Result<(), Issue> {
+    if count <= PERF_SITES_MAX {
+        return Ok(());
+    }
+    let detail = format!(
+        "{count} places, and {PERF_SITES_MAX} at most without uprobe_multi: each takes 0.1 s to remove"
+    );
+    Err(Issue::new(IssueKind::TooManySites, "the location", detail))
 }

@@ -2,16 +2,20 @@
 
 use super::btf::KernelTypes;
 use super::error::AttachError;
-use super::maps::{Maps, Plain, take_map};
-use super::sys::{self, ProgramCode};
-use aya::maps::{MapData, RingBuf};
+use super::maps::{Maps, Plain};
+use super::sys::{self, Flavour, ProgramCode};
+use aya::maps::Map;
 use aya::{Ebpf, EbpfLoader};
 use aya_log::EbpfLogger;
+use aya_obj::generated::bpf_prog_info;
 use std::collections::HashSet;
 use std::ffi::CString;
+use std::fmt;
+use std::mem::offset_of;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use tracer_common::limits;
-use tracer_common::maps::{Kernel, names};
+use tracer_common::maps::{Ids, Kernel, names};
 
 /// The kernel program as it was built.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("TRACER_BPF_OBJECT"));
@@ -19,8 +23,6 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("TRACER_BPF_OBJECT"));
 /// How the program is loaded.
 #[derive(Debug, Clone, Copy)]
 pub struct LoadOptions {
-    /// Size of the ring buffer in bytes; a power of two and a multiple of the page.
-    pub ring_bytes: u32,
     /// Scratch buffers in the pool; a power of two.
     pub scratch_slots: u32,
     /// Level of the program's own log, 0 (off) to 5 (trace).
@@ -29,22 +31,28 @@ pub struct LoadOptions {
 
 impl Default for LoadOptions {
     fn default() -> Self {
-        Self { ring_bytes: limits::RING_BYTES, scratch_slots: limits::SCRATCH_SLOTS, log_level: 0 }
+        Self { scratch_slots: limits::SCRATCH_SLOTS, log_level: 0 }
     }
 }
 
-/// The loaded program with its maps. All breakpoints are gone when it is dropped.
+/// The loaded program with its maps: one for all probes.
 pub struct Program {
-    pub(crate) fd: OwnedFd,
-    pub(crate) maps: Maps,
-    ring: RingBuf<MapData>,
-    log: Option<EbpfLogger<&'static dyn log::Log>>,
-    /// Keeps the maps alive that nobody writes to.
-    _bpf: Ebpf,
+    multi: OnceLock<OwnedFd>,
+    perf: OnceLock<OwnedFd>,
+    maps: Mutex<Maps>,
+    log: Mutex<Option<EbpfLogger<&'static dyn log::Log>>>,
+    /// All maps by name: what the program's instructions refer to.
+    named: Vec<(String, OwnedFd)>,
+}
+
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Program").finish_non_exhaustive()
+    }
 }
 
 impl Program {
-    /// Loads program and maps into the kernel.
+    /// Loads the maps into the kernel; the program follows when it is known how it is linked.
     ///
     /// # Errors
     ///
@@ -56,36 +64,55 @@ impl Program {
             start_boottime: types.offset_of("task_struct.start_boottime")?,
             fsbase: types.offset_of("task_struct.thread.fsbase")?,
             scratch_slots: power_of_two(options.scratch_slots, limits::SCRATCH_SLOTS),
+            real_cred: types.offset_of("task_struct.real_cred")?,
+            ids: ids(&types)?,
+            permitted: types.offset_of("cred.cap_permitted")?,
+            mm: types.offset_of("task_struct.mm")?,
+            mm_flags: types.offset_of("mm_struct.flags")?,
+            reserved: 0,
         });
         let mut bpf = EbpfLoader::new()
-            .map_max_entries(names::RECORDS, options.ring_bytes)
             .override_global(names::KERNEL, &kernel, true)
             .override_global("AYA_LOG_LEVEL", &options.log_level, true)
             .load(OBJECT)
             .map_err(|error| AttachError::aya("the maps", &error))?;
-        let fd = load_program(&bpf)?;
+        let named = named_maps(&bpf)?;
         let log = (options.log_level > 0)
             .then(|| EbpfLogger::init(&mut bpf))
             .transpose()
             .map_err(AttachError::object)?;
-        let ring =
-            RingBuf::try_from(take_map(&mut bpf, names::RECORDS)?).map_err(AttachError::object)?;
-        Ok(Self { fd, maps: Maps::open(&mut bpf)?, ring, log, _bpf: bpf })
+        let program = Self {
+            multi: OnceLock::new(),
+            perf: OnceLock::new(),
+            maps: Mutex::new(Maps::open(&mut bpf)?),
+            log: Mutex::new(log),
+            named,
+        };
+        Ok(program)
     }
 
-    /// Becomes readable when a record waits.
-    pub fn ring_fd(&self) -> BorrowedFd<'_> {
-        self.ring.as_fd()
+    /// The maps, for one at a time.
+    pub(super) fn maps(&self) -> MutexGuard<'_, Maps> {
+        self.maps.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next record's bytes, without waiting.
-    pub fn next_record(&mut self) -> Option<Vec<u8>> {
-        self.ring.next().map(|item| item.to_vec())
+    /// The program as it is linked in a way, loaded now if it was not before.
+    pub(super) fn flavour(&self, flavour: Flavour) -> Result<BorrowedFd<'_>, AttachError> {
+        let slot = match flavour {
+            Flavour::Multi => &self.multi,
+            Flavour::Perf => &self.perf,
+        };
+        if let Some(program) = slot.get() {
+            return Ok(program.as_fd());
+        }
+        // Of two that load it at once, one is dropped.
+        let program = load_program(&self.named, flavour)?;
+        Ok(slot.get_or_init(|| program).as_fd())
     }
 
     /// Hands what the kernel program logged to the `log` crate.
-    pub fn forward_log(&mut self) {
-        if let Some(log) = &mut self.log {
+    pub fn forward_log(&self) {
+        if let Some(log) = &mut *self.log.lock().unwrap_or_else(PoisonError::into_inner) {
             log.flush();
         }
     }
@@ -97,9 +124,11 @@ impl Program {
     ///
     /// When the kernel does not answer.
     pub fn kernel_misses(&self) -> Result<u64, AttachError> {
-        let info = sys::program_info(self.fd.as_fd())
-            .map_err(|e| AttachError::kernel("a question about the program", e))?;
-        Ok(info.recursion_misses)
+        let mut misses = 0;
+        for program in [&self.multi, &self.perf].into_iter().filter_map(OnceLock::get) {
+            misses += info(program.as_fd())?.recursion_misses;
+        }
+        Ok(misses)
     }
 
     /// Instructions that the verifier went through.
@@ -108,18 +137,46 @@ impl Program {
     ///
     /// When the kernel does not answer.
     pub fn verified_instructions(&self) -> Result<u32, AttachError> {
-        let info = sys::program_info(self.fd.as_fd())
-            .map_err(|e| AttachError::kernel("a question about the program", e))?;
-        Ok(info.verified_insns)
+        Ok(info(self.flavour(Flavour::Multi)?)?.verified_insns)
     }
+}
+
+fn info(program: BorrowedFd<'_>) -> Result<bpf_prog_info, AttachError> {
+    sys::program_info(program).map_err(|e| AttachError::kernel("a question about the program", e))
 }
 
 fn power_of_two(wanted: u32, max: u32) -> u32 {
     wanted.clamp(1, max).next_power_of_two().min(max)
 }
 
-/// Loads the program for `uprobe_multi`, over the maps that aya created.
-fn load_program(bpf: &Ebpf) -> Result<OwnedFd, AttachError> {
+/// Where the ids of a task are in the kernel's `struct cred`, if they lie as in [`Ids`].
+fn ids(types: &KernelTypes) -> Result<u32, AttachError> {
+    let first = types.offset_of("cred.uid")?;
+    let offsets = [
+        (types.offset_of("cred.gid")?, offset_of!(Ids, gid)),
+        (types.offset_of("cred.suid")?, offset_of!(Ids, suid)),
+        (types.offset_of("cred.sgid")?, offset_of!(Ids, sgid)),
+        (types.offset_of("cred.euid")?, offset_of!(Ids, euid)),
+        (types.offset_of("cred.egid")?, offset_of!(Ids, egid)),
+    ];
+    let as_known = |(there, ours): &(u32, usize)| *there as usize == first as usize + ours;
+    match offsets.iter().all(as_known) {
+        true => Ok(first),
+        false => Err(AttachError::object("this kernel orders the ids of a task in another way")),
+    }
+}
+
+/// All maps that aya created.
+fn named_maps(bpf: &Ebpf) -> Result<Vec<(String, OwnedFd)>, AttachError> {
+    let own = |(name, map): (&str, &Map)| {
+        let fd = map_fd(map)?.try_clone_to_owned().map_err(AttachError::object)?;
+        Ok((name.to_owned(), fd))
+    };
+    bpf.maps().map(own).collect()
+}
+
+/// Loads the program over the maps that aya created.
+fn load_program(named: &[(String, OwnedFd)], flavour: Flavour) -> Result<OwnedFd, AttachError> {
     let mut object = aya_obj::Object::parse(OBJECT).map_err(AttachError::object)?;
     let features = aya::features()
         .btf()
@@ -131,7 +188,7 @@ fn load_program(bpf: &Ebpf) -> Result<OwnedFd, AttachError> {
         .to_bytes();
     let btf = sys::load_btf(&types)
         .map_err(|e| AttachError::kernel("the program's type information", e))?;
-    relocate(&mut object, bpf)?;
+    relocate(&mut object, named)?;
     let program = object
         .programs
         .get(names::PROGRAM)
@@ -142,6 +199,7 @@ fn load_program(bpf: &Ebpf) -> Result<OwnedFd, AttachError> {
         .ok_or_else(|| AttachError::object("the program has no code"))?;
     let name = CString::new(names::PROGRAM).map_err(AttachError::object)?;
     sys::load_program(&ProgramCode {
+        flavour,
         name: &name,
         license: &object.license,
         instructions: &function.instructions,
@@ -154,25 +212,26 @@ fn load_program(bpf: &Ebpf) -> Result<OwnedFd, AttachError> {
 }
 
 /// Puts the maps' file descriptors and the callee's offsets into the instructions.
-fn relocate(object: &mut aya_obj::Object, bpf: &Ebpf) -> Result<(), AttachError> {
+fn relocate(object: &mut aya_obj::Object, named: &[(String, OwnedFd)]) -> Result<(), AttachError> {
     let text: HashSet<usize> = object.functions.keys().map(|(section, _)| *section).collect();
     let parsed = std::mem::take(&mut object.maps);
     let mut maps = Vec::new();
     for (name, map) in &parsed {
-        let created = bpf
-            .map(name)
+        let (_, created) = named
+            .iter()
+            .find(|(created, _)| created == name)
             .ok_or_else(|| AttachError::object(format!("map {name} was not created")))?;
-        maps.push((name.as_str(), map_fd(created)?, map));
+        maps.push((name.as_str(), created.as_raw_fd(), map));
     }
     object.relocate_maps(maps.into_iter(), &text).map_err(AttachError::object)?;
     object.relocate_calls(&text).map_err(AttachError::object)
 }
 
-fn map_fd(map: &aya::maps::Map) -> Result<i32, AttachError> {
-    use aya::maps::Map;
-    let data = match map {
-        Map::Array(data) | Map::PerCpuArray(data) | Map::RingBuf(data) => data,
-        other => return Err(AttachError::object(format!("unexpected map {other:?}"))),
-    };
-    Ok(data.fd().as_fd().as_raw_fd())
+fn map_fd(map: &Map) -> Result<BorrowedFd<'_>, AttachError> {
+    match map {
+        Map::Array(data) | Map::PerCpuArray(data) | Map::RingBuf(data) | Map::ArrayOfMaps(data) => {
+            Ok(data.fd().as_fd())
+        }
+        other => Err(AttachError::object(format!("unexpected map {other:?}"))),
+    }
 }

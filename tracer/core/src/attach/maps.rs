@@ -2,16 +2,21 @@
 #![expect(unsafe_code, reason = "aya wants a promise that map values are plain bytes")]
 
 use super::error::AttachError;
+use super::ring::Ring;
+use super::sys;
+use crate::model::action::Action;
 use crate::model::address::Avma;
+use crate::model::caller::Caller;
 use crate::model::limits::Limits;
 use crate::model::plan::Plan;
 use aya::Ebpf;
-use aya::maps::{Array, MapData, PerCpuArray};
+use aya::maps::{Array, Map, MapData, PerCpuArray};
 use std::ops::Range;
+use std::os::fd::AsFd;
 use tracer_common::code::{Code, Edge, Layout, Op, TEXT};
 use tracer_common::limits;
-use tracer_common::maps::{Counters, Site, SiteState, names};
-use tracer_common::outcome::{OUTCOMES, Outcome};
+use tracer_common::maps::{ANY_OWNER, Counters, Site, SiteState, action, names};
+use tracer_common::outcome::Outcome;
 use zerocopy::{FromBytes, IntoBytes};
 
 /// A map value as aya takes it.
@@ -82,7 +87,7 @@ fn array<T: MapValue>(bpf: &mut Ebpf, name: &str) -> Result<Array<MapData, Plain
     Array::try_from(take_map(bpf, name)?).map_err(AttachError::object)
 }
 
-pub(crate) fn take_map(bpf: &mut Ebpf, name: &str) -> Result<aya::maps::Map, AttachError> {
+pub(crate) fn take_map(bpf: &mut Ebpf, name: &str) -> Result<Map, AttachError> {
     bpf.take_map(name).ok_or_else(|| AttachError::object(format!("no map {name} in the object")))
 }
 
@@ -94,6 +99,7 @@ pub(crate) struct Maps {
     edges: Table<Edge>,
     states: Array<MapData, Plain<SiteState>>,
     counters: PerCpuArray<MapData, Plain<Counters>>,
+    rings: MapData,
 }
 
 /// The part of the maps that one probe occupies.
@@ -114,6 +120,10 @@ pub struct Gate {
     pub hit_limit: u64,
     /// Nanoseconds between captures at least, 0 for no limit.
     pub interval_ns: u64,
+    /// What to do with a hit that passes.
+    pub action: Action,
+    /// Whose processes may be captured.
+    pub owner: Caller,
 }
 
 /// A site as the maps take it.
@@ -137,6 +147,10 @@ impl Maps {
             states: array(bpf, names::STATES)?,
             counters: PerCpuArray::try_from(take_map(bpf, names::COUNTERS)?)
                 .map_err(AttachError::object)?,
+            rings: match take_map(bpf, names::RINGS)? {
+                Map::ArrayOfMaps(data) => data,
+                other => return Err(AttachError::object(format!("unexpected map {other:?}"))),
+            },
         })
     }
 
@@ -144,10 +158,14 @@ impl Maps {
     pub(crate) fn occupy(
         &mut self,
         gate: Gate,
+        ring: &Ring,
         sites: &[SitePlan<'_>],
     ) -> Result<Occupied, AttachError> {
         let mut occupied = Occupied { sites: self.sites.take(sites.len())?, rest: Vec::new() };
-        match self.write_plans(gate, sites, &mut occupied) {
+        let written = self
+            .set_ring(occupied.sites.start, ring)
+            .and_then(|()| self.write_plans(gate, sites, &mut occupied));
+        match written {
             Ok(()) => Ok(occupied),
             Err(error) => {
                 self.vacate(&occupied);
@@ -174,7 +192,7 @@ impl Maps {
             self.layouts.write(layouts.start, &moved_layouts)?;
             self.edges.write(edges.start, &moved_edges)?;
             self.states.set(site, Plain(SiteState::default()), 0).map_err(AttachError::object)?;
-            let zeros = vec![Plain(Counters { outcomes: [0; OUTCOMES] }); cpus];
+            let zeros = vec![Plain(Counters::default()); cpus];
             let zeros = zeros.try_into().map_err(AttachError::object)?;
             self.counters.set(site, zeros, 0).map_err(AttachError::object)?;
             let parameters = parameters(gate, plan.limits, occupied.sites.start, ops.start);
@@ -182,6 +200,11 @@ impl Maps {
             self.sites.write(site, &[Site { pc: pc.0, has_twin, ..parameters }])?;
         }
         Ok(())
+    }
+
+    fn set_ring(&mut self, index: u32, ring: &Ring) -> Result<(), AttachError> {
+        sys::set_inner_map(self.rings.fd().as_fd(), index, ring.fd())
+            .map_err(|e| AttachError::kernel("a probe's ring buffer", e))
     }
 
     /// Switches sites on or off.
@@ -195,6 +218,10 @@ impl Maps {
     }
 
     pub(crate) fn vacate(&mut self, occupied: &Occupied) {
+        // Without it the ring would live on, and be of use to nobody.
+        if let Err(error) = sys::remove_inner_map(self.rings.fd().as_fd(), occupied.sites.start) {
+            tracing::warn!(%error, "a probe's ring buffer stays");
+        }
         self.sites.give_back(&occupied.sites);
         for (ops, layouts, edges) in &occupied.rest {
             self.ops.give_back(ops);
@@ -204,20 +231,26 @@ impl Maps {
     }
 
     /// Hits of a site and how they ended, over all cpus.
-    pub(crate) fn counts(&self, site: u32) -> Result<(u64, [u64; OUTCOMES]), AttachError> {
+    pub(crate) fn counts(&self, site: u32) -> Result<(u64, Counters), AttachError> {
         let Plain(state) = self.states.get(&site, 0).map_err(AttachError::object)?;
         let per_cpu = self.counters.get(&site, 0).map_err(AttachError::object)?;
-        let mut sum = [0; OUTCOMES];
+        let mut sum = Counters::default();
         for Plain(counters) in per_cpu.iter() {
             for outcome in Outcome::ALL {
-                sum[*outcome as usize] += counters.outcomes[*outcome as usize];
+                sum.outcomes[*outcome as usize] += counters.outcomes[*outcome as usize];
             }
+            sum.timed += counters.timed;
+            sum.timed_ns += counters.timed_ns;
         }
         Ok((state.hits, sum))
     }
 }
 
 fn parameters(gate: Gate, limits: Limits, first_site: u32, op_first: u32) -> Site {
+    let (owner_uid, owner_gid) = match gate.owner {
+        Caller::Root => (ANY_OWNER, ANY_OWNER),
+        Caller::User { uid, gid } => (uid, gid),
+    };
     Site {
         enabled: 0,
         pid: gate.pid,
@@ -234,7 +267,12 @@ fn parameters(gate: Gate, limits: Limits, first_site: u32, op_first: u32) -> Sit
         depth_max: limits.depth_max,
         nodes_max: limits.nodes_max,
         has_twin: 0,
-        reserved: 0,
+        action: match gate.action {
+            Action::Snapshot => action::CAPTURE,
+            Action::Count => action::COUNT,
+        },
+        owner_uid,
+        owner_gid,
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Breakpoints are known outside by opaque link ids only; no file descriptor leaves this stage.
 
+pub mod breakpoints;
 pub mod btf;
 pub mod calibrate;
 pub mod error;
@@ -9,6 +10,8 @@ pub mod late;
 pub mod link;
 pub mod load;
 pub mod maps;
+mod perf;
+pub mod ring;
 pub mod support;
 mod sys;
 pub mod text;

@@ -6,15 +6,35 @@
 #![expect(unsafe_code, reason = "bpf(2) takes untyped pointers")]
 
 use aya_obj::generated::{
-    bpf_attach_type, bpf_attr, bpf_cmd, bpf_insn, bpf_prog_info, bpf_prog_type,
+    bpf_attach_type, bpf_attr, bpf_cmd, bpf_insn, bpf_map_type, bpf_prog_info, bpf_prog_type,
 };
 use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
+/// How a program will be linked.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Flavour {
+    /// By `uprobe_multi` links.
+    Multi,
+    /// By perf events.
+    Perf,
+}
+
+impl Flavour {
+    fn expected_attach_type(self) -> u32 {
+        match self {
+            Self::Multi => bpf_attach_type::BPF_TRACE_UPROBE_MULTI as u32,
+            // None: what uprobe programs had before there was a choice.
+            Self::Perf => 0,
+        }
+    }
+}
+
 /// A program as it is handed to the kernel.
 #[derive(Debug)]
 pub(crate) struct ProgramCode<'a> {
+    pub(crate) flavour: Flavour,
     pub(crate) name: &'a CStr,
     pub(crate) license: &'a CStr,
     pub(crate) instructions: &'a [bpf_insn],
@@ -35,7 +55,7 @@ pub(crate) fn load_btf(bytes: &[u8]) -> io::Result<OwnedFd> {
     unsafe { bpf_fd(bpf_cmd::BPF_BTF_LOAD, &attr) }
 }
 
-/// Loads a uprobe program that can be linked by `uprobe_multi`. On failure the verifier's log is
+/// Loads a uprobe program. On failure the verifier's log is
 /// in the second part of the error.
 pub(crate) fn load_program(code: &ProgramCode<'_>) -> Result<OwnedFd, (io::Error, String)> {
     match load_program_logged(code, &mut []) {
@@ -55,7 +75,7 @@ fn load_program_logged(code: &ProgramCode<'_>, log: &mut [u8]) -> io::Result<Own
     // SAFETY: writes to the fields of a zeroed union of plain integers.
     let load = unsafe { &mut attr.__bindgen_anon_3 };
     load.prog_type = bpf_prog_type::BPF_PROG_TYPE_KPROBE as u32;
-    load.expected_attach_type = bpf_attach_type::BPF_TRACE_UPROBE_MULTI as u32;
+    load.expected_attach_type = code.flavour.expected_attach_type();
     load.insns = code.instructions.as_ptr() as u64;
     load.insn_cnt = code.instructions.len() as u32;
     load.license = code.license.as_ptr() as u64;
@@ -99,6 +119,65 @@ pub(crate) fn link_uprobe_multi(
     }
     // SAFETY: all that `attr` points to outlives the call.
     unsafe { bpf_fd(bpf_cmd::BPF_LINK_CREATE, &attr) }
+}
+
+/// Links a program to a perf event. The breakpoint stays until link and event are both closed.
+pub(crate) fn link_perf_event(
+    program: BorrowedFd<'_>,
+    event: BorrowedFd<'_>,
+    cookie: u64,
+) -> io::Result<OwnedFd> {
+    let mut attr = zeroed();
+    // SAFETY: writes to the fields of a zeroed union of plain integers.
+    unsafe {
+        let link = &mut attr.link_create;
+        link.__bindgen_anon_1.prog_fd = program.as_raw_fd() as u32;
+        link.__bindgen_anon_2.target_fd = event.as_raw_fd() as u32;
+        link.attach_type = bpf_attach_type::BPF_PERF_EVENT as u32;
+        link.__bindgen_anon_3.perf_event.bpf_cookie = cookie;
+    }
+    // SAFETY: `attr` points to nothing.
+    unsafe { bpf_fd(bpf_cmd::BPF_LINK_CREATE, &attr) }
+}
+
+/// Creates a ring buffer.
+pub(crate) fn create_ring(bytes: u32) -> io::Result<OwnedFd> {
+    let mut attr = zeroed();
+    // SAFETY: writes to the fields of a zeroed union of plain integers.
+    let map = unsafe { &mut attr.__bindgen_anon_1 };
+    map.map_type = bpf_map_type::BPF_MAP_TYPE_RINGBUF as u32;
+    map.max_entries = bytes;
+    // SAFETY: `attr` points to nothing.
+    unsafe { bpf_fd(bpf_cmd::BPF_MAP_CREATE, &attr) }
+}
+
+/// Puts a map into an array of maps.
+pub(crate) fn set_inner_map(
+    array: BorrowedFd<'_>,
+    index: u32,
+    inner: BorrowedFd<'_>,
+) -> io::Result<()> {
+    let value = inner.as_raw_fd();
+    let attr = element(array, &index, Some(&value));
+    // SAFETY: key and value outlive the call.
+    unsafe { bpf(bpf_cmd::BPF_MAP_UPDATE_ELEM, &attr) }.map(drop)
+}
+
+/// Takes a map out of an array of maps.
+pub(crate) fn remove_inner_map(array: BorrowedFd<'_>, index: u32) -> io::Result<()> {
+    let attr = element(array, &index, None);
+    // SAFETY: the key outlives the call.
+    unsafe { bpf(bpf_cmd::BPF_MAP_DELETE_ELEM, &attr) }.map(drop)
+}
+
+fn element(map: BorrowedFd<'_>, key: &u32, value: Option<&i32>) -> bpf_attr {
+    let mut attr = zeroed();
+    // SAFETY: writes to the fields of a zeroed union of plain integers.
+    let element = unsafe { &mut attr.__bindgen_anon_2 };
+    element.map_fd = map.as_raw_fd() as u32;
+    element.key = std::ptr::from_ref(key) as u64;
+    element.__bindgen_anon_1.value = value.map_or(0, |value| std::ptr::from_ref(value) as u64);
+    attr
 }
 
 /// What the kernel knows of a loaded program.

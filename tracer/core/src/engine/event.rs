@@ -1,18 +1,25 @@
 //! What the engine tells a door while it works.
 
-pub use crate::attach::link::LinkId;
+pub use crate::attach::breakpoints::AttachedBy;
+pub use crate::attach::link::{Attached, LinkId};
 use crate::model::capture::Capture;
 use crate::model::issue::Issue;
 use crate::model::process::Process;
 use crate::model::resolved::Resolved;
 use std::collections::BTreeMap;
+use std::time::Duration;
 use tracer_common::outcome::Outcome;
+
+/// How many hits ended in which way.
+pub type Outcomes = BTreeMap<Outcome, u64>;
 
 /// Facts that stay the same for all captures of a probe.
 #[derive(Clone, Debug)]
 pub struct Armed {
     /// The breakpoints, to ask the engine for the probe's counts.
     pub link: LinkId,
+    /// How they were placed, and how long it took.
+    pub attached: Attached,
     /// The place as the user wrote it.
     pub location_text: String,
     /// The target.
@@ -45,7 +52,7 @@ pub enum Event {
         capture: Box<Capture>,
         /// How all hits of the probe ended so far, over all its sites; counted when the record
         /// was read, so later than the hit itself.
-        outcomes: BTreeMap<Outcome, u64>,
+        outcomes: Outcomes,
     },
     /// The breakpoints are out.
     Finished(Summary),
@@ -57,13 +64,16 @@ pub struct Summary {
     /// Hits that reached the kernel program.
     pub hits: u64,
     /// How they ended; the sum is `hits`.
-    pub outcomes: BTreeMap<Outcome, u64>,
-    /// Hits that the kernel counted but did not hand to the program.
+    pub outcomes: Outcomes,
+    /// Hits that the kernel counted but did not hand to the program; those of the engine's other
+    /// probes in that time are among them, for the kernel does not tell them apart.
     pub kernel_misses: u64,
     /// Records received from the ring.
     pub received: u64,
     /// Records received that were malformed.
     pub malformed: u64,
+    /// How long the removal of the breakpoints took.
+    pub removal: Option<Duration>,
     /// The text of the target is what it was before; `None` when there was none to look at: the
     /// process was gone, or another file is mapped there.
     pub text_restored: Option<bool>,

@@ -1,5 +1,6 @@
 //! What holds for all requests to an engine.
 
+pub use crate::attach::breakpoints::AttachMode;
 use tracer_common::limits::SCRATCH_SLOTS;
 
 /// How an engine works.
@@ -18,16 +19,4 @@ impl Default for Options {
     fn default() -> Self {
         Self { attach: AttachMode::Auto, scratch_slots: SCRATCH_SLOTS, kernel_log: None }
     }
-}
-
-/// How breakpoints are placed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum AttachMode {
-    /// By `uprobe_multi` where it works, else by perf events.
-    #[default]
-    Auto,
-    /// By `uprobe_multi` links.
-    Multi,
-    /// By perf events: needs CAP_SYS_ADMIN, and each breakpoint takes about 0.1 s to remove.
-    Perf,
 }

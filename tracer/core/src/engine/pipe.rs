@@ -7,8 +7,7 @@ use super::findings::Found;
 use super::mapped::Mapped;
 use super::probe::{Probe, Wake, is_readable};
 use super::request::SnapshotRequest;
-use crate::attach::late;
-use crate::attach::link::LinkId;
+use crate::attach::late::LateReader;
 use crate::binary::modules::{Code, Modules};
 use crate::model::caller::Caller;
 use crate::model::plan::Plan;
@@ -47,13 +46,20 @@ impl Engine {
     }
 }
 
+/// The process that a caller names, if they may see into it.
+pub(super) fn process_of(caller: Caller, pid: u32) -> Result<Process, EngineError> {
+    let process = resolve::process::read(pid)?;
+    resolve::access::check(caller, process.id)?;
+    Ok(process)
+}
+
 fn snapshot(
     engine: &Engine,
     request: &SnapshotRequest,
     stop: BorrowedFd<'_>,
     deliver: &mut Deliver<'_>,
 ) -> Result<Summary, EngineError> {
-    let process = resolve::process::read(request.pid)?;
+    let process = process_of(request.caller, request.pid)?;
     let modules = Modules::with(&engine.cache, &process);
     let code = Code::new(&modules);
     let resolved = resolve::resolve(&request.location, &request.location_text, &code)?;
@@ -69,16 +75,18 @@ fn snapshot(
         let _more = deliver(Event::Finished(summary.clone()));
         return Ok(summary);
     }
+    // Before the probe is placed: it looks once more whether this is still that process.
+    let mut late = LateReader::open(&process);
     let mut probe = Probe::arm(engine, request, &process, &modules, &resolved, &plans, stop)?;
     let mapped = Mapped::new(&code, &process);
-    let armed = armed(request, &process, &code, &resolved, probe.link());
+    let armed = armed(request, &process, &code, &resolved, &probe);
     let mut ended = match probe.deliver(Event::Armed(Box::new(armed)), deliver) {
         ControlFlow::Continue(()) => None,
         ControlFlow::Break(()) => Some(Ended::Stopped),
     };
     while ended.is_none() {
         ended = match probe.wait(stop)? {
-            Wake::Records => take(&mut probe, request, &mapped, &resolved, deliver)?,
+            Wake::Records => take(&mut probe, request, &mut late, &mapped, &resolved, deliver)?,
             Wake::Check => check(&probe, &mapped, &resolved)?,
             Wake::Ended(ended) => Some(ended),
         };
@@ -86,7 +94,7 @@ fn snapshot(
     probe.remove();
     // Hits of the last moment are in the ring still.
     while probe.has_records() {
-        take(&mut probe, request, &mapped, &resolved, deliver)?;
+        take(&mut probe, request, &mut late, &mapped, &resolved, deliver)?;
     }
     let summary = probe.summary(ended.unwrap_or_default(), &mapped)?;
     // The door has been told all; whether it wants more makes no difference now.
@@ -96,8 +104,9 @@ fn snapshot(
 
 /// Decodes and delivers records that wait. Gives the end if there is nothing more to wait for.
 fn take(
-    probe: &mut Probe,
+    probe: &mut Probe<'_>,
     request: &SnapshotRequest,
+    late: &mut LateReader,
     mapped: &Mapped<'_>,
     resolved: &Resolved,
     deliver: &mut Deliver<'_>,
@@ -106,7 +115,7 @@ fn take(
     // Read after the hits: what is the same now as at the beginning was the same at the hit.
     if let Some(now) = probe.process_now() {
         mapped.update(&now);
-        batch.iter_mut().for_each(|(_, record)| late::explain_faults(record, &now));
+        late.complete(batch.iter_mut().map(|(_, record)| record), &now, &request.limits);
     }
     for (index, record) in batch {
         let Some(site) = resolved.sites.get(index).filter(|_| !probe.is_quiet()) else { continue };
@@ -126,7 +135,7 @@ fn take(
 
 /// Looks at the process: a debugger may have come, or the code that is probed may have gone.
 fn check(
-    probe: &Probe,
+    probe: &Probe<'_>,
     mapped: &Mapped<'_>,
     resolved: &Resolved,
 ) -> Result<Option<Ended>, EngineError> {
@@ -144,14 +153,15 @@ fn armed(
     process: &Process,
     code: &Code<'_>,
     resolved: &Resolved,
-    link: LinkId,
+    probe: &Probe<'_>,
 ) -> Armed {
     let modules = code.modules();
     // Only what is shown is opened: a process may have a hundred libraries.
     let is_shown = |index| resolved.sites.iter().any(|site| site.module == index);
     let label = |index| label(code, index, is_shown(index));
     Armed {
-        link,
+        link: probe.link(),
+        attached: probe.attached(),
         location_text: request.location_text.clone(),
         process: process.clone(),
         resolved: resolved.clone(),
@@ -173,11 +183,11 @@ pub(super) fn label(code: &Code<'_>, index: ModuleIndex, opened: bool) -> Module
 
 fn find(
     engine: &Engine,
-    _caller: Caller,
+    caller: Caller,
     pid: u32,
     pattern: &str,
 ) -> Result<Vec<Found>, EngineError> {
-    let process = resolve::process::read(pid)?;
+    let process = process_of(caller, pid)?;
     let modules = Modules::with(&engine.cache, &process);
     let code = Code::new(&modules);
     let label = |found: resolve::find::Found| {

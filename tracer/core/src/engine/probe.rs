@@ -2,17 +2,20 @@
 
 use super::Engine;
 use super::error::EngineError;
+use super::event::{Attached, Outcomes};
 use super::event::{Ended, Event, Summary};
+use super::kernel::{Kernel, by_outcome};
 use super::mapped::Mapped;
 use super::pipe::Deliver;
 use super::request::SnapshotRequest;
 use super::watchdog::Watchdog;
 use crate::attach::error::AttachError;
-use crate::attach::link::{Counts, LinkId, Links, SiteToArm, TextAfter};
-use crate::attach::load::{LoadOptions, Program};
+use crate::attach::link::{Counts, LinkId, SiteToArm, TextAfter};
 use crate::attach::maps::Gate;
+use crate::attach::ring::Ring;
 use crate::attach::support;
 use crate::binary::modules::Modules;
+use crate::model::action::Action;
 use crate::model::issue::{Issue, IssueKind};
 use crate::model::plan::Plan;
 use crate::model::process::{Process, ProcessId};
@@ -22,9 +25,9 @@ use crate::{decode, resolve};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
-use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 use tracer_common::outcome::Outcome;
 
@@ -38,12 +41,12 @@ const BATCH: usize = 64;
 const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// A placed probe. Dropping it takes the breakpoints out.
-pub(super) struct Probe {
-    /// First, so that it ends before what it watches over.
-    _watchdog: Watchdog,
-    links: Links,
+pub(super) struct Probe<'e> {
+    kernel: &'e Kernel,
     link: LinkId,
-    program: Program,
+    attached: Attached,
+    ring: Ring,
+    watchdog: Watchdog,
     pidfd: OwnedFd,
     id: ProcessId,
     deadline: Instant,
@@ -53,6 +56,8 @@ pub(super) struct Probe {
     wanted: u64,
     received: u64,
     malformed: u64,
+    /// Kernel misses of the program when the probe was placed.
+    misses_before: u64,
     delivers: bool,
     /// How the text was found when the breakpoints had gone; `None` while they are in place.
     removed: Option<TextAfter>,
@@ -66,10 +71,10 @@ pub(super) enum Wake {
     Ended(Ended),
 }
 
-impl Probe {
-    /// Loads the kernel program and places the breakpoints.
+impl<'e> Probe<'e> {
+    /// Loads the kernel program, if it is not, and places the breakpoints.
     pub(super) fn arm(
-        engine: &Engine,
+        engine: &'e Engine,
         request: &SnapshotRequest,
         process: &Process,
         modules: &Modules,
@@ -82,18 +87,23 @@ impl Probe {
             return Err(Issue::new(IssueKind::PidNamespace, pid.to_string(), "").into());
         }
         let pidfd = watch(pid)?;
-        // The pidfd is of the process that was looked at only if that one is still there.
+        // The pidfd is of the process that was looked at only if that one is still there; and
+        // while it has not ended, nothing that is read of the pid is another's.
         resolve::process::check(process.id)?;
-        let mut program = Program::load(&LoadOptions {
-            ring_bytes: request.ring_bytes,
-            scratch_slots: engine.options.scratch_slots,
-            log_level: engine.options.kernel_log.map_or(0, level),
-        })?;
+        resolve::access::check(request.caller, process.id)?;
+        if is_readable(pidfd.as_fd()) {
+            return Err(gone(pid));
+        }
+        let kernel = engine.kernel()?;
+        let ring = Ring::create(request.ring_bytes)?;
+        let misses_before = kernel.program.kernel_misses()?;
         let gate = Gate {
             pid,
             start_ticks: process.id.start_ticks,
             hit_limit: request.hits,
             interval_ns: 1_000_000_000_u64.checked_div(request.rate).unwrap_or(0),
+            action: request.action,
+            owner: request.caller,
         };
         let mut sites = Vec::new();
         for (site, plan) in resolved.sites.iter().zip(plans) {
@@ -107,26 +117,41 @@ impl Probe {
                 plan,
             });
         }
-        let mut links = Links::default();
-        let link = links.attach(&mut program, gate, &sites)?;
+        let (program, mode) = (&kernel.program, engine.options.attach);
+        let placed = kernel.links.attach(program, mode, gate, &ring, &sites);
+        let (link, attached) = placed.map_err(|error| {
+            // The kernel has many words for a process that ends while it is being probed.
+            match is_readable(pidfd.as_fd()) {
+                true => gone(pid),
+                false => error.into(),
+            }
+        })?;
         let now = Instant::now();
         // A timeout beyond what the clock can hold never comes.
         let deadline = now.checked_add(request.timeout).unwrap_or(now + FOREVER);
         let watchdog =
-            Watchdog::start(links.breakpoints(link), stop, deadline).map_err(EngineError::Wait)?;
+            Watchdog::start(kernel.links.breakpoints(link), stop, deadline).map_err(|error| {
+                kernel.retire(link);
+                EngineError::Wait(error)
+            })?;
         Ok(Self {
-            _watchdog: watchdog,
-            links,
+            kernel,
             link,
-            program,
+            attached,
+            ring,
+            watchdog,
             pidfd,
             id: process.id,
             deadline,
             checked: now,
             logs: engine.options.kernel_log.is_some(),
-            wanted: request.hits,
+            wanted: match request.action {
+                Action::Snapshot => request.hits,
+                Action::Count => 0,
+            },
             received: 0,
             malformed: 0,
+            misses_before,
             delivers: true,
             removed: None,
         })
@@ -137,14 +162,19 @@ impl Probe {
         self.link
     }
 
+    /// How they were placed.
+    pub(super) fn attached(&self) -> Attached {
+        self.attached
+    }
+
     /// Waits for records, the stop signal, the deadline or the end of the process.
     pub(super) fn wait(&mut self, stop: BorrowedFd<'_>) -> Result<Wake, EngineError> {
         loop {
-            self.program.forward_log();
+            self.kernel.program.forward_log();
             let left = self.deadline.saturating_duration_since(Instant::now());
             let pause = left.min(if self.logs { LOG_INTERVAL } else { CHECK_INTERVAL });
             let pause = pause.try_into().ok();
-            let ring = self.program.ring_fd();
+            let ring = self.ring.fd();
             let mut fds = [ring, stop, self.pidfd.as_fd()]
                 .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
             match poll(&mut fds, pause.as_ref()) {
@@ -190,21 +220,22 @@ impl Probe {
 
     /// Records wait in the ring.
     pub(super) fn has_records(&self) -> bool {
-        is_readable(self.program.ring_fd())
+        is_readable(self.ring.fd())
     }
 
     /// Records with the index of their site in the resolution; malformed ones are counted and
-    /// passed over. Once all that are wanted are there or in the ring, the breakpoints are taken
-    /// out: the target does not pay while they are decoded.
+    /// passed over. Once all that are wanted are there or in the ring, the breakpoints start to be
+    /// taken out: the target does not pay while they are decoded.
     pub(super) fn next_batch(&mut self) -> Result<Vec<(usize, Record)>, EngineError> {
         let mut batch = Vec::new();
         while batch.len() < BATCH
-            && let Some(bytes) = self.program.next_record()
+            && let Some(bytes) = self.ring.next_record()
         {
-            let sites = self.links.sites(self.link);
+            let sites = self.kernel.links.sites(self.link);
             match decode::record::parse(&bytes) {
                 Ok(record) if sites.contains(&record.site) => {
                     self.received += 1;
+                    self.kernel.received.fetch_add(1, Relaxed);
                     batch.push(((record.site - sites.start) as usize, record));
                     continue;
                 }
@@ -212,10 +243,11 @@ impl Probe {
                 Err(error) => tracing::warn!(%error, "a malformed record"),
             }
             self.malformed += 1;
+            self.kernel.malformed.fetch_add(1, Relaxed);
         }
         let captured = self.counts()?.outcomes[Outcome::Captured as usize];
-        if self.wanted != 0 && captured >= self.wanted {
-            self.remove();
+        if self.wanted != 0 && captured >= self.wanted && self.removed.is_none() {
+            self.watchdog.remove();
         }
         Ok(batch)
     }
@@ -240,18 +272,18 @@ impl Probe {
     }
 
     fn counts(&self) -> Result<Counts, AttachError> {
-        self.links.counts(&self.program, self.link)
+        self.kernel.links.counts(&self.kernel.program, self.link)
     }
 
     /// How hits ended so far.
-    pub(super) fn outcomes(&self) -> Result<BTreeMap<Outcome, u64>, EngineError> {
+    pub(super) fn outcomes(&self) -> Result<Outcomes, EngineError> {
         Ok(by_outcome(&self.counts()?))
     }
 
     /// Takes the breakpoints out.
     pub(super) fn remove(&mut self) {
         if self.removed.is_none() {
-            self.removed = Some(self.links.detach(self.link));
+            self.removed = Some(self.kernel.links.detach(self.link));
         }
     }
 
@@ -274,24 +306,30 @@ impl Probe {
         ended: Ended,
         mapped: &Mapped<'_>,
     ) -> Result<Summary, EngineError> {
-        self.program.forward_log();
+        self.kernel.program.forward_log();
         let counts = self.counts()?;
-        let kernel_misses = self.program.kernel_misses()?;
-        self.links.forget(&mut self.program, self.link);
+        let kernel_misses = self.kernel.program.kernel_misses()?.saturating_sub(self.misses_before);
         Ok(Summary {
             hits: counts.hits,
             outcomes: by_outcome(&counts),
             kernel_misses,
             received: self.received,
             malformed: self.malformed,
+            removal: self.kernel.links.breakpoints(self.link).removal(),
             text_restored: self.text_restored(mapped),
             ended,
         })
     }
 }
 
-fn by_outcome(counts: &Counts) -> BTreeMap<Outcome, u64> {
-    Outcome::ALL.iter().map(|o| (*o, counts.outcomes[*o as usize])).collect()
+impl Drop for Probe<'_> {
+    fn drop(&mut self) {
+        self.kernel.retire(self.link);
+    }
+}
+
+fn gone(pid: u32) -> EngineError {
+    Issue::new(IssueKind::ProcessGone, pid.to_string(), "").into()
 }
 
 /// Something can be read from `fd` now.
@@ -299,17 +337,6 @@ pub(super) fn is_readable(fd: BorrowedFd<'_>) -> bool {
     let now = rustix::time::Timespec { tv_sec: 0, tv_nsec: 0 };
     let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::IN)];
     poll(&mut fds, Some(&now)).is_ok_and(|ready| ready > 0)
-}
-
-/// The kernel program's number of a level, as aya-log counts them.
-fn level(level: tracing::Level) -> u8 {
-    match level {
-        tracing::Level::ERROR => 1,
-        tracing::Level::WARN => 2,
-        tracing::Level::INFO => 3,
-        tracing::Level::DEBUG => 4,
-        tracing::Level::TRACE => 5,
-    }
 }
 
 /// A file descriptor that becomes readable when the process ends.

@@ -1,5 +1,6 @@
 //! What a door asks of the engine.
 
+use crate::model::action::Action;
 use crate::model::caller::Caller;
 use crate::model::limits::Limits;
 use crate::model::resolved::LocationSpec;
@@ -16,6 +17,8 @@ pub struct SnapshotRequest {
     pub location: LocationSpec,
     /// The place as the user wrote it.
     pub location_text: String,
+    /// What to do with a hit.
+    pub action: Action,
     /// Captures to take; 0 for as many as come until the timeout.
     pub hits: u64,
     /// Captures per second at most; 0 for no limit.

@@ -3,7 +3,7 @@
 use super::Engine;
 use super::error::EngineError;
 use super::findings::{FrameVars, Missing, Placed, SiteVars, Vars};
-use super::pipe::label;
+use super::pipe::{label, process_of};
 use super::words::place;
 use crate::binary::code_map::CodeMap;
 use crate::binary::modules::{Code, Modules};
@@ -39,12 +39,12 @@ impl Engine {
 
 fn vars(
     engine: &Engine,
-    _caller: Caller,
+    caller: Caller,
     pid: u32,
     location: &LocationSpec,
     text: &str,
 ) -> Result<Vars, EngineError> {
-    let process = resolve::process::read(pid)?;
+    let process = process_of(caller, pid)?;
     let modules = Modules::with(&engine.cache, &process);
     let code = Code::new(&modules);
     let resolved = resolve::resolve(location, text, &code)?;

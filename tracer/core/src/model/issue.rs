@@ -32,7 +32,7 @@ issues! {
     NoPermission "no_permission" 12 "not permitted"
         "run as root, or give the binary CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH and CAP_CHECKPOINT_RESTORE";
     KernelTooOld "kernel_too_old" 13 "this kernel lacks what tracer needs"
-        "use Linux 6.6 or later; `tracer doctor` shows what is missing";
+        "use Linux 5.17 or later (6.6 or later for all that tracer can do); `tracer doctor` shows what is missing";
     BadLocation "bad_location" 14 "the location is not understood"
         "write function, module!function, function+offset, file:line or *0xADDRESS";
     NoDebugInfo "no_debug_info" 15 "there is no debug info for this module"
@@ -73,6 +73,8 @@ issues! {
         "detach the debugger first: two owners of breakpoints break the target";
     AlreadyProbed "already_probed" 33 "another breakpoint is at this place already"
         "wait until the other tracer has ended, or probe another line or offset";
+    NotYours "not_yours" 35 "you may not trace this process"
+        "trace a process of your own; for others ask root, who may trace all";
     NoCapture "no_capture" 31 "the code ran, but no hit could be captured"
         "the counts say why: raise --rate if it limits, probe less at once if hits were lost";
 }

@@ -1,5 +1,6 @@
 //! What a location means in a process: its sites, and the variables that are live there.
 
+pub mod access;
 mod candidates;
 pub mod dies;
 pub mod elsewhere;

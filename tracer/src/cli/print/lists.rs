@@ -1,17 +1,18 @@
 //! Lists: functions that were found, checks of this machine, all errors.
 
 use super::line::{Ink, Line, Page};
+use super::source::at;
+use crate::api::types::{CheckLine, CheckStatus, FoundLine};
 use crate::escape::Escaped;
-use tracer_core::engine::findings::{Check, CheckStatus, Found};
 
 /// `0x55d0c0a01234  process_payment  billing.c:42  in billing`.
-pub(crate) fn found(found: &Found) -> Page {
+pub(crate) fn found(found: &FoundLine) -> Page {
     let mut line = Line::new()
         .with(Ink::Dim, Escaped::hex(found.address.0))
         .text("  ")
         .with(Ink::Bold, Escaped::name(&found.function));
-    if let Some(source) = &found.line {
-        line = line.text("  ").text(Escaped::name(&source.file)).text(":").text(source.line);
+    if let Some(file) = &found.file {
+        line = line.text("  ").and(at(file, found.line));
     }
     let mut page = Page::new();
     page.line(&line.with(Ink::Dim, "  in ").with(Ink::Dim, Escaped::name(&found.module)));
@@ -19,7 +20,7 @@ pub(crate) fn found(found: &Found) -> Page {
 }
 
 /// `ok    kernel  6.18.44`, with what to do below.
-pub(crate) fn check(check: &Check) -> Page {
+pub(crate) fn check(check: &CheckLine) -> Page {
     let (ink, word) = match check.status {
         CheckStatus::Ok => (Ink::Value, "ok"),
         CheckStatus::Warn => (Ink::Missing, "warn"),
@@ -28,9 +29,9 @@ pub(crate) fn check(check: &Check) -> Page {
     let name = Line::new().with(ink, word).pad(6).with(Ink::Bold, Escaped::name(&check.name));
     let mut page = Page::new();
     page.line(&name.pad(28).text(Escaped::name(&check.detail)));
-    if !check.remedy.is_empty() {
+    if let Some(remedy) = &check.remedy {
         let help = Line::new().pad(6).with(Ink::Advice, "help").text(": ");
-        page.line(&help.text(Escaped::name(&check.remedy)));
+        page.line(&help.text(Escaped::name(remedy)));
     }
     page
 }

@@ -4,6 +4,7 @@ pub(crate) mod capture;
 pub(crate) mod error;
 pub(crate) mod line;
 pub(crate) mod lists;
+pub(crate) mod probes;
 pub(crate) mod source;
 pub(crate) mod summary;
 pub(crate) mod time;

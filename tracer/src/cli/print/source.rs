@@ -1,4 +1,4 @@
-//! The line of source under a hit, if its file is here and readable.
+//! A place in the source, and its line if the file is here and readable.
 //!
 //! The path comes from debug info, so it is hostile: it can name a pipe, a device, a file that
 //! only root may read, or a file system that hangs. So the file is read on a thread of its own
@@ -20,6 +20,15 @@ const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 const LINE_CHARS_MAX: usize = 200;
 /// How long a file may take.
 const DEADLINE: Duration = Duration::from_millis(200);
+
+/// `billing.c:42`. Code that belongs to no line has the file only.
+pub(crate) fn at(file: &str, line: Option<u64>) -> Line {
+    let place = Line::new().text(Escaped::name(file));
+    match line {
+        Some(line) => place.text(":").text(line),
+        None => place,
+    }
+}
 
 /// A line of source.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -1,43 +1,51 @@
 //! What is said before the first capture and after the last one.
 
 use super::line::{Ink, Line, Page};
+use crate::api::types::{Armed, AttachedBy, Ended, Summary};
 use crate::escape::Escaped;
 use std::time::Duration;
 use tracer_common::outcome::Outcome;
-use tracer_core::engine::event::{Armed, Ended, Summary};
-use tracer_core::engine::request::SnapshotRequest;
 
 /// The breakpoints are in place: where, and how long it waits.
-pub(crate) fn armed(armed: &Armed, request: &SnapshotRequest) -> Page {
+pub(crate) fn armed(armed: &Armed) -> Page {
     let mut page = Page::new();
-    let sites = armed.resolved.sites.len();
+    let sites = armed.sites.len();
     let mut line = Line::new()
         .with(Ink::Dim, "probing ")
-        .with(Ink::Bold, Escaped::name(&armed.location_text))
+        .with(Ink::Bold, Escaped::name(&armed.requested))
         .with(Ink::Dim, " in ")
-        .text(Escaped::name_bytes(&armed.process.comm))
+        .text(Escaped::name_bytes(armed.target.comm.bytes()))
         .text("[")
-        .text(armed.process.id.pid)
+        .text(armed.target.pid)
         .text("]");
     if sites > 1 {
         line = line.with(Ink::Dim, " at ").text(sites).with(Ink::Dim, " sites");
     }
-    line = line.with(Ink::Dim, "; waiting up to ").text(duration(request.timeout));
-    line = match request.hits {
+    line = line
+        .with(Ink::Dim, "; waiting up to ")
+        .text(duration(Duration::from_millis(armed.timeout_ms)));
+    line = match armed.hits {
         0 => line.with(Ink::Dim, " for hits"),
         1 => line.with(Ink::Dim, " for a hit"),
         hits => line.with(Ink::Dim, " for ").text(hits).with(Ink::Dim, " hits"),
     };
     page.line(&line.with(Ink::Dim, " (Ctrl-C ends it)"));
-    for issue in &armed.resolved.issues {
+    if armed.attached_by == AttachedBy::Perf {
+        let line = Line::new().with(Ink::Dim, "  by perf events: the removal takes 0.1 s for each");
+        page.line(
+            &line.with(Ink::Dim, " site, and forked children lose theirs at their first hit"),
+        );
+    }
+    for issue in &armed.not_probed {
         let line = Line::new().with(Ink::Error, "  not probed").text(": ");
-        page.line(&line.text(Escaped::name(&issue.to_string())));
+        page.line(&line.text(Escaped::name(&issue.text)));
     }
     page
 }
 
-/// How all hits ended. `written` counts the captures that were shown.
-pub(crate) fn finished(summary: &Summary, written: u64) -> Page {
+/// How all hits ended.
+pub(crate) fn finished(summary: &Summary) -> Page {
+    let written = summary.written;
     let mut page = Page::new();
     let mut line = Line::new()
         .with(Ink::Bold, written)
@@ -56,10 +64,11 @@ pub(crate) fn finished(summary: &Summary, written: u64) -> Page {
         line = line.with(Ink::Dim, "; the probe is out, the code is as before");
     }
     page.line(&line);
+    let count = |outcome: Outcome| summary.outcomes.get(outcome.code()).copied();
     for outcome in Outcome::ALL.iter().filter(|outcome| **outcome != Outcome::Captured) {
-        note(&mut page, summary.outcomes.get(outcome).copied(), outcome.code(), outcome.text());
+        note(&mut page, count(*outcome), outcome.code(), outcome.text());
     }
-    let captured = summary.outcomes.get(&Outcome::Captured).copied().unwrap_or(0);
+    let captured = count(Outcome::Captured).unwrap_or(0);
     let not_shown = captured.saturating_sub(written).saturating_sub(summary.malformed);
     note(&mut page, Some(not_shown), "captured, but not shown", "it came after the end");
     note(&mut page, Some(summary.malformed), "malformed", "records that could not be read");

@@ -4,28 +4,79 @@ use super::line::{Ink, Line, Page};
 use super::source::Sources;
 use super::value::{Row, WIDTH};
 use super::{capture, error, lists, summary, vars};
-use crate::api::samples::{self, armed, every_value, typed, variable};
-use crate::api::types::Error;
+use crate::api::samples::{self, armed, every_value, outcomes, typed, variable};
+use crate::api::types::{CaptureLine, Error};
+use crate::api::vars::line;
+use crate::api::{convert, json};
 use crate::escape::Escaped;
 use crate::escape::tests::{hostile_payloads, is_harmless};
 use std::path::PathBuf;
-use std::time::Duration;
 use tracer_common::outcome::Outcome;
-use tracer_core::engine::event::Ended;
-use tracer_core::engine::findings::{Check, CheckStatus, Found};
-use tracer_core::engine::request::SnapshotRequest;
+use tracer_core::engine::event::{Armed, Ended, Summary};
+use tracer_core::engine::findings::{Check, CheckStatus, Found, Vars};
 use tracer_core::model::address::{Avma, Svma};
 use tracer_core::model::capture::{Capture, How, Provenance, StackEnd};
-use tracer_core::model::limits::Limits;
 use tracer_core::model::reason::{Reason, ReasonCode};
-use tracer_core::model::resolved::{LocationSpec, SourceLine, VariableKind};
+use tracer_core::model::resolved::{SourceLine, VariableKind};
 use tracer_core::model::value::Value;
 
+/// The page of a line. It is the same whether the line was made here or has come as JSON.
+fn page_of<T: serde::Serialize + serde::de::DeserializeOwned>(
+    line: &T,
+    print: impl Fn(&T) -> Page,
+) -> Page {
+    let page = print(line);
+    let read = json::read(&json::line(line).unwrap()).unwrap();
+    assert_eq!(print(&read).as_str(), page.as_str());
+    page
+}
+
+fn capture_page(armed: &Armed, hit: &Capture) -> Page {
+    let armed_line = convert::armed("p1", &samples::request("f"), armed);
+    let line = convert::capture("p1", 1, armed, hit, &outcomes());
+    page_of(&armed_line, |armed| {
+        page_of(&line, |line| capture::capture(&armed.armed, line, &mut Sources::default()))
+    })
+}
+
+fn armed_page(armed: &Armed) -> Page {
+    let line = convert::armed("p1", &samples::request("f"), armed);
+    page_of(&line, |line| summary::armed(&line.armed))
+}
+
+fn finished_page(counts: &Summary, written: u64) -> Page {
+    let line = convert::summary("p1", written, counts);
+    page_of(&line, |line| summary::finished(&line.summary))
+}
+
+fn error_page(error: &Error) -> Page {
+    page_of(error, error::error)
+}
+
+fn found_page(found: &Found) -> Page {
+    page_of(&convert::found(found), lists::found)
+}
+
+fn check_page(check: &Check) -> Page {
+    page_of(&convert::check(check), lists::check)
+}
+
+pub(super) fn vars_page(sample: &Vars) -> Page {
+    page_of(&line(sample), |line| vars::vars(line, &mut Sources::default()))
+}
+
 fn rendered(name: &str, type_name: &str, value: Value) -> String {
-    let mut page = Page::new();
-    let label = Line::new().with(Ink::Name, Escaped::name(name));
-    Row::labelled(label, &typed(type_name, value), WIDTH).write(&Line::new(), &mut page);
-    page.plain()
+    let value = variable(name, VariableKind::Local, typed(type_name, value));
+    let line = convert::capture("p1", 1, &armed(), &samples::capture(vec![value]), &outcomes());
+    let print = |line: &CaptureLine| {
+        let variable = &line.frames[0].variables[0];
+        let label = Line::new().with(Ink::Name, Escaped::name(&variable.name));
+        let mut page = Page::new();
+        Row::labelled(label, &variable.type_name, &variable.node, WIDTH)
+            .write(&Line::new(), &mut page);
+        page
+    };
+    page_of(&line, print).plain()
 }
 
 /// Every kind of value as it is printed, in the order of the samples.
@@ -66,6 +117,9 @@ big: struct big =
 │  ├─ [30] 1030, 1031, 1032, 1033, 1034, 1035, 1036, 1037, 1038, 1039
 │  └─ … 24 more; raise --max-items
 └─ places: struct place [2] = [{street = "A", number = 12}, {street = "B", number = 12}]
+constant: const char * = "never read before" (from the mapped file)
+zero: int * = 0x558100006000 -> 0 (never touched)
+swapped: struct s * = 0x558100007000 -> {x = 5} (read after the hit)
 count: int * = 0x558100001000 -> 7
 deep: struct node * = 0x558100001010 -> <unavailable: the depth limit was met; raise --depth>
 again: struct node * = 0x558100001020 -> shown at head->next
@@ -134,7 +188,23 @@ fn a_value_nested_beyond_reason_is_cut_not_fatal() {
     for level in 0..2000 {
         value = samples::pointer(level + 1, "void **", value);
     }
-    assert!(rendered("v", "void **", value).contains("nested too deeply to print"));
+    assert!(rendered("v", "void **", value).contains("nested too deeply"));
+}
+
+#[test]
+fn a_number_reads_the_same_whether_it_has_come_as_json() {
+    // Half-way between two decimals of the same length.
+    assert_eq!(rendered("x", "", Value::Float32(14_811_681.0 / 4.0)), "x = 3702920.3\n");
+    let mut state = 1_u64;
+    for _ in 0..500 {
+        state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+        let single = f32::from_bits((state >> 32) as u32);
+        assert_eq!(rendered("x", "", Value::Float32(single)), format!("x = {single:?}\n"));
+        let double = f64::from_bits(state);
+        assert_eq!(rendered("x", "", Value::Float64(double)), format!("x = {double:?}\n"));
+        let wide = u128::from(state) << (state % 64);
+        assert_eq!(rendered("x", "", Value::Unsigned(wide)), format!("x = {wide}\n"));
+    }
 }
 
 fn sample() -> Capture {
@@ -161,7 +231,7 @@ fn sample() -> Capture {
 
 #[test]
 fn a_capture_reads_from_when_and_where_to_the_stack() {
-    let page = capture::capture(&armed(), &sample(), &mut Sources::default());
+    let page = capture_page(&armed(), &sample());
     assert_eq!(
         page.plain(),
         r#"2026-01-31T12:34:56.789Z  hit 3  billing[4242], thread 4245 "worker", cpu 3
@@ -190,7 +260,7 @@ fn a_site_that_was_not_moved_and_a_whole_stack_need_no_words() {
     let mut hit = sample();
     hit.stack_end = StackEnd::Complete;
     hit.flags = 0;
-    let text = capture::capture(&armed, &hit, &mut Sources::default()).plain();
+    let text = capture_page(&armed, &hit).plain();
     for word in ["instead of", "…", "limit: the"] {
         assert!(!text.contains(word), "{word} in {text}");
     }
@@ -204,7 +274,7 @@ fn the_source_line_is_shown_where_its_file_is_readable() {
     armed.modules[0].path = file.path().display().to_string();
     let path = file.path().display().to_string();
     armed.resolved.sites[0].line = Some(SourceLine { file: path, line: 2 });
-    let text = capture::capture(&armed, &sample(), &mut Sources::default()).plain();
+    let text = capture_page(&armed, &sample()).plain();
     assert!(text.contains("\n  2 | int b;\n"), "{text}");
 }
 
@@ -215,7 +285,7 @@ fn the_end_tells_how_each_hit_ended() {
     counts.kernel_misses = 7;
     counts.text_restored = Some(false);
     assert_eq!(
-        summary::finished(&counts, 1).plain(),
+        finished_page(&counts, 1).plain(),
         "\
 1 capture of 5 hits; the timeout passed
   2 rate_limit: the probe's capture rate was exceeded
@@ -226,7 +296,7 @@ fn the_end_tells_how_each_hit_ended() {
 "
     );
     assert_eq!(
-        summary::finished(&samples::summary(Ended::Complete), 3).plain(),
+        finished_page(&samples::summary(Ended::Complete), 3).plain(),
         "\
 3 captures of 5 hits; all that were asked for; the probe is out, the code is as before
   2 rate_limit: the probe's capture rate was exceeded
@@ -234,31 +304,17 @@ fn the_end_tells_how_each_hit_ended() {
     );
 }
 
-fn request(text: &str) -> SnapshotRequest {
-    SnapshotRequest {
-        caller: tracer_core::model::caller::Caller::Root,
-        pid: 4242,
-        location: LocationSpec::Address(Avma(0)),
-        location_text: text.to_owned(),
-        hits: 1,
-        rate: 0,
-        timeout: Duration::from_secs(30),
-        limits: Limits::DEFAULT,
-        ring_bytes: 4096,
-    }
-}
-
 #[test]
 fn while_it_waits_it_says_for_what() {
     assert_eq!(
-        summary::armed(&armed(), &request("billing.c:42")).plain(),
+        armed_page(&armed()).plain(),
         "probing billing.c:42 in billing[4242]; waiting up to 30s for a hit (Ctrl-C ends it)\n"
     );
 }
 
 fn sample_error(text: &str) -> Error {
     Error {
-        code: "ambiguous",
+        code: "ambiguous".into(),
         exit_code: 19,
         subject: text.to_owned(),
         text: "the location means several things".to_owned(),
@@ -271,7 +327,7 @@ fn sample_error(text: &str) -> Error {
 #[test]
 fn an_error_says_what_is_wrong_what_could_be_meant_and_what_to_do() {
     assert_eq!(
-        error::error(&Error { detail: "2 functions".to_owned(), ..sample_error("get") }).plain(),
+        error_page(&Error { detail: "2 functions".to_owned(), ..sample_error("get") }).plain(),
         "\
 error: get: the location means several things (2 functions)
   a!getget
@@ -289,14 +345,14 @@ fn lists_line_up() {
         detail: "works".to_owned(),
         remedy: String::new(),
     };
-    assert_eq!(lists::check(&check).plain(), "ok    uprobe_multi          works\n");
+    assert_eq!(check_page(&check).plain(), "ok    uprobe_multi          works\n");
     check.status = CheckStatus::Fail;
     check.remedy = "use Linux 6.6".to_owned();
     assert_eq!(
-        lists::check(&check).plain(),
+        check_page(&check).plain(),
         "FAIL  uprobe_multi          works\n      help: use Linux 6.6\n"
     );
-    assert_eq!(lists::found(&found("f")).plain(), "0x1000  f  f:1  in f\n");
+    assert_eq!(found_page(&found("f")).plain(), "0x1000  f  f:1  in f\n");
 }
 
 fn found(text: &str) -> Found {
@@ -321,7 +377,7 @@ fn without_own_colours(page: &Page) -> String {
 }
 
 /// A capture in which everything that a target can choose is `payload`.
-fn hostile(payload: &[u8]) -> (tracer_core::engine::event::Armed, Capture) {
+fn hostile(payload: &[u8]) -> (Armed, Capture) {
     let text = String::from_utf8_lossy(payload).into_owned();
     let mut armed = armed();
     armed.location_text = text.clone();
@@ -362,19 +418,19 @@ fn nothing_that_a_target_chooses_reaches_the_terminal_raw() {
             remedy: text.clone(),
         };
         for page in [
-            capture::capture(&armed, &hit, &mut Sources::default()),
-            summary::armed(&armed, &request(&text)),
-            error::error(&sample_error(&text)),
-            lists::found(&found(&text)),
-            lists::check(&check),
-            vars::vars(&samples::hostile_vars(&payload), &mut Sources::default()),
+            capture_page(&armed, &hit),
+            armed_page(&armed),
+            error_page(&sample_error(&text)),
+            found_page(&found(&text)),
+            check_page(&check),
+            vars_page(&samples::hostile_vars(&payload)),
         ] {
             let text = without_own_colours(&page);
             assert!(text.split('\n').all(is_harmless), "{payload:?} gave {text:?}");
         }
-        let lines = capture::capture(&armed, &hit, &mut Sources::default()).plain().lines().count();
+        let lines = capture_page(&armed, &hit).plain().lines().count();
         let tame = hostile(b"x");
-        let expected = capture::capture(&tame.0, &tame.1, &mut Sources::default());
+        let expected = capture_page(&tame.0, &tame.1);
         // The record is a tree of its members or one line; no payload adds a line of its own.
         assert!(lines <= expected.plain().lines().count() + 7, "{payload:?}");
     }
@@ -384,7 +440,7 @@ fn nothing_that_a_target_chooses_reaches_the_terminal_raw() {
 fn all_outcomes_but_captures_are_told() {
     let mut counts = samples::summary(Ended::Complete);
     counts.outcomes = Outcome::ALL.iter().map(|outcome| (*outcome, 1)).collect();
-    let text = summary::finished(&counts, 1).plain();
+    let text = finished_page(&counts, 1).plain();
     for outcome in Outcome::ALL.iter().filter(|outcome| **outcome != Outcome::Captured) {
         assert!(text.contains(&format!("  1 {}: {}", outcome.code(), outcome.text())), "{text}");
     }

@@ -1,14 +1,39 @@
 //! Values: on one line where they fit, as a tree where they don't.
 
 use super::line::{Ink, Line, Page};
+use crate::api::scalar::{Address, Integer};
+use crate::api::types::Provenance;
+use crate::api::value::{Field, Item, Node, Unavailable, Value};
 use crate::escape::Escaped;
-use tracer_core::model::reason::{Reason, ReasonCode};
-use tracer_core::model::value::{Field, Typed, Value};
+use tracer_core::model::reason::ReasonCode;
 
 /// Columns that lines aim at.
 pub(crate) const WIDTH: usize = 100;
-/// Levels that are printed; the decoder's own limits lie far below.
-const LEVELS_MAX: u32 = 512;
+
+/// A value, or why there is none: of a variable, a member or an element.
+#[derive(Clone, Copy)]
+enum Shown<'a> {
+    Value(&'a Value),
+    Unavailable(&'a Unavailable),
+}
+
+impl<'a> From<&'a Node> for Shown<'a> {
+    fn from(node: &'a Node) -> Self {
+        match node {
+            Node::Value { value } => Self::Value(value),
+            Node::Unavailable { unavailable } => Self::Unavailable(unavailable),
+        }
+    }
+}
+
+impl<'a> From<&'a Item> for Shown<'a> {
+    fn from(item: &'a Item) -> Self {
+        match item {
+            Item::Value(value) => Self::Value(value),
+            Item::Unavailable { unavailable } => Self::Unavailable(unavailable),
+        }
+    }
+}
 
 /// A row with the rows below it.
 #[derive(Debug)]
@@ -19,8 +44,8 @@ pub(crate) struct Row {
 
 impl Row {
     /// `label: type = value`, broken into a tree if it is wider than `width`.
-    pub(crate) fn labelled(label: Line, typed: &Typed, width: usize) -> Self {
-        Self::new(label, Some(&typed.type_name), &typed.value, width, 0)
+    pub(crate) fn labelled(label: Line, type_name: &str, node: &Node, width: usize) -> Self {
+        Self::new(label, Some(type_name), node.into(), width)
     }
 
     /// `text` behind the row.
@@ -50,17 +75,17 @@ impl Row {
         Self { line, below: Vec::new() }
     }
 
-    fn new(label: Line, type_name: Option<&str>, value: &Value, width: usize, level: u32) -> Self {
+    fn new(label: Line, type_name: Option<&str>, shown: Shown<'_>, width: usize) -> Self {
         let mut line = label;
         if let Some(name) = type_name.filter(|name| !name.is_empty()) {
             line = line.with(Ink::Dim, ": ").with(Ink::Dim, Escaped::name(name));
         }
         line = line.text(" =");
         let left = width.saturating_sub(line.width() + 1);
-        if let Some(short) = short(value, left, level) {
+        if let Some(short) = short(shown, left) {
             return Self::leaf(line.text(" ").and(short));
         }
-        let (head, below) = expand(value, width.saturating_sub(3), level);
+        let (head, below) = expand(shown, width.saturating_sub(3));
         let line = if head.width() == 0 { line } else { line.text(" ").and(head) };
         Self { line, below }
     }
@@ -68,20 +93,24 @@ impl Row {
 
 /// The value on one line of at most `width` columns; `None` if it is wider. A value that has no
 /// parts is always on one line.
-fn short(value: &Value, width: usize, level: u32) -> Option<Line> {
+fn short(shown: Shown<'_>, width: usize) -> Option<Line> {
+    let value = match shown {
+        Shown::Value(value) => value,
+        Shown::Unavailable(reason) => return Some(unavailable(reason)),
+    };
     let line = match value {
-        _ if level > LEVELS_MAX => return Some(too_deep()),
-        Value::Record(fields) => members(Line::new(), fields, width, level)?,
-        Value::Union(fields) => members(Line::new().text("union "), fields, width, level)?,
-        Value::Variant { name, fields } => {
-            let name = Line::new().with(Ink::Value, Escaped::name(name));
-            if fields.is_empty() { name } else { members(name.text(" "), fields, width, level)? }
+        Value::Record { fields } => members(Line::new(), fields, width)?,
+        Value::Union { union } => members(Line::new().text("union "), union, width)?,
+        Value::Variant { variant, fields } => {
+            let name = Line::new().with(Ink::Value, Escaped::name(variant));
+            if fields.is_empty() { name } else { members(name.text(" "), fields, width)? }
         }
-        Value::Array { items, total, cut } => elements(items, *total, cut, width, level)?,
+        Value::Array { items, total, cut, .. } => elements(items, *total, cut.as_deref(), width)?,
         Value::Pointer { address, target } => {
             let arrow = pointer(*address);
             let left = width.checked_sub(arrow.width())?;
-            arrow.and(short(&target.value, left, level + 1)?)
+            let line = arrow.and(short((&target.node).into(), left)?);
+            marked(line, target.provenance)
         }
         whole => return Some(scalar(whole)),
     };
@@ -89,7 +118,7 @@ fn short(value: &Value, width: usize, level: u32) -> Option<Line> {
 }
 
 /// `{a = 1, b = "x"}` behind `line`.
-fn members(line: Line, fields: &[Field], width: usize, level: u32) -> Option<Line> {
+fn members(line: Line, fields: &[Field], width: usize) -> Option<Line> {
     let mut line = line.text("{");
     for (index, field) in fields.iter().enumerate() {
         if index > 0 {
@@ -100,7 +129,7 @@ fn members(line: Line, fields: &[Field], width: usize, level: u32) -> Option<Lin
             line = line.and(member_name(field)).text(" = ");
         }
         let left = width.checked_sub(line.width())?;
-        line.append(short(&field.value.value, left, level + 1)?);
+        line.append(short((&field.node).into(), left)?);
         // A long text without parts does not break itself; the record around it does.
         if line.width() > width {
             return None;
@@ -111,11 +140,10 @@ fn members(line: Line, fields: &[Field], width: usize, level: u32) -> Option<Lin
 
 /// `[1, 2, … 88 more; raise --max-items]`.
 fn elements(
-    items: &[Typed],
+    items: &[Item],
     total: Option<u64>,
-    cut: &Option<Reason>,
+    cut: Option<&Unavailable>,
     width: usize,
-    level: u32,
 ) -> Option<Line> {
     let mut line = Line::new().text("[");
     for (index, item) in items.iter().enumerate() {
@@ -123,7 +151,7 @@ fn elements(
             line.push(Ink::Plain, ", ");
         }
         let left = width.checked_sub(line.width())?;
-        line.append(short(&item.value, left, level + 1)?);
+        line.append(short(item.into(), left)?);
         if line.width() > width {
             return None;
         }
@@ -138,30 +166,33 @@ fn elements(
 }
 
 /// The value as a tree: what stands on the row itself, and the rows below.
-fn expand(value: &Value, width: usize, level: u32) -> (Line, Vec<Row>) {
+fn expand(shown: Shown<'_>, width: usize) -> (Line, Vec<Row>) {
+    let value = match shown {
+        Shown::Value(value) => value,
+        Shown::Unavailable(reason) => return (unavailable(reason), Vec::new()),
+    };
     match value {
-        _ if level > LEVELS_MAX => (too_deep(), Vec::new()),
-        Value::Record(fields) => (Line::new(), rows(fields, width, level)),
-        Value::Union(fields) => (Line::new().text("union"), rows(fields, width, level)),
-        Value::Variant { name, fields } => {
-            (Line::new().with(Ink::Value, Escaped::name(name)), rows(fields, width, level))
+        Value::Record { fields } => (Line::new(), rows(fields, width)),
+        Value::Union { union } => (Line::new().text("union"), rows(union, width)),
+        Value::Variant { variant, fields } => {
+            (Line::new().with(Ink::Value, Escaped::name(variant)), rows(fields, width))
         }
-        Value::Array { items, total, cut } => {
-            (Line::new(), element_rows(items, *total, cut, width, level))
+        Value::Array { items, total, cut, .. } => {
+            (Line::new(), element_rows(items, *total, cut.as_deref(), width))
         }
         Value::Pointer { address, target } => {
-            let (head, below) = expand(&target.value, width, level + 1);
-            let arrow = Line::new().with(Ink::Dim, Escaped::hex(*address)).text(" ->");
+            let (head, below) = expand((&target.node).into(), width);
+            let arrow = Line::new().with(Ink::Dim, Escaped::hex(address.0)).text(" ->");
+            let arrow = marked(arrow, target.provenance);
             (if head.width() == 0 { arrow } else { arrow.text(" ").and(head) }, below)
         }
         whole => (scalar(whole), Vec::new()),
     }
 }
 
-fn rows(fields: &[Field], width: usize, level: u32) -> Vec<Row> {
+fn rows(fields: &[Field], width: usize) -> Vec<Row> {
     let row = |field: &Field| {
-        let typed = &field.value;
-        Row::new(member_name(field), Some(&typed.type_name), &typed.value, width, level + 1)
+        Row::new(member_name(field), Some(&field.type_name), (&field.node).into(), width)
     };
     fields.iter().map(row).collect()
 }
@@ -169,20 +200,18 @@ fn rows(fields: &[Field], width: usize, level: u32) -> Vec<Row> {
 /// Elements that are short share rows, each of which starts with the index of its first element;
 /// others have a row of their own.
 fn element_rows(
-    items: &[Typed],
+    items: &[Item],
     total: Option<u64>,
-    cut: &Option<Reason>,
+    cut: Option<&Unavailable>,
     width: usize,
-    level: u32,
 ) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
     let mut shared: Option<Line> = None;
     for (index, item) in items.iter().enumerate() {
         let label = || Line::new().with(Ink::Dim, "[").with(Ink::Dim, index).with(Ink::Dim, "]");
-        let simple = if is_simple(&item.value) { Some(scalar(&item.value)) } else { None };
-        let Some(simple) = simple else {
+        let Some(simple) = simple(item) else {
             rows.extend(shared.take().map(Row::leaf));
-            rows.push(Row::new(label(), None, &item.value, width, level + 1));
+            rows.push(Row::new(label(), None, item.into(), width));
             continue;
         };
         shared = Some(match shared.take() {
@@ -198,30 +227,30 @@ fn element_rows(
     rows
 }
 
-fn is_simple(value: &Value) -> bool {
-    matches!(
-        value,
-        Value::Signed(_)
-            | Value::Unsigned(_)
+/// An element that can share a row.
+fn simple(item: &Item) -> Option<Line> {
+    match item {
+        Item::Value(
+            value @ (Value::Integer(_)
             | Value::Bool(_)
-            | Value::Char { .. }
-            | Value::Float32(_)
-            | Value::Float64(_)
-            | Value::FloatText(_)
+            | Value::Character { .. }
+            | Value::Float(_)
+            | Value::Decimal(_)
             | Value::Enumerator { .. }
-            | Value::Address(_)
-            | Value::Nothing
-    )
+            | Value::Address { .. }
+            | Value::Nothing(())),
+        ) => Some(scalar(value)),
+        _ => None,
+    }
 }
 
 /// A value without parts.
 fn scalar(value: &Value) -> Line {
     let line = Line::new();
     match value {
-        Value::Signed(number) => line.with(Ink::Value, *number),
-        Value::Unsigned(number) => line.with(Ink::Value, *number),
+        Value::Integer(number) => line.with(Ink::Value, integer(*number)),
         Value::Bool(truth) => line.with(Ink::Value, if *truth { "true" } else { "false" }),
-        Value::Char { code, character } => {
+        Value::Character { code, character } => {
             let number = i128::from(*code);
             match character {
                 Some(character) => line
@@ -232,43 +261,71 @@ fn scalar(value: &Value) -> Line {
                 None => line.with(Ink::Value, number),
             }
         }
-        Value::Float32(number) => line.with(Ink::Value, *number),
-        Value::Float64(number) => line.with(Ink::Value, *number),
-        Value::FloatText(number) => line.with(Ink::Value, Escaped::name(number)),
+        Value::Float(number) => line.with(Ink::Value, *number),
+        Value::Decimal(number) => line.with(Ink::Value, Escaped::name(number)),
         Value::Enumerator { name: Some(name), number } => line
             .with(Ink::Value, Escaped::name(name))
             .with(Ink::Dim, " (")
-            .with(Ink::Dim, *number)
+            .with(Ink::Dim, integer(*number))
             .with(Ink::Dim, ")"),
         Value::Enumerator { name: None, number } => {
-            line.with(Ink::Value, *number).with(Ink::Dim, " (no enumerator)")
+            line.with(Ink::Value, integer(*number)).with(Ink::Dim, " (no enumerator)")
         }
         Value::Reference { address, shown_at } => {
             pointer(*address).with(Ink::Dim, "shown at ").text(Escaped::name(shown_at))
         }
-        Value::Address(0) => line.with(Ink::Value, "null"),
-        Value::Address(address) => line.with(Ink::Value, Escaped::hex(*address)),
-        Value::Function { address, name } => {
-            let line = line.with(Ink::Dim, Escaped::hex(*address)).text(" <");
-            match name {
+        Value::Address { address: Address(0) } => line.with(Ink::Value, "null"),
+        Value::Address { address } => line.with(Ink::Value, Escaped::hex(address.0)),
+        Value::Function { address, function } => {
+            let line = line.with(Ink::Dim, Escaped::hex(address.0)).text(" <");
+            match function {
                 Some(name) => line.with(Ink::Value, Escaped::name(name)),
                 None => line.text("unknown function"),
             }
             .text(">")
         }
-        Value::Text { bytes, total, at_least, cut, .. } => text(bytes, *total, *at_least, cut),
-        Value::Nothing => line.with(Ink::Dim, "void"),
-        Value::Unavailable(reason) => unavailable(reason),
+        Value::Text { content, total, at_least, cut, provenance, .. } => {
+            marked(text(content.bytes(), *total, *at_least, cut.as_deref()), *provenance)
+        }
+        Value::Nothing(()) => line.with(Ink::Dim, "void"),
         // These have parts; `expand` and `short` take them apart.
-        Value::Record(_) | Value::Union(_) => line.text("{…}"),
-        Value::Variant { name, .. } => line.with(Ink::Value, Escaped::name(name)).text(" {…}"),
+        Value::Record { .. } | Value::Union { .. } => line.text("{…}"),
+        Value::Variant { variant, .. } => {
+            line.with(Ink::Value, Escaped::name(variant)).text(" {…}")
+        }
         Value::Array { .. } => line.text("[…]"),
         Value::Pointer { address, .. } => pointer(*address).text("…"),
     }
 }
 
+fn integer(number: Integer) -> Escaped {
+    match number {
+        Integer::Signed(number) => number.into(),
+        Integer::Unsigned(number) => number.into(),
+    }
+}
+
+/// Says where a value came from, if not simply from its place.
+fn marked(line: Line, provenance: Option<Provenance>) -> Line {
+    match provenance.and_then(special) {
+        Some(special) => line.with(Ink::Dim, " (").with(Ink::Dim, special).with(Ink::Dim, ")"),
+        None => line,
+    }
+}
+
+/// What is said of values that were not simply read where they live.
+pub(super) fn special(provenance: Provenance) -> Option<&'static str> {
+    match provenance {
+        Provenance::Live | Provenance::None => None,
+        Provenance::Constant => Some("constant"),
+        Provenance::MappedFile => Some("from the mapped file"),
+        Provenance::Untouched => Some("never touched"),
+        Provenance::ReadAfterHit => Some("read after the hit"),
+    }
+}
+
 /// `"the text"… of 4000 bytes; raise --max-string`.
-fn text(bytes: &[u8], total: Option<u64>, at_least: bool, cut: &Option<Reason>) -> Line {
+fn text(bytes: &[u8], total: Option<u64>, at_least: bool, cut: Option<&Unavailable>) -> Line {
     let mut line = Line::new().with(Ink::Value, Escaped::quoted(bytes));
     if total.is_none() && cut.is_none() {
         return line;
@@ -286,7 +343,7 @@ fn text(bytes: &[u8], total: Option<u64>, at_least: bool, cut: &Option<Reason>) 
 }
 
 /// `… 88 more; raise --max-items`, if elements are missing.
-fn rest(shown: usize, total: Option<u64>, cut: &Option<Reason>) -> Option<Line> {
+fn rest(shown: usize, total: Option<u64>, cut: Option<&Unavailable>) -> Option<Line> {
     let missing = total.map(|total| total.saturating_sub(shown as u64));
     let mut line = Line::new().with(Ink::Missing, "… ");
     match (missing, cut) {
@@ -303,28 +360,32 @@ fn rest(shown: usize, total: Option<u64>, cut: &Option<Reason>) -> Option<Line> 
 }
 
 /// `; raise --max-items` where that says it all, else the whole reason.
-fn why(reason: &Reason) -> Line {
-    let line = Line::new().with(Ink::Missing, "; ");
-    match reason.code {
-        ReasonCode::LimitItems => line.with(Ink::Missing, reason.code.remedy()),
-        _ => line.with(Ink::Missing, Escaped::name(&reason.to_string())),
-    }
-}
-
-fn too_deep() -> Line {
-    unavailable(&Reason::new(ReasonCode::LimitDepth, "nested too deeply to print; see --json"))
+fn why(cut: &Unavailable) -> Line {
+    let text = match &cut.remedy {
+        Some(remedy) if cut.code == ReasonCode::LimitItems.code() => Escaped::name(remedy),
+        _ => sentence(cut),
+    };
+    Line::new().with(Ink::Missing, "; ").with(Ink::Missing, text)
 }
 
 /// `<unavailable: reason; what to do>`.
-fn unavailable(reason: &Reason) -> Line {
+fn unavailable(reason: &Unavailable) -> Line {
     Line::new()
         .with(Ink::Missing, "<unavailable: ")
-        .with(Ink::Missing, Escaped::name(&reason.to_string()))
+        .with(Ink::Missing, sentence(reason))
         .with(Ink::Missing, ">")
 }
 
-fn pointer(address: u64) -> Line {
-    Line::new().with(Ink::Dim, Escaped::hex(address)).text(" -> ")
+/// `reason; what to do`.
+fn sentence(reason: &Unavailable) -> Escaped {
+    match &reason.remedy {
+        Some(remedy) => Escaped::name(&format!("{}; {remedy}", reason.text)),
+        None => Escaped::name(&reason.text),
+    }
+}
+
+fn pointer(address: Address) -> Line {
+    Line::new().with(Ink::Dim, Escaped::hex(address.0)).text(" -> ")
 }
 
 fn member_name(field: &Field) -> Line {

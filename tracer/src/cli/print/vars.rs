@@ -1,12 +1,12 @@
 //! A place without a hit: where each variable is, or why not and where instead.
 
 use super::line::{Ink, Line, Page};
-use super::source::Sources;
+use super::source::{Sources, at};
 use super::value::WIDTH;
+use crate::api::types::VariableKind;
+use crate::api::vars::{Frame, Nearest, Place, Site, Variable, VarsLine};
 use crate::escape::Escaped;
-use tracer_core::engine::findings::{FrameVars, Missing, Placed, SiteVars, Vars};
 use tracer_core::model::reason::ReasonCode;
-use tracer_core::model::resolved::{Elsewhere, SourceLine, VariableKind};
 
 /// Columns of names and types that places are lined up behind; longer ones push theirs away.
 const LABEL_WIDTH_MAX: usize = 40;
@@ -15,7 +15,7 @@ const LABEL_WIDTH_MAX: usize = 40;
 const OTHER_BLOCKS_MAX: usize = 20;
 
 /// All sites of a location, one page.
-pub(crate) fn vars(vars: &Vars, sources: &mut Sources) -> Page {
+pub(crate) fn vars(vars: &VarsLine, sources: &mut Sources) -> Page {
     let mut page = Page::new();
     page.line(&heading(vars));
     for (number, site) in vars.sites.iter().enumerate() {
@@ -25,28 +25,28 @@ pub(crate) fn vars(vars: &Vars, sources: &mut Sources) -> Page {
         }
         at_site(numbered.then_some(number + 1), site, sources, &mut page);
     }
-    for issue in &vars.issues {
+    for issue in &vars.not_probed {
         let line = Line::new().with(Ink::Error, "can't be probed").text(": ");
-        page.line(&line.text(Escaped::name(&issue.to_string())));
+        page.line(&line.text(Escaped::name(&issue.text)));
     }
     page
 }
 
 /// `billing.c:42 in billing[4242]: 2 sites`.
-fn heading(vars: &Vars) -> Line {
+fn heading(vars: &VarsLine) -> Line {
     let sites = vars.sites.len();
     Line::new()
-        .with(Ink::Bold, Escaped::name(&vars.location_text))
+        .with(Ink::Bold, Escaped::name(&vars.requested))
         .with(Ink::Dim, " in ")
-        .text(Escaped::name_bytes(&vars.process.comm))
+        .text(Escaped::name_bytes(vars.target.comm.bytes()))
         .text("[")
-        .text(vars.process.id.pid)
+        .text(vars.target.pid)
         .text("]: ")
         .text(sites)
         .text(if sites == 1 { " site" } else { " sites" })
 }
 
-fn at_site(number: Option<usize>, site: &SiteVars, sources: &mut Sources, page: &mut Page) {
+fn at_site(number: Option<usize>, site: &Site, sources: &mut Sources, page: &mut Page) {
     let line = match number {
         Some(number) => Line::new().with(Ink::Dim, "site ").text(number).text("  "),
         None => Line::new(),
@@ -55,15 +55,14 @@ fn at_site(number: Option<usize>, site: &SiteVars, sources: &mut Sources, page: 
         .with(Ink::Dim, "pc ")
         .text(Escaped::hex(site.pc.0))
         .with(Ink::Dim, " in ")
-        .text(Escaped::name(&site.module.path));
-    if site.pc != site.requested {
-        line = line.with(Ink::Dim, " for ").text(Escaped::hex(site.requested.0));
+        .text(Escaped::name(&site.module));
+    if site.pc != site.requested_pc {
+        line = line.with(Ink::Dim, " for ").text(Escaped::hex(site.requested_pc.0));
     }
     page.line(&line);
     page.line(&Line::new().text("  ").with(Ink::Dim, Escaped::name(&site.why)));
-    let innermost = site.frames.first().and_then(|frame| frame.line.as_ref());
-    if let Some(SourceLine { file, line }) = innermost
-        && let Some(source) = sources.line(file, *line, Some(site.module.path.as_str()))
+    if let Some(Frame { file: Some(file), line: Some(line), .. }) = site.frames.first()
+        && let Some(source) = sources.line(file, *line, Some(&site.module))
     {
         page.line(&source.numbered(*line));
     }
@@ -71,7 +70,7 @@ fn at_site(number: Option<usize>, site: &SiteVars, sources: &mut Sources, page: 
         in_frame(number, frame, page);
     }
     if site.frames.iter().all(|frame| frame.variables.is_empty()) {
-        let why = match site.module.debug_issue {
+        let why = match site.debug_issue {
             None => "no variables in scope",
             Some(_) => "no debug info: a snapshot shows registers and stack only",
         };
@@ -80,17 +79,14 @@ fn at_site(number: Option<usize>, site: &SiteVars, sources: &mut Sources, page: 
 }
 
 /// `#0  process_payment at billing.c:42` with its variables.
-fn in_frame(number: usize, frame: &FrameVars, page: &mut Page) {
+fn in_frame(number: usize, frame: &Frame, page: &mut Page) {
     let mut line = Line::new().with(Ink::Dim, "#").with(Ink::Dim, number).pad(4);
     line = match &frame.function {
         Some(name) => line.with(Ink::Bold, Escaped::name(name)),
         None => line.text("<unknown function>"),
     };
-    if let Some(SourceLine { file, line: number }) = &frame.line {
-        line = line.with(Ink::Dim, " at ").text(Escaped::name(file));
-        if *number != 0 {
-            line = line.text(":").text(*number);
-        }
+    if let Some(file) = &frame.file {
+        line = line.with(Ink::Dim, " at ").and(at(file, frame.line));
     }
     if frame.inlined {
         line = line.with(Ink::Dim, "  (inlined)");
@@ -104,7 +100,7 @@ fn in_frame(number: usize, frame: &FrameVars, page: &mut Page) {
             page.line(&Line::new().pad(4).with(Ink::Dim, group.heading()));
         }
         for variable in variables.by_ref().take(group.shown_max()) {
-            placed(variable, width, frame.line.as_ref(), page);
+            placed(variable, width, frame.file.as_deref(), page);
         }
         match variables.count() {
             0 => {}
@@ -122,9 +118,13 @@ enum Group {
 }
 
 impl Group {
-    fn of(variable: &Placed) -> Self {
+    fn of(variable: &Variable) -> Self {
         match &variable.place {
-            Err(missing) if missing.reason.code == ReasonCode::NotInScope => Self::OtherBlocks,
+            Place::Missing { unavailable, .. }
+                if unavailable.code == ReasonCode::NotInScope.code() =>
+            {
+                Self::OtherBlocks
+            }
             _ if variable.kind == VariableKind::Parameter => Self::Arguments,
             _ => Self::Locals,
         }
@@ -144,36 +144,37 @@ impl Group {
 }
 
 /// `total: int`.
-fn label(variable: &Placed) -> Line {
+fn label(variable: &Variable) -> Line {
     Line::new()
         .with(Ink::Name, Escaped::name(&variable.name))
         .with(Ink::Dim, ": ")
         .with(Ink::Dim, Escaped::name(&variable.type_name))
 }
 
-/// `total: int  in rdi`, or `total: int  not here; on line 44` with the reason.
-fn placed(variable: &Placed, width: usize, here: Option<&SourceLine>, page: &mut Page) {
+/// `total: int  in rdi`, or `total: int  not here; on line 44` with the reason. `here` is the file
+/// of the function.
+fn placed(variable: &Variable, width: usize, here: Option<&str>, page: &mut Page) {
     let indent = Line::new().pad(6);
     let start = indent.clone().and(label(variable).pad(width + 1)).text(" ");
-    let Missing { reason, elsewhere } = match &variable.place {
-        Ok(place) => {
-            page.line(&start.with(Ink::Value, Escaped::name(place)));
+    let (reason, instead) = match &variable.place {
+        Place::Here { location } => {
+            page.line(&start.with(Ink::Value, Escaped::name(location)));
             return;
         }
-        Err(missing) => missing,
+        Place::Missing { unavailable, nearest: Some(nearest), .. } => {
+            (unavailable, instead(nearest, here))
+        }
+        Place::Missing { unavailable, nearest: None, searched_all } => {
+            (unavailable, nowhere(*searched_all))
+        }
     };
-    let instead = instead(elsewhere, here);
     // The heading says why.
     if Group::of(variable) == Group::OtherBlocks {
         page.line(&start.and(instead));
         return;
     }
     let start = start.with(Ink::Missing, "not here; ");
-    let mut why = Line::new().with(Ink::Missing, reason.code.text());
-    if !reason.detail.is_empty() {
-        why = why.with(Ink::Missing, " (").with(Ink::Missing, Escaped::name(&reason.detail));
-        why = why.with(Ink::Missing, ")");
-    }
+    let why = Line::new().with(Ink::Missing, Escaped::name(&reason.text));
     // Where to go comes first: it stays on the line, however long the reason is.
     if start.width() + instead.width() + why.width() + 2 <= WIDTH {
         page.line(&start.and(instead).text("; ").and(why));
@@ -184,34 +185,40 @@ fn placed(variable: &Placed, width: usize, here: Option<&SourceLine>, page: &mut
 }
 
 /// `on line 44`.
-fn instead(elsewhere: &Elsewhere, here: Option<&SourceLine>) -> Line {
-    let line = Line::new();
-    let number = |line: Line, at: &SourceLine| match here {
-        Some(here) if here.file == at.file => line.text("line ").text(at.line),
-        _ => line.text(Escaped::name(&at.file)).text(":").text(at.line),
+fn instead(nearest: &Nearest, here: Option<&str>) -> Line {
+    let line = match here {
+        Some(here) if here == nearest.file => Line::new().text("line ").text(nearest.line),
+        _ => at(&nearest.file, Some(nearest.line)),
     };
-    match elsewhere {
-        Elsewhere::Line { line: at, whole: true, .. } => number(line.with(Ink::Advice, "on "), at),
-        Elsewhere::Line { line: at, pc, whole: false } => {
-            let line = line.with(Ink::Advice, "at ").text("*").text(Escaped::hex(pc.0));
-            number(line.text(", a part of "), at)
-        }
-        Elsewhere::Nowhere => line.with(Ink::Missing, "nowhere in the function"),
-        Elsewhere::NotFound => {
-            line.with(Ink::Missing, "not on the nearest lines; others were not searched")
-        }
+    if nearest.is_whole_line() {
+        Line::new().with(Ink::Advice, "on ").and(line)
+    } else {
+        let part = Line::new().with(Ink::Advice, "at ").text("*").text(Escaped::hex(nearest.pc.0));
+        part.text(", a part of ").and(line)
     }
+}
+
+fn nowhere(searched_all: bool) -> Line {
+    Line::new().with(
+        Ink::Missing,
+        match searched_all {
+            true => "nowhere in the function",
+            false => "not on the nearest lines; others were not searched",
+        },
+    )
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::vars_page;
     use super::*;
     use crate::api::samples::{missing, nearest, placed, vars as sample};
+    use tracer_core::engine::findings::{Missing, Vars};
     use tracer_core::model::issue::{Issue, IssueKind};
-    use tracer_core::model::resolved::Elsewhere;
+    use tracer_core::model::resolved::{Elsewhere, VariableKind};
 
     fn plain(sample: &Vars) -> String {
-        vars(sample, &mut Sources::default()).plain()
+        vars_page(sample).plain()
     }
 
     #[test]

@@ -1,0 +1,94 @@
+//! A run of `tracer` or of another program, whose lines are read as they come.
+
+use anyhow::{Context as _, Result, bail};
+use rustix::time::{ClockId, clock_gettime};
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Instant;
+
+/// A program that runs; dropping it kills it.
+#[derive(Debug)]
+pub(crate) struct Printing {
+    child: Child,
+    output: BufReader<ChildStdout>,
+    /// When it was started.
+    pub(crate) started: Instant,
+}
+
+/// A line of its output.
+#[derive(Clone, Debug)]
+pub(crate) struct Line {
+    /// What it says.
+    pub(crate) text: String,
+    /// When we had it.
+    pub(crate) read: Instant,
+    /// The same, in nanoseconds since boot.
+    pub(crate) read_boot_ns: u64,
+}
+
+impl Printing {
+    /// Starts a program. What it says on stderr goes nowhere.
+    ///
+    /// # Errors
+    ///
+    /// It can't be started.
+    pub(crate) fn start(command: &mut Command) -> Result<Self> {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let started = Instant::now();
+        let mut child = command.spawn().with_context(|| format!("can't start {command:?}"))?;
+        let output = BufReader::new(child.stdout.take().context("no standard output")?);
+        Ok(Self { child, output, started })
+    }
+
+    /// The next line that contains `text`.
+    ///
+    /// # Errors
+    ///
+    /// It ends before.
+    pub(crate) fn line(&mut self, text: &str) -> Result<Line> {
+        loop {
+            let mut line = String::new();
+            if self.output.read_line(&mut line)? == 0 {
+                bail!("it ended without a line that contains {text:?}");
+            }
+            if line.contains(text) {
+                let read = Instant::now();
+                return Ok(Line { text: line, read, read_boot_ns: boot_ns() });
+            }
+        }
+    }
+
+    /// The most memory that it had so far, in KiB.
+    ///
+    /// # Errors
+    ///
+    /// It has ended.
+    pub(crate) fn peak_kib(&self) -> Result<u64> {
+        status_kib(self.child.id(), "VmHWM")
+    }
+}
+
+impl Drop for Printing {
+    fn drop(&mut self) {
+        // Both fail where it has ended already.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// A size in `/proc/PID/status`.
+///
+/// # Errors
+///
+/// There is no such process.
+pub(crate) fn status_kib(pid: u32, key: &str) -> Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let value = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
+    let value = value.and_then(|value| value.trim().strip_suffix(" kB"));
+    value.and_then(|kib| kib.parse().ok()).with_context(|| format!("{key} of {pid}"))
+}
+
+fn boot_ns() -> u64 {
+    let now = clock_gettime(ClockId::Boottime);
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}

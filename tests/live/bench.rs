@@ -1,0 +1,58 @@
+//! The benchmark measures all that it should, and says it as JSON lines. What it measures in this
+//! short form means nothing.
+
+use serde_json::Value as Json;
+use std::collections::BTreeSet;
+use std::process::{Command, Stdio};
+
+/// Runs the benchmark in its shortest form; gives the objects that it prints.
+fn measure() -> Vec<Json> {
+    let output = Command::new(env!("CARGO_BIN_EXE_bench"))
+        .args(["--short", "--json"])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn every_bench_gives_a_figure() {
+    let figures = measure();
+    let with_key = |key| figures.iter().filter(move |figure| figure.get(key).is_some());
+    let hits: BTreeSet<_> = with_key("ns_per_hit")
+        .map(|hit| {
+            let text = |key: &str| hit[key].as_str().unwrap_or("-").to_owned();
+            let keys: Vec<&str> = hit.as_object().unwrap().keys().map(String::as_str).collect();
+            assert_eq!(keys, ["bench", "in_program_ns", "ns_per_hit", "placed", "site"]);
+            assert!(hit["ns_per_hit"].as_f64().unwrap() > 0.0, "{hit}");
+            let in_program = hit["in_program_ns"].as_f64().is_some_and(|ns| ns > 0.0);
+            assert_eq!(in_program, hit["bench"] != "none", "{hit}");
+            (text("bench"), text("site"), text("placed"))
+        })
+        .collect();
+    assert_eq!(hits.len(), with_key("ns_per_hit").count(), "each case once");
+    for bench in ["none", "empty", "args4", "snapshot", "bpftrace_count", "bpftrace_args4"] {
+        for site in ["emulated", "single_step"] {
+            assert!(hits.iter().any(|hit| (&*hit.0, &*hit.1) == (bench, site)), "{bench} {site}");
+        }
+    }
+    // A function that begins with endbr64 and a push: we probe the push.
+    let case =
+        |bench: &str, placed: &str| (bench.to_owned(), "single_step".to_owned(), placed.to_owned());
+    assert!(hits.contains(&case("args4", "emulated")), "{hits:?}");
+    assert!(hits.contains(&case("bpftrace_args4", "single_step")), "{hits:?}");
+
+    for (bench, key) in [
+        ("rate_args4", "events_per_second"),
+        ("rate_snapshot", "events_per_second"),
+        ("latency_hit_to_line", "us_median"),
+        ("latency_cold_small", "ms_median"),
+        ("share", "emulated_percent"),
+    ] {
+        let mut those = with_key(key).filter(|figure| figure["bench"] == bench);
+        assert!(those.any(|figure| figure[key].is_number()), "{bench}: {figures:#?}");
+    }
+}

@@ -1,0 +1,261 @@
+//! What a daemon is asked and what it says about its probes.
+
+use super::types::{Code, Ended, Error, FoundLine, Outcomes, SNAPSHOT};
+use serde::{Deserialize, Serialize};
+use tracer_common::limits::RING_BYTES;
+use tracer_core::engine::request::SnapshotRequest;
+use tracer_core::model::limits::Limits;
+use utoipa::{IntoParams, ToSchema};
+
+/// What [`ProbeLine::schema`] says; a changed meaning gets a new number.
+pub const PROBE: &str = "tracer/probe/1";
+/// Captures that a probe takes if nothing is said.
+pub const HITS: u64 = 10;
+/// How long a probe lives if nothing is said: an hour.
+pub const TIMEOUT_MS: u64 = 60 * 60 * 1000;
+/// How long a probe can live: a day.
+pub const TIMEOUT_MS_MAX: u64 = 24 * TIMEOUT_MS;
+
+/// A probe to be placed.
+#[derive(Serialize, Deserialize, ToSchema, Clone, PartialEq, Eq, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct ProbeRequest {
+    /// The process.
+    pub pid: u32,
+    /// function, module!function, function+0x12, file:line or *0xADDRESS.
+    pub location: String,
+    /// Captures to take; 0 takes all until the timeout.
+    #[serde(default = "hits")]
+    pub hits: u64,
+    /// Captures per second at most; 0 for no limit.
+    #[serde(default)]
+    pub rate: u64,
+    /// How long the probe may live, in milliseconds: an hour if nothing is said, at most a day.
+    #[serde(default = "timeout_ms")]
+    pub timeout_ms: u64,
+    /// How much one capture may copy.
+    #[serde(default)]
+    pub limits: LimitsRequest,
+    /// Size of the probe's ring buffer in bytes; a power of two.
+    #[serde(default = "ring_bytes")]
+    pub ring_bytes: u32,
+    /// The probe does not end with the connection that asks for it.
+    #[serde(default)]
+    pub detach: bool,
+}
+
+impl ProbeRequest {
+    /// What is to be asked of a daemon for what would be asked of an engine.
+    pub fn of(request: &SnapshotRequest, detach: bool) -> Self {
+        Self {
+            pid: request.pid,
+            location: request.location_text.clone(),
+            hits: request.hits,
+            rate: request.rate,
+            timeout_ms: u64::try_from(request.timeout.as_millis()).unwrap_or(u64::MAX),
+            limits: request.limits.into(),
+            ring_bytes: request.ring_bytes,
+            detach,
+        }
+    }
+}
+
+/// How much one capture may copy; what is left out has its default.
+#[derive(Serialize, Deserialize, ToSchema, Clone, Copy, PartialEq, Eq, Debug)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitsRequest {
+    /// Bytes of stack.
+    pub stack_bytes: u32,
+    /// Bytes of objects and strings.
+    pub bytes_max: u32,
+    /// Bytes of a string.
+    pub text_bytes_max: u32,
+    /// Elements of an array or slice.
+    pub items_max: u32,
+    /// Pointers followed in a row.
+    pub depth_max: u32,
+}
+
+impl Default for LimitsRequest {
+    fn default() -> Self {
+        Limits::DEFAULT.into()
+    }
+}
+
+impl From<Limits> for LimitsRequest {
+    fn from(limits: Limits) -> Self {
+        let Limits { stack_bytes, bytes_max, text_bytes_max, items_max, depth_max, nodes_max: _ } =
+            limits;
+        Self { stack_bytes, bytes_max, text_bytes_max, items_max, depth_max }
+    }
+}
+
+impl From<LimitsRequest> for Limits {
+    fn from(asked: LimitsRequest) -> Self {
+        let LimitsRequest { stack_bytes, bytes_max, text_bytes_max, items_max, depth_max } = asked;
+        let nodes_max = Self::DEFAULT.nodes_max;
+        Self { stack_bytes, bytes_max, text_bytes_max, items_max, depth_max, nodes_max }
+    }
+}
+
+fn hits() -> u64 {
+    HITS
+}
+
+fn timeout_ms() -> u64 {
+    TIMEOUT_MS
+}
+
+fn ring_bytes() -> u32 {
+    RING_BYTES
+}
+
+/// A probe of a daemon.
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
+pub struct ProbeLine {
+    /// [`PROBE`].
+    #[schema(value_type = String)]
+    pub schema: Code,
+    /// Its name.
+    pub id: String,
+    /// How it stands.
+    pub state: ProbeState,
+    /// Why it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Ended>,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<Error>,
+    /// The user who placed it.
+    pub owner_uid: u32,
+    /// When it was asked for: milliseconds since 1970.
+    pub created_unix_ms: u64,
+    /// When it ends at the latest: milliseconds since 1970.
+    pub expires_unix_ms: u64,
+    /// What was asked for.
+    pub request: ProbeRequest,
+    /// How its hits ended so far; missing where that can't be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<BTreeMap<String, u64>>)]
+    pub outcomes: Option<Outcomes>,
+    /// Capture lines that were written: the last one's `seq`.
+    pub written: u64,
+}
+
+/// How a probe stands.
+#[derive(Serialize, Deserialize, ToSchema, Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[serde(rename_all = "snake_case")]
+pub enum ProbeState {
+    /// The place is looked up.
+    Starting,
+    /// The breakpoints are in place.
+    Armed,
+    /// The breakpoints are out.
+    Ended,
+    /// It could not be placed, or it broke; the breakpoints are out.
+    Failed,
+}
+
+impl ProbeState {
+    /// All of them, in the order of a probe's life.
+    pub const ALL: &'static [Self] = &[Self::Starting, Self::Armed, Self::Ended, Self::Failed];
+
+    /// As in JSON.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Armed => "armed",
+            Self::Ended => "ended",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// The probes that a caller may see, the oldest first.
+#[derive(Serialize, Deserialize, ToSchema, Debug)]
+pub struct ProbeList {
+    /// One each.
+    pub probes: Vec<ProbeLine>,
+}
+
+/// Which captures are wanted.
+#[derive(
+    Serialize, Deserialize, ToSchema, IntoParams, Clone, Copy, PartialEq, Eq, Default, Debug,
+)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub struct CapturesRequest {
+    /// Captures behind this `seq`; 0 for all.
+    pub after: u64,
+    /// Wait for more until the probe has ended.
+    pub follow: bool,
+}
+
+/// Captures that are no longer there, in their place.
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
+pub struct GapLine {
+    /// [`SNAPSHOT`].
+    #[schema(value_type = String)]
+    pub schema: Code,
+    /// Which probe.
+    pub probe: String,
+    /// What is missing.
+    pub gap: Gap,
+}
+
+/// A run of captures that were taken and are no longer there.
+#[derive(Serialize, Deserialize, ToSchema, Clone, PartialEq, Eq, Debug)]
+pub struct Gap {
+    /// `seq` of the first.
+    pub from: u64,
+    /// `seq` of the last.
+    pub to: u64,
+    /// The stable short code of the reason.
+    #[schema(value_type = String)]
+    pub code: Code,
+    /// The reason, for people.
+    #[schema(value_type = String)]
+    pub text: Code,
+}
+
+/// The line of a gap.
+pub fn gap(probe: &str, from: u64, to: u64) -> GapLine {
+    let text = "dropped from the daemon's bounded log before they were read: read sooner, or take \
+                fewer by hits or rate";
+    let gap = Gap { from, to, code: "log_full".into(), text: text.into() };
+    GapLine { schema: SNAPSHOT.into(), probe: probe.to_owned(), gap }
+}
+
+/// Functions to be found.
+#[derive(Serialize, Deserialize, ToSchema, Clone, PartialEq, Eq, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct FindRequest {
+    /// The process.
+    pub pid: u32,
+    /// A part of the function's name; `module!part` looks in one module.
+    pub pattern: String,
+}
+
+/// Functions that were found.
+#[derive(Serialize, Deserialize, ToSchema, Debug)]
+pub struct FoundList {
+    /// One each; none where nothing matches.
+    pub found: Vec<FoundLine>,
+}
+
+/// A place whose variables are asked for.
+#[derive(Serialize, Deserialize, ToSchema, Clone, PartialEq, Eq, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct VarsRequest {
+    /// The process.
+    pub pid: u32,
+    /// function, module!function, function+0x12, file:line or *0xADDRESS.
+    pub location: String,
+}
+
+/// What answers.
+#[derive(Serialize, Deserialize, ToSchema, PartialEq, Eq, Debug)]
+pub struct Version {
+    /// The program's version.
+    pub version: String,
+}

@@ -1,0 +1,90 @@
+//! Who is at the other end of a connection, as the kernel says.
+
+use crate::api::report;
+use crate::api::types::Error;
+use std::fs::read_link;
+use tokio::net::UnixStream;
+use tracer_core::model::caller::Caller;
+use tracer_core::model::issue::{Issue, IssueKind};
+
+/// A user of the daemon. The kernel noted them when the connection was made (SO_PEERCRED), so
+/// nobody can claim to be another.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Peer {
+    /// User id in the daemon's user namespace.
+    pub(super) uid: u32,
+    /// Group id, likewise.
+    pub(super) gid: u32,
+    /// They count processes in another way than we: a pid of theirs is not ours.
+    pub(super) other_pids: bool,
+}
+
+impl Peer {
+    /// Who made a connection.
+    pub(super) fn of(stream: &UnixStream) -> std::io::Result<Self> {
+        let credentials = stream.peer_cred()?;
+        let other_pids = has_other_pids(credentials.pid());
+        Ok(Self { uid: credentials.uid(), gid: credentials.gid(), other_pids })
+    }
+
+    /// May see and do everything.
+    pub(super) fn is_root(self) -> bool {
+        self.uid == 0
+    }
+
+    /// May know of the probes of `owner`.
+    pub(super) fn may_see(self, owner: Self) -> bool {
+        self.is_root() || self.uid == owner.uid
+    }
+
+    /// As the engine calls who asks for process `pid`.
+    ///
+    /// # Errors
+    ///
+    /// They mean another process than we would.
+    pub(super) fn caller(self, pid: u32) -> Result<Caller, Box<Error>> {
+        if self.other_pids {
+            let detail = "the one who asks counts processes in a namespace of its own";
+            let issue = Issue::new(IssueKind::PidNamespace, format!("process {pid}"), detail);
+            return Err(report::error(&issue.into()));
+        }
+        Ok(match self.uid {
+            0 => Caller::Root,
+            uid => Caller::User { uid, gid: self.gid },
+        })
+    }
+}
+
+/// Whether a process is known to live in another pid namespace than we. It has none that we can
+/// see if its number is 0. One that has ended waits for no answer.
+fn has_other_pids(pid: Option<i32>) -> bool {
+    let namespace = |process: &str| read_link(format!("/proc/{process}/ns/pid"));
+    match pid {
+        None | Some(0) => true,
+        Some(pid) => match (namespace(&pid.to_string()), namespace("self")) {
+            (Ok(theirs), Ok(ours)) => theirs != ours,
+            (theirs, ours) => {
+                tracing::debug!(?theirs, ?ours, pid, "pid namespaces can't be compared");
+                false
+            }
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everyone_sees_their_own_and_root_sees_all() {
+        let peer = |uid| Peer { uid, gid: 100, other_pids: false };
+        let [root, one, other] = [0, 1000, 1001].map(peer);
+        assert!(root.may_see(one) && one.may_see(one));
+        assert!(!one.may_see(other) && !one.may_see(root), "a common group shares nothing");
+        let caller = |peer: Peer| peer.caller(1).map_err(|error| error.code);
+        assert_eq!(caller(root), Ok(Caller::Root));
+        assert_eq!(caller(one), Ok(Caller::User { uid: 1000, gid: 100 }));
+        let elsewhere = Peer { other_pids: true, ..root };
+        assert_eq!(caller(elsewhere), Err("pid_namespace".into()));
+    }
+}
