@@ -157,7 +157,7 @@ impl DebugInfo {
 
     /// About so many bytes of the files are looked at: now and then the pages are given back, for
     /// mapped ones count as our memory.
-    pub(super) fn touched(&self, bytes: usize) {
+    pub fn touched(&self, bytes: usize) {
         if self.touched.fetch_add(bytes, Ordering::Relaxed) >= TOUCHED_BYTES {
             self.touched.store(0, Ordering::Relaxed);
             self.release();

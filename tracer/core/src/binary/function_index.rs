@@ -94,6 +94,14 @@ impl FunctionIndex {
         })
     }
 
+    /// All names as they are searched for.
+    pub fn searched<'i>(&'i self, info: &'i DebugInfo) -> impl Iterator<Item = &'i [u8]> {
+        self.names.iter().filter_map(|name| {
+            info.touched(NAME_BYTES);
+            searched(info, name.key)
+        })
+    }
+
     /// The name of an index.
     pub fn name<'i>(&self, info: &'i DebugInfo, index: NameIndex) -> FunctionName<'i> {
         self.names.get(index).map(|name| read_name(info, name.key)).unwrap_or_default()

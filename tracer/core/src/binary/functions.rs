@@ -13,6 +13,8 @@ use gimli::{AttributeValue, DebugInfoOffset, UnitOffset};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
+/// Bytes of the file that are mapped for the names of a function.
+const NAME_PAGES_BYTES: usize = 32 << 10;
 /// References that are followed in a row (DW_AT_abstract_origin, DW_AT_specification).
 pub(super) const REFERENCES_MAX: usize = 64;
 /// Scopes of one function, at most; more only in a hostile file.
@@ -124,6 +126,7 @@ pub fn declaration<'a>(info: &'a DebugInfo, die: Die<'_>) -> Declaration<'a> {
             _ => break,
         }
     }
+    info.touched(NAME_PAGES_BYTES);
     let text = |text: Option<Text>| strings::read(info, text?);
     Declaration {
         name: FunctionName { linkage: text(said.linkage), plain: text(said.plain) },

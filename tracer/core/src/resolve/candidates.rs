@@ -3,8 +3,10 @@
 //! Copies of one function (clones, inlined copies, instances of a template, the variants of a
 //! constructor) are one candidate; a name that leaves more than one is ambiguous.
 
-use super::function::{Target, parse, target};
-use super::name::{Fit, Query, nearest, short};
+mod offer;
+
+use super::function::{Target, target};
+use super::name::{Fit, Query, short};
 use crate::binary::demangle;
 use crate::binary::dwarf::{Unit, UnitIndex};
 use crate::binary::functions::declaration;
@@ -13,17 +15,13 @@ use crate::binary::modules::Code;
 use crate::binary::symbols::{Part, Symbol, SymbolTable, split_suffix};
 use crate::model::address::Svma;
 use crate::model::issue::{Issue, IssueKind};
-use crate::model::resolved::{LocationSpec, ModuleIndex, SourceLine};
+use crate::model::resolved::{ModuleIndex, SourceLine};
 use gimli::UnitOffset;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 
-/// Candidates in an issue, at most.
-const CANDIDATES_MAX: usize = 20;
-/// Near names that are offered.
-const NEAREST_MAX: usize = 5;
-/// Names of one function that are tried as its candidate.
-const NAMES_TRIED: usize = 4;
+/// Modules that are named in an issue, at most.
+const MODULES_NAMED: usize = 20;
 /// Digits of a build-id that are enough to name a module.
 const BUILD_ID_DIGITS_MIN: usize = 8;
 
@@ -83,10 +81,10 @@ pub(super) fn function(
         None => text.to_owned(),
     };
     if groups.len() > 1 {
-        return Err(ambiguous(code, subject, &groups));
+        return Err(offer::ambiguous(code, subject, &groups));
     }
     let Some((_, hits)) = groups.pop_first() else {
-        return Err(no_function(code, &modules, subject, name));
+        return Err(offer::no_function(code, &modules, subject, name));
     };
     let entries: BTreeMap<Svma, &Hit<'_>> = hits.iter().rev().map(|hit| (hit.svma, hit)).collect();
     let into_target = |hit: &Hit<'_>| {
@@ -121,7 +119,7 @@ pub(super) fn chosen_modules(
     let chosen: Vec<_> = all.filter(|index| is_module(code, *index, wanted)).collect();
     if chosen.is_empty() {
         let names = (0..code.modules().len()).filter_map(|index| code.modules().name(index));
-        let near: Vec<String> = names.take(CANDIDATES_MAX).collect();
+        let near: Vec<String> = names.take(MODULES_NAMED).collect();
         let detail = format!("no module is called this; there are {}", near.join(", "));
         return Err(Issue::new(IssueKind::NoFunction, wanted, detail));
     }
@@ -333,97 +331,4 @@ fn identity<'c>(code: &Code<'c>, hit: &Hit<'_>, last: &mut LastUnit<'c>) -> Iden
         (name, SourceLine { file: String::new(), line: 0 })
     });
     Identity { module: hit.module, name, file, line }
-}
-
-fn ambiguous(code: &Code<'_>, subject: String, groups: &Groups<'_>) -> Issue {
-    let modules: BTreeSet<_> = groups.keys().map(|identity| identity.module).collect();
-    let mut candidates = Vec::new();
-    for (identity, hits) in groups.iter().take(CANDIDATES_MAX) {
-        let prefix = match code.modules().name(identity.module) {
-            Some(name) if modules.len() > 1 => format!("{name}!"),
-            _ => String::new(),
-        };
-        let rivals = groups.iter().filter(|(other, _)| other.module == identity.module);
-        let rivals: Vec<_> = rivals.filter(|(other, _)| *other != identity).collect();
-        candidates.push(unique_text(code, &prefix, identity, hits, &rivals));
-    }
-    let detail = format!("{} functions fit", groups.len());
-    Issue::new(IssueKind::Ambiguous, subject, detail).with_candidates(candidates)
-}
-
-/// The shortest text that means this function and none of its rivals.
-fn unique_text(
-    code: &Code<'_>,
-    prefix: &str,
-    identity: &Identity,
-    hits: &[Hit<'_>],
-    rivals: &[(&Rc<Identity>, &Vec<Hit<'_>>)],
-) -> String {
-    // Copies of one function mostly have one name.
-    let names: BTreeSet<&[u8]> = hits.iter().map(|hit| split_suffix(hit.name).0).collect();
-    let names = names.iter().copied().take(NAMES_TRIED);
-    let mut texts: Vec<String> = names.clone().map(short).collect();
-    texts.extend(names.clone().map(demangle::display));
-    texts.extend(names.map(|name| String::from_utf8_lossy(name).into_owned()));
-    // A type such as `*const T` looks like an address, for example.
-    let reads_back = |text: &String| {
-        let spec = LocationSpec::Function { module: None, name: text.clone(), offset: None };
-        parse(text).is_ok_and(|parsed| parsed == spec)
-    };
-    for text in texts.into_iter().filter(reads_back) {
-        let query = Query::new(&text);
-        let best = |hits: &[Hit<'_>]| hits.iter().filter_map(|hit| query.fit(hit.name)).min();
-        let own = best(hits);
-        let is_unique = rivals.iter().all(|(_, hits)| match (own, best(hits)) {
-            (Some(own), Some(other)) => own < other,
-            (own, None) => own.is_some(),
-            (None, Some(_)) => false,
-        });
-        if is_unique {
-            return format!("{prefix}{text}");
-        }
-    }
-    let tail = identity.file.rsplit('/').next().unwrap_or_default();
-    let shares_file = |other: &Identity| has_tail(&other.file, tail);
-    if !tail.is_empty() && !rivals.iter().any(|(other, _)| shares_file(other)) {
-        return format!("{prefix}{tail}:{}", identity.name);
-    }
-    let address = hits.first().and_then(|hit| {
-        Some(format!("*{}", code.modules().get(hit.module).ok()?.to_avma(hit.svma)))
-    });
-    address.unwrap_or_else(|| identity.name.clone())
-}
-
-fn no_function(code: &Code<'_>, modules: &[ModuleIndex], subject: String, name: &str) -> Issue {
-    let mut near = Vec::new();
-    let mut bare = Vec::new();
-    let mut look = |names: &mut dyn Iterator<Item = &[u8]>| {
-        near.extend(nearest(name, names.map(short), NEAREST_MAX));
-    };
-    for module in modules {
-        match code.symbols(*module) {
-            Ok(symbols) => look(&mut symbols.iter().map(|symbol| split_suffix(symbol.name).0)),
-            // Without the symbols of what was most likely meant the name is not known to be
-            // wrong. The main program comes first.
-            Err(issue) if modules.first() == Some(module) => {
-                return Issue { subject: format!("{subject} in {}", issue.subject), ..issue };
-            }
-            Err(_) => {}
-        }
-        match code.debug_info(*module) {
-            Ok(info) => {
-                let names = info.function_index().names(info);
-                look(&mut names.filter_map(|(_, name)| name.searched()));
-                info.release();
-            }
-            Err(issue) if issue.kind != IssueKind::NoDebugInfo => bare.push(issue.to_string()),
-            Err(_) => bare.extend(
-                code.modules().name(*module).map(|name| format!("{name} has no debug info")),
-            ),
-        }
-    }
-    let near = nearest(name, near.into_iter(), NEAREST_MAX);
-    // The main program comes first; that a system library is bare is the rule.
-    let detail = bare.into_iter().next().unwrap_or_default();
-    Issue::new(IssueKind::NoFunction, subject, detail).with_candidates(near)
 }
