@@ -58,6 +58,17 @@ impl Printing {
         }
     }
 
+    /// Waits until it has ended.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's.
+    pub(crate) fn end(mut self) -> Result<()> {
+        std::io::copy(&mut self.output, &mut std::io::sink())?;
+        self.child.wait()?;
+        Ok(())
+    }
+
     /// The most memory that it had so far, in KiB.
     ///
     /// # Errors
