@@ -3,7 +3,7 @@
 
 use super::figure::{Figure, rounded};
 use super::hits::median;
-use super::printed::{Line, Printing};
+use super::printed::Printing;
 use anyhow::{Context as _, Result};
 use serde_json::json;
 use std::process::Command;
@@ -50,11 +50,11 @@ fn figure(bench: &'static str, runs: &[Run]) -> Figure {
 fn tracer(pid: &str, function: &str) -> Result<Run> {
     // What a run before has kept is not found.
     let nothing = tempdir()?;
-    let mut command = cli::command(&["snapshot", "-p", pid, function, "--json"])?;
+    let mut command = cli::command(&["snapshot", "-p", pid, function])?;
     command.env("TRACER_CACHE_DIR", nothing.path());
     let mut tracer = Printing::start(&mut command)?;
-    let armed = tracer.line("\"armed\":")?;
-    Ok(Run { ms: ms(&tracer, &armed), peak_kib: tracer.peak_kib()? })
+    let armed = tracer.line("probing ")?;
+    Ok(Run { ms: tracer.ms_until(&armed), peak_kib: tracer.peak_kib()? })
 }
 
 fn gdb(pid: &str, function: &str) -> Result<Run> {
@@ -67,12 +67,8 @@ fn gdb(pid: &str, function: &str) -> Result<Run> {
     let placed = gdb.line("Breakpoint 1 at")?;
     let peak = gdb.line("VmHWM")?;
     let peak_kib = peak.text.split_ascii_whitespace().nth(1).context("no size")?.parse()?;
-    let run = Run { ms: ms(&gdb, &placed), peak_kib };
+    let run = Run { ms: gdb.ms_until(&placed), peak_kib };
     // It goes off the process by itself.
     gdb.end()?;
     Ok(run)
-}
-
-fn ms(program: &Printing, line: &Line) -> f64 {
-    (line.read - program.started).as_secs_f64() * 1e3
 }

@@ -19,8 +19,7 @@ use tracer_tests::targets::RunningTarget;
 
 /// Its argument says when it was called.
 const FUNCTION: &str = "stamped";
-/// What only the lines have that tell of the breakpoint, of a capture, and of the end.
-const ARMED: &str = "\"armed\":";
+/// What only the lines have that tell of a capture, and of the end.
 const CAPTURE: &str = "\"frames\":";
 const SUMMARY: &str = "\"summary\":";
 /// Hits from which the latency to the line is taken.
@@ -106,33 +105,19 @@ fn requests_to_printed(
         ask()?;
         (0..requests).map(|_| ask()).collect::<Result<Vec<_>>>()
     })?;
-    let ms =
-        |of: fn(&Request) -> f64| json!(rounded(median(&times.iter().map(of).collect::<Vec<_>>())));
-    let values = vec![
-        ("ms", ms(|request| request.printed_ms)),
-        ("ms_until_armed", ms(|request| request.armed_ms)),
-        ("requests", json!(requests)),
-    ];
+    let values = vec![("ms", json!(rounded(median(&times)))), ("requests", json!(requests))];
     Ok(Figure::Other { bench, values })
 }
 
-/// Milliseconds since the start of `tracer`.
-struct Request {
-    /// Until it said that the breakpoint is in place.
-    armed_ms: f64,
-    /// Until its capture was there.
-    printed_ms: f64,
-}
-
-/// Starts `tracer` and waits for its first capture, and for its end: a request does not pay for
-/// the one before.
-fn request(command: &mut Command) -> Result<Request> {
+/// Milliseconds from the start of `tracer` to the line of its first capture. It has ended when
+/// this returns: a request does not pay for the one before.
+fn request(command: &mut Command) -> Result<f64> {
     let mut tracer = Printing::start(command)?;
-    let armed = tracer.line(ARMED)?;
-    let printed = tracer.line(CAPTURE)?;
+    let line = tracer.line(CAPTURE)?;
+    let ms = tracer.ms_until(&line);
     tracer.line(SUMMARY)?;
-    let ms = |line: &Line| (line.read - tracer.started).as_secs_f64() * 1e3;
-    Ok(Request { armed_ms: ms(&armed), printed_ms: ms(&printed) })
+    tracer.end()?;
+    Ok(ms)
 }
 
 /// What a daemon takes that has served and has nothing to do.
