@@ -55,7 +55,10 @@ fn tracer(pid: &str, function: &str) -> Result<Run> {
     command.env("TRACER_CACHE_DIR", nothing.path());
     let mut tracer = Printing::start(&mut command)?;
     let armed = tracer.line("probing ")?;
-    Ok(Run { ms: tracer.ms_until(&armed), peak_kib: tracer.peak_kib()? })
+    let run = Run { ms: tracer.ms_until(&armed), peak_kib: tracer.peak_kib()? };
+    // A breakpoint that is still there would be in the way of the next.
+    tracer.stop()?;
+    Ok(run)
 }
 
 fn gdb(pid: &str, function: &str) -> Result<Run> {

@@ -64,6 +64,8 @@ fn hit_to_printed(target: &mut RunningTarget, hits: usize) -> Result<Figure> {
             let line = tracer.line(CAPTURE)?;
             latencies.push((line.read_boot_ns - called_ns(&line)?) as f64 / 1e6);
         }
+        // A breakpoint that is still there would be in the way of the next.
+        tracer.end()?;
         Ok(latencies)
     })?;
     latencies.sort_by(f64::total_cmp);

@@ -1,6 +1,7 @@
 //! A run of `tracer` or of another program, whose lines are read as they come.
 
 use anyhow::{Context as _, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
 use rustix::time::{ClockId, clock_gettime};
 use std::io::{BufRead as _, BufReader, PipeReader, pipe};
 use std::process::{Child, Command, Stdio};
@@ -64,6 +65,16 @@ impl Printing {
     /// Milliseconds from its start until we had a line of it.
     pub(crate) fn ms_until(&self, line: &Line) -> f64 {
         (line.read - self.started).as_secs_f64() * 1e3
+    }
+
+    /// Tells it to end, and waits until it has.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's.
+    pub(crate) fn stop(self) -> Result<()> {
+        kill_process(Pid::from_child(&self.child), Signal::TERM)?;
+        self.end()
     }
 
     /// Waits until it has ended.
