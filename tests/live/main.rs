@@ -22,6 +22,7 @@ mod find_doctor;
 mod hostile;
 mod instructions;
 mod kernel_log;
+mod late;
 mod metrics;
 mod privilege;
 mod stack;

@@ -13,7 +13,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("binary", &["model"]),
     ("resolve", &["model", "binary"]),
     ("plan", &["model"]),
-    ("attach", &["model"]),
+    ("attach", &["model", "binary"]),
     ("decode", &["model", "binary"]),
     ("engine", &["model", "binary", "resolve", "plan", "attach", "decode"]),
 ];

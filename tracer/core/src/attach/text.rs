@@ -16,13 +16,17 @@ const PAGE_DEADLINE: Duration = Duration::from_secs(2);
 /// Bytes that are compared at a site.
 pub const COMPARED_BYTES: usize = 16;
 
+/// The magic number of overlayfs in statfs(2).
+pub(super) const OVERLAY: u64 = 0x794c_7630;
+/// That of tmpfs, which shared memory is of too.
+pub(super) const TMPFS: u64 = 0x0102_1994;
 /// Filesystems that don't stall: magic numbers of statfs(2).
 const FILESYSTEMS: &[(u64, &str)] = &[
     (0xef53, "ext4"),
     (0x5846_5342, "xfs"),
     (0x9123_683e, "btrfs"),
-    (0x794c_7630, "overlay"),
-    (0x0102_1994, "tmpfs"),
+    (OVERLAY, "overlay"),
+    (TMPFS, "tmpfs"),
 ];
 
 /// Refuses a file whose filesystem could stall the machine.

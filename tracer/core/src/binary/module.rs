@@ -9,6 +9,7 @@ use super::open::{MappedFile, Root};
 use crate::model::address::{Avma, FileOffset, Svma};
 use crate::model::issue::{Issue, IssueKind};
 use crate::model::process::Mapping;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -20,6 +21,17 @@ const PAGE_BYTES: u64 = 4096;
 pub struct Module {
     code: Arc<FileCode>,
     bias: u64,
+}
+
+/// What becomes of a file's bytes at an address where a segment is loaded.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Loading {
+    /// They stay as they are in the file: nobody may write there, the loader included.
+    Fixed,
+    /// The program may write there.
+    Writable,
+    /// The loader writes there and protects it then, or it can't be told.
+    Relocated,
 }
 
 impl Module {
@@ -112,6 +124,30 @@ impl Module {
             .segments()
             .iter()
             .any(|s| svma.checked_sub(s.svma.0).is_some_and(|at| at < s.memory_bytes))
+    }
+
+    /// What becomes of the page of the file at `offset`, which is mapped at `page`. Dynamic
+    /// relocations touch a segment that is not writable only if the file says so (DT_TEXTREL), for
+    /// the loader must unprotect it first.
+    pub fn loading(&self, page: Avma, offset: FileOffset) -> Loading {
+        let svma = self.to_svma(page).0;
+        let holds =
+            |range: &Range<u64>| range.start < svma.saturating_add(PAGE_BYTES) && svma < range.end;
+        if self.elf().has_text_relocations() || self.elf().relro().iter().any(holds) {
+            return Loading::Relocated;
+        }
+        let first_page = |address: u64| address & !(PAGE_BYTES - 1);
+        let mut here = self.elf().segments().iter().filter(|segment| {
+            let end = segment.svma.0.saturating_add(segment.memory_bytes);
+            holds(&(first_page(segment.svma.0)..end))
+        });
+        let (Some(segment), None) = (here.next(), here.next()) else { return Loading::Relocated };
+        let into = svma.wrapping_sub(first_page(segment.svma.0));
+        match first_page(segment.file_offset.0).checked_add(into) {
+            Some(here) if here == offset.0 && segment.write => Loading::Writable,
+            Some(here) if here == offset.0 => Loading::Fixed,
+            _ => Loading::Relocated,
+        }
     }
 
     /// Where a code address is in the file: by the executable segment that contains it.

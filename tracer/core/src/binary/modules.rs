@@ -119,6 +119,12 @@ impl Modules {
         slot.module.get_or_init(open).as_ref().map_err(Clone::clone)
     }
 
+    /// The module that has anything mapped at an address.
+    pub fn index_mapped(&self, address: Avma) -> Option<ModuleIndex> {
+        let is_here = |mapping: &Mapping| mapping.range.contains(&address);
+        self.slots.iter().position(|slot| slot.mappings.iter().any(is_here))
+    }
+
     /// The module that is mapped executable at an address.
     pub fn index_at(&self, address: Avma) -> Option<ModuleIndex> {
         self.slots.iter().position(|slot| match slot.module.get() {

@@ -73,6 +73,10 @@ impl Root {
     ///
     /// What the kernel answers; `EINVAL` for anything but a regular file.
     pub fn open(&self, path: &Path) -> Result<MappedFile, Errno> {
+        MappedFile::new(self.open_file(path)?, path.to_path_buf())
+    }
+
+    fn open_file(&self, path: &Path) -> Result<File, Errno> {
         let inside = path.strip_prefix("/").unwrap_or(path);
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
         let flags = OFlags::PATH | OFlags::CLOEXEC;
@@ -84,7 +88,7 @@ impl Root {
                 other => break other?,
             }
         };
-        MappedFile::reopen(&handle, path.to_path_buf())
+        reopen(&handle)
     }
 }
 
@@ -128,72 +132,29 @@ impl FileId {
 pub struct MappedFile {
     path: PathBuf,
     file: File,
-    stat: Stat,
+    /// As it was when it was opened.
+    id: FileId,
     map: Option<Mmap>,
 }
 
 impl MappedFile {
-    /// The file behind a mapping of a process: by `/proc/PID/map_files`, which reaches deleted and
-    /// replaced files too, else by its path in the process's root or `/proc/PID/exe`, if that is
-    /// still the same inode.
+    /// The file behind a mapping of a process, as [`of_process`] finds it.
     ///
     /// # Errors
     ///
-    /// [`IssueKind::NoPermission`], [`IssueKind::ProcessGone`], or [`IssueKind::TextChanged`] where
-    /// the path leads to another file by now.
+    /// Those of [`of_process`].
     pub fn of_process(pid: u32, mapping: &Mapping) -> Result<Self, Issue> {
-        let range = format!("{:x}-{:x}", mapping.range.start.0, mapping.range.end.0);
-        let by_range = format!("/proc/{pid}/map_files/{range}");
-        // On some filesystems (btrfs, overlay) the device in `maps` is not the one that stat(2)
-        // gives, so the inode is compared only where the kernel does not vouch for the file.
-        let refused = match Self::follow(Path::new(&by_range), mapping.path.clone()) {
-            Ok(file) => return Ok(file),
-            Err(errno) => errno,
+        let malformed = |errno: Errno| {
+            let subject = mapping.path.display().to_string();
+            Issue::new(IssueKind::MalformedFile, subject, errno.to_string())
         };
-        let by_path = Root::of_process(pid).and_then(|root| root.open(&mapping.path));
-        let by_exe = || Self::follow(Path::new(&format!("/proc/{pid}/exe")), mapping.path.clone());
-        let mut replaced = false;
-        for file in [by_path].into_iter().chain(std::iter::once_with(by_exe)).flatten() {
-            if file.is_mapped_by(mapping) {
-                return Ok(file);
-            }
-            replaced = true;
-        }
-        let subject = mapping.path.display().to_string();
-        let detail = format!("{by_range}: {refused}");
-        Err(match refused {
-            Errno::NOENT | Errno::SRCH if !Path::new(&format!("/proc/{pid}")).exists() => {
-                Issue::new(IssueKind::ProcessGone, pid.to_string(), subject)
-            }
-            Errno::PERM | Errno::ACCESS => Issue::new(IssueKind::NoPermission, subject, detail),
-            _ if replaced => Issue::new(IssueKind::TextChanged, subject, detail),
-            _ => Issue::new(IssueKind::MalformedFile, subject, detail),
-        })
+        Self::new(of_process(pid, mapping)?, mapping.path.clone()).map_err(malformed)
     }
 
-    /// Follows a link that the kernel made, such as `/proc/PID/exe`.
-    fn follow(link: &Path, path: PathBuf) -> Result<Self, Errno> {
-        let handle = rustix::fs::open(link, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-        Self::reopen(&handle, path)
-    }
-
-    /// Opens what `handle` refers to for reading, if it is a regular file: opening a pipe would
-    /// block, and opening a device may act on it.
-    fn reopen(handle: &OwnedFd, path: PathBuf) -> Result<Self, Errno> {
-        if FileType::from_raw_mode(rustix::fs::fstat(handle)?.st_mode) != FileType::RegularFile {
-            return Err(Errno::INVAL);
-        }
-        let link = format!("/proc/self/fd/{}", handle.as_raw_fd());
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY;
-        let file = File::from(rustix::fs::open(link, flags, Mode::empty())?);
-        let stat = rustix::fs::fstat(&file)?;
-        let map = if stat.st_size == 0 { None } else { Some(map(&file)?) };
-        Ok(Self { path, file, stat, map })
-    }
-
-    fn is_mapped_by(&self, mapping: &Mapping) -> bool {
-        let device = self.stat.st_dev;
-        mapping.file == (rustix::fs::major(device), rustix::fs::minor(device), self.stat.st_ino)
+    fn new(file: File, path: PathBuf) -> Result<Self, Errno> {
+        let id = FileId::of(&rustix::fs::fstat(&file)?);
+        let map = if id.bytes == 0 { None } else { Some(map(&file)?) };
+        Ok(Self { path, file, id, map })
     }
 
     /// The contents.
@@ -203,7 +164,7 @@ impl MappedFile {
 
     /// Tells the file from all others, and its contents from earlier and later ones.
     pub fn id(&self) -> FileId {
-        FileId::of(&self.stat)
+        self.id
     }
 
     /// Gives the pages of the file back that were touched; they are read again when they are
@@ -224,6 +185,67 @@ impl MappedFile {
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// The file behind a mapping of a process: by `/proc/PID/map_files`, which reaches deleted and
+/// replaced files too, else by its path in the process's root or `/proc/PID/exe`, if that is
+/// still the same inode.
+///
+/// # Errors
+///
+/// [`IssueKind::NoPermission`], [`IssueKind::ProcessGone`], or [`IssueKind::TextChanged`] where
+/// the path leads to another file by now.
+pub fn of_process(pid: u32, mapping: &Mapping) -> Result<File, Issue> {
+    let range = format!("{:x}-{:x}", mapping.range.start.0, mapping.range.end.0);
+    let by_range = format!("/proc/{pid}/map_files/{range}");
+    // On some filesystems (btrfs, overlay) the device in `maps` is not the one that stat(2)
+    // gives, so the inode is compared only where the kernel does not vouch for the file.
+    let refused = match follow(Path::new(&by_range)) {
+        Ok(file) => return Ok(file),
+        Err(errno) => errno,
+    };
+    let by_path = Root::of_process(pid).and_then(|root| root.open_file(&mapping.path));
+    let by_exe = || follow(Path::new(&format!("/proc/{pid}/exe")));
+    let mut replaced = false;
+    for file in [by_path].into_iter().chain(std::iter::once_with(by_exe)).flatten() {
+        if is_mapped_by(&file, mapping) {
+            return Ok(file);
+        }
+        replaced = true;
+    }
+    let subject = mapping.path.display().to_string();
+    let detail = format!("{by_range}: {refused}");
+    Err(match refused {
+        Errno::NOENT | Errno::SRCH if !Path::new(&format!("/proc/{pid}")).exists() => {
+            Issue::new(IssueKind::ProcessGone, pid.to_string(), subject)
+        }
+        Errno::PERM | Errno::ACCESS => Issue::new(IssueKind::NoPermission, subject, detail),
+        _ if replaced => Issue::new(IssueKind::TextChanged, subject, detail),
+        _ => Issue::new(IssueKind::MalformedFile, subject, detail),
+    })
+}
+
+/// Follows a link that the kernel made, such as `/proc/PID/exe`.
+fn follow(link: &Path) -> Result<File, Errno> {
+    reopen(&rustix::fs::open(link, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?)
+}
+
+/// Opens what `handle` refers to for reading, if it is a regular file: opening a pipe would
+/// block, and opening a device may act on it.
+fn reopen(handle: &OwnedFd) -> Result<File, Errno> {
+    if FileType::from_raw_mode(rustix::fs::fstat(handle)?.st_mode) != FileType::RegularFile {
+        return Err(Errno::INVAL);
+    }
+    let link = format!("/proc/self/fd/{}", handle.as_raw_fd());
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY;
+    Ok(File::from(rustix::fs::open(link, flags, Mode::empty())?))
+}
+
+fn is_mapped_by(file: &File, mapping: &Mapping) -> bool {
+    rustix::fs::fstat(file).is_ok_and(|stat| {
+        let device = stat.st_dev;
+        mapping.file == (rustix::fs::major(device), rustix::fs::minor(device), stat.st_ino)
+    })
 }
 
 #[expect(unsafe_code, reason = "mapping a file is unsafe by nature; the files are large")]

@@ -6,10 +6,10 @@ use super::fixture::{Fixture, line_of, program};
 use super::functions::declaration;
 use super::line_sites;
 use super::lines;
-use super::module::Module;
+use super::module::{Loading, Module};
 use super::symbolize;
 use super::symbols::SymbolTable;
-use crate::model::address::Svma;
+use crate::model::address::{FileOffset, Svma};
 use crate::model::issue::IssueKind;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -403,4 +403,56 @@ fn damaged_files_do_no_harm() {
         std::fs::write(fixture.path("bad"), &bad).unwrap();
         exercise(&fixture.path("bad"));
     }
+}
+
+#[test]
+fn the_loader_leaves_constants_alone_and_relocates_tables_of_them() {
+    let source = r#"
+        static const char my_constant[3][4096] __attribute__((aligned(4096))) = {"a"};
+        static const char *const my_table[3][512] __attribute__((aligned(4096))) = {{"b"}};
+        long my_data[3][512] __attribute__((aligned(4096))) = {{1}};
+        int main(int argc, char **argv) {
+            return my_constant[argc][0] + my_table[argc][0][0] + my_data[argc][0];
+        }
+    "#;
+    for (flags, table) in [
+        ("-O1 -fPIE -pie", Loading::Relocated),
+        // Nothing is relocated in a program of fixed addresses, and the table is constant.
+        ("-O1 -fno-pie -no-pie", Loading::Fixed),
+        ("-O1 -fPIE -static-pie", Loading::Relocated),
+    ] {
+        let fixture = program(source, flags);
+        let module = fixture.module("main");
+        let addresses = fixture.output("nm main");
+        let loading = |name: &str, shift: i64| {
+            let line = addresses.lines().find(|line| line.ends_with(&format!(" {name}"))).unwrap();
+            let svma = u64::from_str_radix(line.split(' ').next().unwrap(), 16).unwrap() + 4096;
+            let segments = module.elf().segments();
+            let segment = segments.iter().find(|s| s.file_range().contains(&svma)).unwrap();
+            let offset = svma - segment.svma.0 + segment.file_offset.0;
+            let offset = FileOffset(offset.wrapping_add_signed(shift));
+            module.loading(module.to_avma(Svma(svma)), offset)
+        };
+        assert_eq!(loading("my_constant", 0), Loading::Fixed, "{flags}");
+        assert_eq!(loading("my_table", 0), table, "{flags}");
+        assert_eq!(loading("my_data", 0), Loading::Writable, "{flags}");
+        // Mapped there by somebody else than the loader.
+        assert_eq!(loading("my_constant", 4096), Loading::Relocated, "{flags}");
+    }
+}
+
+#[test]
+fn nothing_is_fixed_in_a_file_with_text_relocations() {
+    let source = r#"
+        const char constant[3][4096] __attribute__((aligned(4096))) = {"a"};
+        __asm__(".section .rodata\n.quad constant\n.previous");
+        int main(int argc, char **argv) { return constant[argc][0]; }
+    "#;
+    let fixture = program(source, "-fPIE -pie -Wl,-z,notext");
+    let module = fixture.module("main");
+    assert!(module.elf().has_text_relocations());
+    let segments = module.elf().segments();
+    let segment = segments.iter().find(|s| !s.execute && !s.write && s.file_offset.0 != 0).unwrap();
+    let page = module.to_avma(segment.svma);
+    assert_eq!(module.loading(page, segment.file_offset), Loading::Relocated);
 }

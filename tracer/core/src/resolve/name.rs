@@ -237,7 +237,9 @@ fn needle(name: &str) -> Option<String> {
     // Rust (`u32`, `str`) are too short to win over a function's name.
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     // Parameters and arguments may be abbreviated as types; the path before them may not.
-    let path = name.split(['(', '<', '{']).next().filter(|path| !path.is_empty()).unwrap_or("");
+    // Rust's, which alone start with a type, are spelled out.
+    let path = if name.starts_with('<') { Some(name) } else { name.split(['(', '<', '{']).next() };
+    let path = path.unwrap_or_default();
     let words = || path.split(|c| !is_word(c));
     // `operator delete` is `dl`.
     if words().any(|word| word == "operator") {
@@ -262,7 +264,7 @@ fn last(name: &str) -> Option<[String; 2]> {
 }
 
 /// Words that manglings do not spell out: of the standard library and of the languages.
-const ABBREVIATED: [&str; 35] = [
+const ABBREVIATED: [&str; 39] = [
     "std",
     "allocator",
     "basic_string",
@@ -298,6 +300,10 @@ const ABBREVIATED: [&str; 35] = [
     "u128",
     "i128",
     "f128",
+    "unsafe",
+    "extern",
+    "vtable",
+    "reify",
 ];
 
 /// Names that are close to `wanted`, the closest first.
