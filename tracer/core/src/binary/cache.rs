@@ -8,6 +8,7 @@
 use super::debugfile::Attempt;
 use super::file_code::FileCode;
 use super::files::Files;
+use super::index_store::IndexStore;
 use super::open::FileId;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -48,12 +49,17 @@ pub struct CacheReadings {
     pub misses: u64,
     /// Files that were given up for others.
     pub evictions: u64,
+    /// Indices of debug info that were found on disk.
+    pub index_hits: u64,
+    /// Indices that were not.
+    pub index_misses: u64,
 }
 
 /// Files with what was read of them.
 #[derive(Debug, Default)]
 pub struct Cache {
     options: CacheOptions,
+    store: Option<Arc<IndexStore>>,
     kept: Mutex<Kept>,
 }
 
@@ -83,9 +89,9 @@ struct Identity {
 }
 
 impl Cache {
-    /// Nothing is kept yet.
-    pub fn new(options: CacheOptions) -> Self {
-        Self { options, kept: Mutex::default() }
+    /// Nothing is kept yet, but what `store` has of files that were read before.
+    pub fn new(options: CacheOptions, store: Option<IndexStore>) -> Self {
+        Self { options, store: store.map(Arc::new), kept: Mutex::default() }
     }
 
     /// What is kept of these files, or the start of it.
@@ -101,7 +107,7 @@ impl Cache {
             return code;
         }
         kept.readings.misses += 1;
-        let code = Arc::new(FileCode::new(files));
+        let code = Arc::new(FileCode::new(files, self.store.clone()));
         if identity.is_settled(self.options.settled_after) {
             // Nobody will ask for what the file was before.
             kept.files.retain(|other, _| !other.is_other_state_of(&identity));
@@ -134,7 +140,11 @@ impl Cache {
     pub fn readings(&self) -> CacheReadings {
         let kept = self.kept();
         let bytes: usize = kept.files.values().map(|entry| entry.code.bytes()).sum();
+        let store = self.store.as_ref().map(|store| store.hits_and_misses());
+        let (index_hits, index_misses) = store.unwrap_or_default();
         CacheReadings {
+            index_hits,
+            index_misses,
             entries: kept.files.len() as u64,
             bytes: bytes as u64,
             bytes_max: self.options.bytes_max as u64,

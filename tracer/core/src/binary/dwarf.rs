@@ -4,6 +4,8 @@ use super::elf::ElfFile;
 use super::files::Files;
 use super::function_index::FunctionIndex;
 use super::functions::{self, Scopes, UnitFunctions};
+use super::index_file::{BUILD_ID_MAX, Fingerprint};
+use super::index_store::{IndexStore, Stored};
 use super::lines::UnitLines;
 use super::memo::Memo;
 use super::range_map::RangeMap;
@@ -12,7 +14,7 @@ use super::source_index::SourceIndex;
 use super::units::{self, Headers};
 use crate::model::address::Svma;
 use crate::model::issue::{Issue, IssueKind};
-use gimli::{AttributeValue, DebugInfoOffset, UnitOffset, UnitSectionOffset};
+use gimli::{AttributeValue, DebugInfoOffset, Section as _, UnitOffset, UnitSectionOffset};
 use self_cell::self_cell;
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
@@ -31,6 +33,9 @@ pub type Value<'a> = AttributeValue<Reader<'a>>;
 
 /// Ranges of one DW_AT_ranges that are read, at most; a unit may have one for each function.
 const RANGES_MAX: usize = 1 << 16;
+/// Pieces of `.debug_info` that tell it from another, and the bytes of each.
+const SAMPLES: usize = 64;
+const SAMPLE_BYTES: usize = 256;
 /// Functions whose inlined copies are remembered.
 const SCOPES_KEPT: usize = 4096;
 
@@ -69,6 +74,8 @@ self_cell! {
 #[derive(Debug)]
 pub struct DebugInfo {
     sections: Arc<Sections>,
+    /// Where indices are kept on disk.
+    store: Option<Arc<IndexStore>>,
     units: Units,
     supplementary: Units,
     text: Vec<Range<u64>>,
@@ -113,7 +120,7 @@ impl DebugInfo {
     /// # Errors
     ///
     /// [`IssueKind::MalformedFile`].
-    pub(super) fn load(files: &Arc<Files>) -> Result<Self, Issue> {
+    pub(super) fn load(files: &Arc<Files>, store: Option<Arc<IndexStore>>) -> Result<Self, Issue> {
         let sections = Sections::try_new(Arc::clone(files), |files| {
             let debug = files.debug_elf().unwrap_or(&files.elf);
             parse(debug, files.debug.supplementary.as_ref())
@@ -123,6 +130,7 @@ impl DebugInfo {
         let text = files.elf.segments().iter().filter(|segment| segment.execute);
         Ok(Self {
             sections: Arc::new(sections),
+            store,
             units: Units::new(count),
             supplementary,
             text: text.map(|segment| segment.file_range()).collect(),
@@ -355,12 +363,24 @@ impl DebugInfo {
 
     /// All functions by name; reads all units the first time.
     pub fn function_index(&self) -> &FunctionIndex {
-        self.function_index.get_or_init(|| FunctionIndex::read(self))
+        self.function_index.get_or_init(|| self.stored(|| FunctionIndex::read(self)))
     }
 
     /// All source files; reads the headers of all line tables the first time.
     pub fn source_index(&self) -> &SourceIndex {
-        self.source_index.get_or_init(|| SourceIndex::read(self))
+        self.source_index.get_or_init(|| self.stored(|| SourceIndex::read(self)))
+    }
+
+    /// An index that is on disk already, or that is worth to be.
+    fn stored<T: Stored>(&self, read: impl Fn() -> T) -> T {
+        let fingerprint = || fingerprint(self.files(), self.dwarf());
+        let store = self.store.as_ref().zip(self.store.as_ref().and_then(|_| fingerprint()));
+        match store {
+            Some((store, fingerprint)) if store.pays_for(&fingerprint) => {
+                store.get(&fingerprint, read)
+            }
+            _ => read(),
+        }
     }
 
     /// The sites of lines that were asked for.
@@ -478,6 +498,29 @@ impl Units {
         let units: usize = kept.map(|unit| units::bytes(unit.borrow_dependent())).sum();
         self.kept.len() * size_of::<OnceLock<Option<KeptUnit>>>() + units
     }
+}
+
+/// `None` without a build-id.
+fn fingerprint(files: &Files, dwarf: &Dwarf<'_>) -> Option<Fingerprint> {
+    let id = files.elf.build_id()?;
+    let mut build_id = [0; BUILD_ID_MAX];
+    build_id.get_mut(..id.len())?.copy_from_slice(id);
+    let info = dwarf.debug_info.reader();
+    let supplementary = |length: fn(&Dwarf<'_>) -> usize| dwarf.sup().map_or(0, length);
+    let section_bytes = [
+        info.len(),
+        dwarf.debug_abbrev.reader().len(),
+        dwarf.debug_str.reader().len(),
+        dwarf.debug_line.reader().len(),
+        dwarf.debug_line_str.reader().len(),
+        supplementary(|dwarf| dwarf.debug_info.reader().len()),
+        supplementary(|dwarf| dwarf.debug_str.reader().len()),
+    ];
+    let mut sample = flate2::Crc::new();
+    let pieces = info.slice().chunks(info.len().div_ceil(SAMPLES).max(1));
+    pieces.for_each(|piece| sample.update(piece.get(..SAMPLE_BYTES).unwrap_or(piece)));
+    let (section_bytes, sample) = (section_bytes.map(|n| n as u64), u64::from(sample.sum()));
+    Some(Fingerprint { build_id, section_bytes, sample })
 }
 
 fn parse<'a>(debug: &'a ElfFile, supplementary: Option<&'a ElfFile>) -> Result<Parsed<'a>, Issue> {

@@ -3,6 +3,7 @@
 use super::cfi::{Cfi, CfiSections, Section};
 use super::dwarf::DebugInfo;
 use super::files::Files;
+use super::index_store::IndexStore;
 use super::symbols::SymbolTable;
 use crate::model::issue::{Issue, IssueKind};
 use self_cell::self_cell;
@@ -32,16 +33,18 @@ self_cell! {
 #[derive(Debug)]
 pub struct FileCode {
     files: Arc<Files>,
+    store: Option<Arc<IndexStore>>,
     debug: OnceLock<Result<DebugInfo, Issue>>,
     symbols: OnceLock<Result<KeptSymbols, Issue>>,
     cfi: OnceLock<KeptCfi>,
 }
 
 impl FileCode {
-    /// Nothing is read yet.
-    pub fn new(files: Files) -> Self {
+    /// Nothing is read yet. Indices of debug info are kept in `store`.
+    pub fn new(files: Files, store: Option<Arc<IndexStore>>) -> Self {
         Self {
             files: Arc::new(files),
+            store,
             debug: OnceLock::new(),
             symbols: OnceLock::new(),
             cfi: OnceLock::new(),
@@ -59,7 +62,8 @@ impl FileCode {
     ///
     /// Those of [`Files::debug_info`].
     pub fn debug_info(&self) -> Result<&DebugInfo, Issue> {
-        self.debug.get_or_init(|| self.files.debug_info()).as_ref().map_err(Clone::clone)
+        let load = || self.files.debug_info(self.store.clone());
+        self.debug.get_or_init(load).as_ref().map_err(Clone::clone)
     }
 
     /// The function symbols.

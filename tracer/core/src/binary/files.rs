@@ -4,6 +4,7 @@ use super::debugfile::{Attempt, DebugFiles, Refusal};
 use super::dwarf::DebugInfo;
 use super::elf::ElfFile;
 use super::heap;
+use super::index_store::IndexStore;
 use crate::model::issue::{Issue, IssueKind};
 use std::sync::Arc;
 
@@ -24,18 +25,21 @@ impl Files {
         elf.has_section(".debug_info").then_some(elf)
     }
 
-    /// The debug info.
+    /// The debug info, with indices in `store`.
     ///
     /// # Errors
     ///
     /// [`IssueKind::NoDebugInfo`] with the places that were looked at,
     /// [`IssueKind::DebugInfoMismatch`] where only that of another build was found,
     /// [`IssueKind::MalformedFile`].
-    pub fn debug_info(self: &Arc<Self>) -> Result<DebugInfo, Issue> {
+    pub fn debug_info(
+        self: &Arc<Self>,
+        store: Option<Arc<IndexStore>>,
+    ) -> Result<DebugInfo, Issue> {
         match self.debug_elf() {
             Some(_) if !self.debug.supplementary_missing => {
                 heap::give_back_large_blocks();
-                DebugInfo::load(self)
+                DebugInfo::load(self, store)
             }
             _ => Err(self.no_debug_info(&self.debug.tried)),
         }

@@ -10,6 +10,8 @@ use super::entries::{Walk, walk};
 use super::function_names::{Described, Elsewhere, Key, Place, Reference, place};
 use super::function_scan::{Scanned, scan};
 use super::functions::FunctionName;
+use super::index_file::{IndexFile, Kind, Table};
+use super::index_store::Stored;
 use super::memo::Memo;
 use super::scan;
 use super::strings;
@@ -17,6 +19,7 @@ use crate::model::address::Svma;
 use gimli::UnitOffset;
 use std::collections::HashMap;
 use std::sync::Arc;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Names that a thread compares at once.
 const NAMES_AT_ONCE: usize = 4096;
@@ -38,41 +41,41 @@ pub struct FunctionCode {
 pub type NameIndex = usize;
 
 /// The functions of a file.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct FunctionIndex {
-    names: Vec<Name>,
+    names: Table<Name>,
     /// Offsets of DIEs in `.debug_info`, by name and offset; each as the distance from the one
     /// before, as ULEB128.
-    code: Vec<u8>,
+    code: Table<u8>,
     questions: Memo<Vec<NameIndex>>,
 }
 
 /// A name of functions.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
 struct Name {
     key: Key,
     /// Where the list of its code ends; it starts where that of the name before ends.
-    end: usize,
+    end: u64,
 }
 
 impl FunctionIndex {
     /// Reads all units.
     pub(super) fn read(info: &DebugInfo) -> Self {
         let Scanned { keys, ends, code: offsets } = scan(info);
-        let mut index = Self::default();
+        let (mut names, mut code) = (Vec::with_capacity(keys.len()), Vec::new());
         let mut start = 0;
-        index.names.reserve_exact(keys.len());
         for (key, end) in keys.into_iter().zip(ends) {
             let mut last = 0;
             for offset in offsets.get(start..end).unwrap_or_default() {
-                write_uleb128(&mut index.code, offset - last);
+                write_uleb128(&mut code, offset - last);
                 last = *offset;
             }
             start = end;
-            index.names.push(Name { key, end: index.code.len() });
+            names.push(Name { key, end: code.len() as u64 });
         }
-        index.code.shrink_to_fit();
-        index
+        code.shrink_to_fit();
+        Self { names: Table::Built(names), code: Table::Built(code), questions: Memo::default() }
     }
 
     /// All names.
@@ -107,6 +110,7 @@ impl FunctionIndex {
             });
             let mut found = found.concat();
             found.sort_unstable();
+            self.names.release();
             found
         })
     }
@@ -116,9 +120,11 @@ impl FunctionIndex {
         let Some(name) = self.names.get(index) else { return Vec::new() };
         let before = index.checked_sub(1).and_then(|before| self.names.get(before));
         let start = before.map_or(0, |before| before.end);
+        let list = usize::try_from(start).ok().zip(usize::try_from(name.end).ok());
         let wanted = read_name(info, name.key);
         let mut reader = CodeReader { info, unit: None, elsewhere: HashMap::new() };
-        let mut code = self.code.get(start..name.end).unwrap_or_default();
+        let list = list.and_then(|(start, end)| self.code.get(start..end));
+        let mut code = list.unwrap_or_default();
         let mut offset = 0_usize;
         let mut found = Vec::new();
         while let Some(distance) = read_uleb128(&mut code) {
@@ -144,9 +150,25 @@ impl FunctionIndex {
 
     /// Bytes that it takes.
     pub(super) fn bytes(&self) -> usize {
-        self.names.capacity() * size_of::<Name>()
-            + self.code.capacity()
+        self.names.bytes()
+            + self.code.bytes()
             + self.questions.bytes(|names| names.capacity() * size_of::<NameIndex>())
+    }
+}
+
+impl Stored for FunctionIndex {
+    const KIND: Kind = Kind::Functions;
+
+    fn tables(&self) -> [&[u8]; 3] {
+        [self.names.as_bytes(), &self.code, &[]]
+    }
+
+    fn parse(file: &Arc<IndexFile>) -> Option<Self> {
+        let (names, code) = (Table::<Name>::on_disk(file, 0)?, Table::on_disk(file, 1)?);
+        let fits = names.is_sorted_by_key(|name| name.end)
+            && names.last().map_or(0, |last| last.end) == code.len() as u64;
+        names.release();
+        fits.then_some(Self { names, code, questions: Memo::default() })
     }
 }
 

@@ -10,9 +10,24 @@ use super::scan;
 use super::strings::{self, Text};
 use gimli::{AttributeValue, UnitOffset};
 use std::num::NonZeroU64;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// A name of functions.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Debug,
+    FromBytes,
+    IntoBytes,
+    KnownLayout,
+    Immutable,
+)]
+#[repr(C)]
 pub(super) struct Key {
     pub(super) linkage: Text,
     pub(super) plain: Text,

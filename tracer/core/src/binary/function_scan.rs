@@ -201,3 +201,36 @@ fn in_order(found: &[Found]) -> Vec<OfUnit<'_>> {
     units.sort_unstable_by_key(|(_, start, _)| *start);
     units
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::binary::cache::Cache;
+    use crate::binary::module::Module;
+
+    #[test]
+    fn the_order_in_which_units_are_read_makes_no_difference() {
+        let exe = std::env::current_exe().unwrap();
+        let module = Module::from_path(&exe, &Cache::default()).unwrap();
+        let info = module.code().debug_info().unwrap();
+        // As `threads` would share them, each taking every so manieth.
+        let shared = |threads: usize| {
+            let of_thread = |first| {
+                let mut found = Found::default();
+                for index in (first..info.unit_count()).step_by(threads) {
+                    if let Some(unit) = info.read_bare_unit(Part::Main, index) {
+                        found.read(info, &unit);
+                    }
+                }
+                found
+            };
+            merge(info, (0..threads).map(of_thread).collect())
+        };
+        let one = shared(1);
+        assert!(one.keys.len() > 1000 && one.code.len() > one.keys.len());
+        for threads in [2, 3, 4] {
+            let some = shared(threads);
+            assert!(some.keys == one.keys && some.ends == one.ends && some.code == one.code);
+        }
+    }
+}

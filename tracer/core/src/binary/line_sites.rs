@@ -23,25 +23,25 @@ pub fn source_files(info: &DebugInfo, tail: &str) -> Vec<SourceFile> {
 
 /// Which of some files have code, not only declarations.
 pub fn have_code(info: &DebugInfo, files: &[&SourceFile]) -> Vec<bool> {
-    let mut by_unit: BTreeMap<UnitIndex, Vec<(usize, &[u64])>> = BTreeMap::new();
+    let mut by_unit: BTreeMap<UnitIndex, Vec<usize>> = BTreeMap::new();
     for (number, file) in files.iter().enumerate() {
-        for (unit, indices) in &file.units {
-            by_unit.entry(*unit).or_default().push((number, indices));
+        for unit in file.unit_indices() {
+            by_unit.entry(unit).or_default().push(number);
         }
     }
     let have: Vec<AtomicBool> = files.iter().map(|_| AtomicBool::new(false)).collect();
     let wanted: Vec<UnitIndex> = by_unit.keys().copied().collect();
     scan::units(info, &wanted, Read::WithLines, |(): &mut (), index, unit| {
-        let open = by_unit.get(&index).into_iter().flatten().filter_map(|(number, indices)| {
-            let has = have.get(*number)?;
-            (!has.load(Ordering::Relaxed)).then_some((has, indices))
+        let open = by_unit.get(&index).into_iter().flatten().filter_map(|number| {
+            let has = have.get(*number).filter(|has| !has.load(Ordering::Relaxed))?;
+            Some((has, files.get(*number)?.indices_in(info, index, unit)))
         });
         let open: Vec<_> = open.collect();
         let lines = if open.is_empty() { return } else { UnitLines::read(info, unit) };
-        for (has, _) in
-            open.iter().filter(|(_, indices)| statements(&lines, indices).next().is_some())
-        {
-            has.store(true, Ordering::Relaxed);
+        for (has, indices) in open {
+            if statements(&lines, &indices).next().is_some() {
+                has.store(true, Ordering::Relaxed);
+            }
         }
     });
     have.into_iter().map(AtomicBool::into_inner).collect()
@@ -61,8 +61,8 @@ pub fn lines_with_code(info: &DebugInfo, file: &SourceFile) -> BTreeSet<u64> {
         Read::WithLines,
         |found: &mut BTreeSet<u64>, index, unit| {
             let lines = UnitLines::read(info, unit);
-            let indices = file.indices_in(index);
-            found.extend(statements(&lines, indices).map(|row| u64::from(row.line)));
+            let indices = file.indices_in(info, index, unit);
+            found.extend(statements(&lines, &indices).map(|row| u64::from(row.line)));
         },
     );
     let mut lines: BTreeSet<u64> = found.into_iter().flatten().collect();
@@ -75,7 +75,8 @@ pub fn sites(info: &DebugInfo, file: &SourceFile, line: u64) -> Arc<BTreeSet<Svm
     info.sites().answer(&format!("{}:{line}", file.path), || {
         let mut sites = BTreeSet::new();
         for index in units_of_line(info, file, line) {
-            let indices = file.indices_in(index);
+            let Some(unit) = info.unit(index) else { continue };
+            let indices = file.indices_in(info, index, unit);
             let is_line = |(file, at)| at == line && indices.contains(&file);
             let functions = functions_with(info, index, &is_line);
             let key = |place| is_line(place).then_some(());
@@ -95,7 +96,7 @@ fn units_of_line(info: &DebugInfo, file: &SourceFile, line: u64) -> BTreeSet<Uni
         &file.unit_indices(),
         Read::WithLines,
         |found: &mut Found, index, unit| {
-            let indices = file.indices_in(index);
+            let indices = file.indices_in(info, index, unit);
             let is_line = |(file, at)| at == line && indices.contains(&file);
             let lines = UnitLines::read(info, unit);
             let mut rows = lines.sequences().flatten();

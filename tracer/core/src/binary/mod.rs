@@ -17,6 +17,8 @@ mod function_names;
 mod function_scan;
 pub mod functions;
 mod heap;
+mod index_file;
+pub mod index_store;
 pub mod landing_pads;
 mod line_header;
 pub mod line_sites;

@@ -157,6 +157,23 @@ impl MappedFile {
         Ok(Self { path, file, id, map })
     }
 
+    /// A file of our own that nobody else may write to, in a directory of our own.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel answers; `EPERM` for a file that is another's, or that others may change.
+    pub fn own_in(directory: BorrowedFd<'_>, name: &str) -> Result<Self, Errno> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = File::from(rustix::fs::openat(directory, name, flags, Mode::empty())?);
+        let stat = rustix::fs::fstat(&file)?;
+        let is_regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+        let is_own = stat.st_uid == rustix::process::geteuid().as_raw();
+        if !is_regular || !is_own || stat.st_mode & 0o022 != 0 {
+            return Err(Errno::PERM);
+        }
+        Self::new(file, PathBuf::from(name))
+    }
+
     /// The contents.
     pub fn bytes(&self) -> &[u8] {
         self.map.as_deref().unwrap_or(&[])

@@ -27,8 +27,18 @@ pub(super) fn units<'d, S: Default + Send>(
     read: Read,
     visit: impl Fn(&mut S, UnitIndex, &Unit<'d>) + Sync,
 ) -> Vec<S> {
+    units_on(threads(), info, wanted, read, visit)
+}
+
+fn units_on<'d, S: Default + Send>(
+    threads: usize,
+    info: &'d DebugInfo,
+    wanted: &[UnitIndex],
+    read: Read,
+    visit: impl Fn(&mut S, UnitIndex, &Unit<'d>) + Sync,
+) -> Vec<S> {
     let some: Vec<&[UnitIndex]> = wanted.chunks(UNITS_AT_ONCE).collect();
-    each(&some, info, |state, indices| {
+    each_on(threads, &some, info, |state, indices| {
         let mut bytes = 0;
         for index in *indices {
             let unit = match read {
@@ -50,11 +60,14 @@ pub(super) fn each<T: Sync, S: Default + Send>(
     info: &DebugInfo,
     visit: impl Fn(&mut S, &T) -> usize + Sync,
 ) -> Vec<S> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
-    on_threads(threads, items, info, visit)
+    each_on(threads(), items, info, visit)
 }
 
-fn on_threads<T: Sync, S: Default + Send>(
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX)
+}
+
+fn each_on<T: Sync, S: Default + Send>(
     threads: usize,
     items: &[T],
     info: &DebugInfo,
@@ -85,4 +98,34 @@ fn on_threads<T: Sync, S: Default + Send>(
         work();
     });
     done.into_inner().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::binary::cache::Cache;
+    use crate::binary::functions::UnitFunctions;
+    use crate::binary::module::Module;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn many_threads_find_what_one_finds() {
+        let exe = std::env::current_exe().unwrap();
+        let module = Module::from_path(&exe, &Cache::default()).unwrap();
+        let info = module.code().debug_info().unwrap();
+        let all: Vec<UnitIndex> = (0..info.unit_count()).collect();
+        assert!(all.len() > 2 * UNITS_AT_ONCE, "{}", all.len());
+        let functions = |threads| {
+            type Found = BTreeMap<UnitIndex, Vec<usize>>;
+            let found = units_on(threads, info, &all, Read::Bare, |found: &mut Found, at, unit| {
+                let functions = UnitFunctions::read(info, unit).offsets();
+                found.insert(at, functions.into_iter().map(|offset| offset.0).collect());
+            });
+            assert!(found.len() <= threads);
+            found.into_iter().flatten().collect::<Found>()
+        };
+        let one = functions(1);
+        assert_eq!(one.len(), all.len());
+        assert!(functions(4) == one);
+    }
 }

@@ -3,6 +3,7 @@
 use super::dwarf::{DebugInfo, Dwarf, Part, Reader, Unit, Value};
 use gimli::{AttributeValue, Reader as _, ReaderOffsetId, Section};
 use std::ffi::CStr;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Longer names are left out: many entries may share one name of megabytes.
 pub(super) const NAME_BYTES_MAX: usize = 1 << 16;
@@ -11,7 +12,21 @@ pub(super) const NAME_BYTES_MAX: usize = 1 << 16;
 const OFFSET_BITS: u32 = 60;
 
 /// Where a string is: a section and an offset.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Debug,
+    FromBytes,
+    IntoBytes,
+    KnownLayout,
+    Immutable,
+)]
+#[repr(transparent)]
 pub(super) struct Text(u64);
 
 impl Text {

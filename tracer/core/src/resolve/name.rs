@@ -241,8 +241,9 @@ fn needle(name: &str) -> Option<String> {
     let path = if name.starts_with('<') { Some(name) } else { name.split(['(', '<', '{']).next() };
     let path = path.unwrap_or_default();
     let words = || path.split(|c| !is_word(c));
-    // `operator delete` is `dl`.
-    if words().any(|word| word == "operator") {
+    // `operator delete` is `dl`, and `transaction clone for` is `GTt`.
+    let is_prose = !name.starts_with('<') && [" for ", " to "].iter().any(|s| path.contains(s));
+    if is_prose || words().any(|word| word == "operator") {
         return None;
     }
     let long = words().filter(|word| word.len() > 3);

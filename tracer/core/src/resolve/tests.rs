@@ -517,7 +517,7 @@ fn functions_of_several_modules_are_ambiguous_unless_the_loader_has_the_other() 
 #[test]
 fn processes_share_what_is_read_of_the_file_that_they_map() {
     let options = CacheOptions { settled_after: Duration::ZERO, ..CacheOptions::default() };
-    let cache = Arc::new(Cache::new(options));
+    let cache = Arc::new(Cache::new(options, None));
     let fixture = program(WAIT, "-O1");
     let first = Running::start(&mut Command::new(fixture.path("main")));
     let second = Running::start(&mut Command::new(fixture.path("main")));

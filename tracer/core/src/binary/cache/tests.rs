@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// A cache that trusts files that were just written.
 fn cache(bytes_max: usize) -> Cache {
-    Cache::new(CacheOptions { bytes_max, settled_after: Duration::ZERO })
+    Cache::new(CacheOptions { bytes_max, settled_after: Duration::ZERO }, None)
 }
 
 fn open(cache: &Cache, path: &Path) -> Module {
@@ -68,7 +68,7 @@ fn a_file_that_was_written_to_is_another_one() {
 #[test]
 fn a_file_that_was_just_written_is_not_kept() {
     let fixture = one_function("first");
-    let cache = Cache::new(CacheOptions::default());
+    let cache = Cache::new(CacheOptions::default(), None);
     let settled_after = cache.options.settled_after;
     let path = fixture.path("main");
     let (a, b) = (open(&cache, &path), open(&cache, &path));
