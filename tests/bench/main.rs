@@ -1,12 +1,16 @@
 //! What a hit costs, how many of them can be taken, and how long one waits for the first.
 //!
 //!     bench [--json] [--short] [PART...]
+//!     bench [--json] cold PID FUNCTION
 //!
 //! Without a PART all are measured. `--json` prints one object a line, else there are tables; what
 //! is going on is told on stderr. `--short` measures so little that the figures mean nothing: it
 //! shows that everything can be measured. `cargo xtask bench` builds what this needs and runs it.
+//!
+//! `cold` asks for a probe in a process of yours as if it were the first, beside gdb.
 
 mod bpftrace;
+mod cold;
 mod figure;
 mod functions;
 mod hits;
@@ -55,10 +59,19 @@ fn main() -> ExitCode {
 
 fn run() -> Result<()> {
     let (mut form, mut extent, mut parts) = (Form::Table, Extent::Full, Vec::new());
-    for word in std::env::args().skip(1) {
+    let mut words = std::env::args().skip(1);
+    while let Some(word) = words.next() {
         match word.as_str() {
             "--json" => form = Form::Json,
             "--short" => extent = Extent::Short,
+            "cold" => {
+                let (Some(pid), Some(function)) = (words.next(), words.next()) else {
+                    bail!("cold needs a process id and a function");
+                };
+                privilege::require()?;
+                form.print(&cold::compare(&pid, &function)?);
+                return Ok(());
+            }
             name => match PARTS.iter().find(|(part, _)| *part == name) {
                 Some(part) => parts.push(*part),
                 None => bail!("no part is called {name}; there are {}", names()),

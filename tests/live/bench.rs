@@ -34,7 +34,8 @@ fn every_bench_gives_a_figure() {
         })
         .collect();
     assert_eq!(hits.len(), with_key("ns_per_hit").count(), "each case once");
-    for bench in ["none", "empty", "args4", "snapshot", "bpftrace_count", "bpftrace_args4"] {
+    let ours = ["count", "count_gated", "args4", "snapshot"];
+    for bench in ["none", "empty", "bpftrace_count", "bpftrace_args4"].into_iter().chain(ours) {
         for site in ["emulated", "single_step"] {
             assert!(hits.iter().any(|hit| (&*hit.0, &*hit.1) == (bench, site)), "{bench} {site}");
         }
@@ -48,8 +49,11 @@ fn every_bench_gives_a_figure() {
     for (bench, key) in [
         ("rate_args4", "events_per_second"),
         ("rate_snapshot", "events_per_second"),
-        ("latency_hit_to_line", "us_median"),
-        ("latency_cold_small", "ms_median"),
+        ("hit_to_printed", "ms"),
+        ("latency_warm", "ms"),
+        ("latency_cold", "ms"),
+        ("idle_daemon", "rss_mb"),
+        ("idle_daemon", "cpu_percent"),
         ("share", "emulated_percent"),
     ] {
         let mut those = with_key(key).filter(|figure| figure["bench"] == bench);
