@@ -2,7 +2,7 @@
 
 use crate::project::{cargo, command, run, step, tracer_binary};
 use crate::setup::{Part, setup};
-use crate::{ebpf, tidy};
+use crate::{deploy, ebpf, tidy};
 use anyhow::Result;
 use std::time::Instant;
 
@@ -41,15 +41,26 @@ pub(crate) fn test() -> Result<()> {
     step("unit and golden tests");
     run(cargo().args(["test", "--workspace", "--locked"]))?;
 
-    step("live tests");
     build_tracer()?;
-    run(cargo()
-        .args(["test", "--package", "tracer-tests", "--test", "live", "--locked"])
-        .args(["--", "--test-threads=1"])
-        .env("TRACER_BINARY", tracer_binary()))?;
+
+    step("deployment files");
+    deploy::check()?;
+
+    live("auto")?;
+    live("perf")?;
 
     println!("\nall passed in {} s", start.elapsed().as_secs());
     Ok(())
+}
+
+/// Runs all live tests, their breakpoints placed as `--attach` says.
+fn live(attach: &str) -> Result<()> {
+    step(&format!("live tests, --attach {attach}"));
+    run(cargo()
+        .args(["test", "--package", "tracer-tests", "--test", "live", "--locked"])
+        .args(["--", "--test-threads=1"])
+        .env("TRACER_ATTACH", attach)
+        .env("TRACER_BINARY", tracer_binary()))
 }
 
 /// Builds the binary that live tests start.

@@ -40,7 +40,8 @@ fn as_user(uid: u32, group: u32, program: &Path) -> Command {
 
 fn ask(shared: &Shared, daemon: &Daemon, uid: u32, group: u32, arguments: &[&str]) -> Done {
     let mut command = as_user(uid, group, &shared.tracer);
-    command.args(arguments).env("TRACER_SOCKET", daemon.socket()).env_remove("TRACER_LOG");
+    command.args(arguments).env("TRACER_SOCKET", daemon.socket());
+    command.env_remove("TRACER_LOG").env_remove("TRACER_ATTACH");
     RunningTracer::start(&mut command).unwrap().finish().unwrap()
 }
 
@@ -126,7 +127,8 @@ fn pids_of_another_namespace_are_not_taken_for_ours() {
     ] {
         let mut command = Command::new("unshare");
         command.args(["--pid", "--fork"]).arg(project::tracer().unwrap()).args(arguments);
-        command.env("TRACER_SOCKET", daemon.socket()).env_remove("TRACER_LOG");
+        command.env("TRACER_SOCKET", daemon.socket());
+        command.env_remove("TRACER_LOG").env_remove("TRACER_ATTACH");
         let done = RunningTracer::start(&mut command).unwrap().finish().unwrap();
         assert_eq!(done.status.code(), Some(32), "{done:?}");
     }

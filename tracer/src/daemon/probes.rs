@@ -1,9 +1,10 @@
 //! All probes of a daemon: who may have how many, and how long one that has ended is kept.
 
 use super::log::Logs;
+use super::metrics::ProbeReadings;
 use super::peer::Peer;
 use super::probe::Probe;
-use crate::api::probes::{LimitsRequest, ProbeLine, ProbeRequest, TIMEOUT_MS_MAX};
+use crate::api::probes::{LimitsRequest, ProbeLine, ProbeRequest, ProbeState, TIMEOUT_MS_MAX};
 use crate::api::refusal::{Refusal, RefusalKind};
 use crate::api::report;
 use crate::api::types::Error;
@@ -24,6 +25,8 @@ const LIVE_OF_USER_MAX: usize = 64;
 const ENDED_MAX: usize = 1000;
 /// How long a probe that has ended is kept.
 const ENDED_KEPT: Duration = Duration::from_secs(10 * 60);
+/// Bytes of the ring buffers of all living probes: the kernel's memory, which is never swapped.
+const RINGS_BYTES_MAX: u64 = 512 << 20;
 /// What the ring buffer of a probe may have.
 const RING_BYTES: std::ops::RangeInclusive<u32> = 4096..=64 << 20;
 
@@ -41,6 +44,8 @@ pub(super) struct Probes {
 struct All {
     /// In the order of their creation.
     probes: Vec<Arc<Probe>>,
+    /// How many there were, ever.
+    created: u64,
     /// No more are taken.
     closed: bool,
 }
@@ -60,7 +65,7 @@ impl Probes {
         let request = meant(owner, &asked)?;
         let mut all = self.all();
         all.forget(Instant::now());
-        all.admit(owner)?;
+        all.admit(owner, asked.ring_bytes)?;
         let id = all.new_id();
         let ended = Arc::clone(&self.ended);
         let on_end = move || ended.notify_one();
@@ -78,6 +83,7 @@ impl Probes {
         let probe = Probe::start(id, owner, asked, request, engine, logs, on_end)
             .map_err(|error| Refusal::new(RefusalKind::Busy, "a new probe", error.to_string()))?;
         all.probes.push(Arc::clone(&probe));
+        all.created += 1;
         Ok(probe)
     }
 
@@ -103,6 +109,15 @@ impl Probes {
         drop(all);
         let seen = probes.iter().filter(|probe| peer.may_see(probe.owner));
         seen.map(|probe| probe.line(&self.engine)).collect()
+    }
+
+    /// How many there are, and were.
+    pub(super) fn readings(&self) -> ProbeReadings {
+        let mut all = self.all();
+        all.forget(Instant::now());
+        let count = |state| all.probes.iter().filter(|probe| probe.state() == state).count() as u64;
+        let by_state = ProbeState::ALL.iter().map(|state| (*state, count(*state))).collect();
+        ProbeReadings { created: all.created, by_state, evicted: self.logs.evicted() }
     }
 
     /// Ends all probes and waits until their breakpoints are out. No more are taken.
@@ -143,13 +158,20 @@ impl Probes {
 
 impl All {
     /// Whether `owner` may have one more.
-    fn admit(&self, owner: Peer) -> Result<(), Refusal> {
+    fn admit(&self, owner: Peer, ring_bytes: u32) -> Result<(), Refusal> {
         if self.closed {
             return Err(Refusal::new(RefusalKind::Stopping, "a new probe", ""));
         }
         let live = self.probes.iter().filter(|probe| probe.ended_at().is_none());
-        let live: Vec<Peer> = live.map(|probe| probe.owner).collect();
-        room(&live, owner)
+        let (owners, rings): (Vec<Peer>, Vec<u64>) =
+            live.map(|probe| (probe.owner, u64::from(probe.ring_bytes()))).unzip();
+        room(&owners, owner)?;
+        let rings = rings.iter().sum::<u64>() + u64::from(ring_bytes);
+        if rings > RINGS_BYTES_MAX {
+            let detail = format!("{} MiB of ring buffers in all", RINGS_BYTES_MAX >> 20);
+            return Err(Refusal::new(RefusalKind::TooManyProbes, "a new probe", detail));
+        }
+        Ok(())
     }
 
     /// A name that no other probe has, nor had one of a daemon before: someone may still know it.
@@ -264,6 +286,15 @@ mod tests {
         assert_eq!(detail(&vec![ROOT; LIVE_MAX - 1], ROOT), Ok(()));
         assert_eq!(detail(&vec![ROOT; LIVE_MAX], ROOT), Err("256 in all".to_owned()));
         assert_eq!(detail(&vec![ROOT; LIVE_MAX], USER), Err("256 in all".to_owned()));
+    }
+
+    #[test]
+    fn ring_buffers_are_bounded_together() {
+        let all = All::default();
+        let admit = |bytes| all.admit(ROOT, bytes).map_err(|refusal| refusal.detail);
+        assert_eq!(admit(u32::try_from(RINGS_BYTES_MAX).unwrap()), Ok(()));
+        let more = u32::try_from(RINGS_BYTES_MAX).unwrap() + 1;
+        assert_eq!(admit(more), Err("512 MiB of ring buffers in all".to_owned()));
     }
 
     #[tokio::test]

@@ -32,6 +32,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("axum", &["tracer/src/daemon"]),
     ("hyper", &["tracer/src/daemon"]),
     ("hyper_util", &["tracer/src/daemon"]),
+    ("prometheus", &["tracer/src/daemon/metrics"]),
     ("sd_notify", &["tracer/src/daemon"]),
     ("utoipa_axum", &["tracer/src/daemon"]),
     ("futures_util", &["tracer/src/daemon"]),
@@ -67,6 +68,7 @@ const UNSAFE: &[&str] = &[
     "tracer-ebpf/src",
     "tracer-common/src/maps.rs",
     "tracer/core/src/attach",
+    "tracer/core/src/binary/heap.rs",
     "tracer/core/src/binary/open.rs",
 ];
 

@@ -63,6 +63,7 @@ struct Link {
     occupied: Occupied,
     pid: u32,
     armed: Vec<Armed>,
+    attached: Attached,
     ring_bytes: u32,
 }
 
@@ -155,7 +156,7 @@ impl Links {
             Ok(by) => {
                 let attached = Attached { by, took: start.elapsed() };
                 let (pid, ring_bytes) = (gate.pid, ring.bytes());
-                let link = Link { breakpoints, occupied, pid, armed, ring_bytes };
+                let link = Link { breakpoints, occupied, pid, armed, attached, ring_bytes };
                 let mut table = self.table();
                 table.last += 1;
                 let id = LinkId(table.last);
@@ -194,9 +195,9 @@ impl Links {
         self.get(id).map(|link| link.breakpoints.clone()).unwrap_or_default()
     }
 
-    /// The link is not forgotten.
-    pub fn is_known(&self, id: LinkId) -> bool {
-        self.get(id).is_some()
+    /// How a link's breakpoints were placed; `None` once it is forgotten.
+    pub fn attached(&self, id: LinkId) -> Option<Attached> {
+        self.get(id).map(|link| link.attached)
     }
 
     /// Size of a link's ring.

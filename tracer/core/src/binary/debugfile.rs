@@ -26,7 +26,7 @@ pub struct DebugFiles {
 }
 
 /// A place that was looked at in vain.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Attempt {
     /// The path.
     pub path: PathBuf,
@@ -35,7 +35,7 @@ pub struct Attempt {
 }
 
 /// Why a file is not the debug file.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Refusal {
     /// It could not be opened.
     Unopened(rustix::io::Errno),

@@ -98,6 +98,11 @@ impl ElfFile {
         &self.segments
     }
 
+    /// The executable segment whose bytes in the file hold an address.
+    pub fn text_segment(&self, svma: Svma) -> Option<&Segment> {
+        self.segments.iter().find(|s| s.execute && s.file_range().contains(&svma.0))
+    }
+
     /// The addresses that the loader writes and then protects (PT_GNU_RELRO).
     pub fn relro(&self) -> &[Range<u64>] {
         &self.relro
@@ -140,6 +145,16 @@ impl ElfFile {
     /// The file has a section of this name with bytes.
     pub fn has_section(&self, name: &str) -> bool {
         self.find(name).is_some_and(|section| !section.file.is_empty())
+    }
+
+    /// Bytes that it takes beside the mapped file.
+    pub fn bytes(&self) -> usize {
+        let output = |section: &Section| match section.output.get() {
+            Some(Ok(bytes)) => bytes.len(),
+            Some(Err(_)) | None => 0,
+        };
+        let own = |section: &Section| size_of::<Section>() + section.name.len() + output(section);
+        size_of::<Self>() + self.sections.iter().map(own).sum::<usize>()
     }
 
     fn find(&self, name: &str) -> Option<&Section> {

@@ -1,5 +1,6 @@
 //! Programs that tests compile.
 
+use super::cache::Cache;
 use super::module::Module;
 use std::path::PathBuf;
 use std::process::Command;
@@ -41,7 +42,7 @@ impl Fixture {
     }
 
     pub(crate) fn module(&self, name: &str) -> Module {
-        Module::from_path(&self.path(name)).unwrap()
+        Module::from_path(&self.path(name), &Cache::default()).unwrap()
     }
 }
 

@@ -2,12 +2,13 @@
 
 use crate::model::issue::{Issue, IssueKind};
 use crate::model::process::Mapping;
-use memmap2::Mmap;
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
+use memmap2::{Mmap, UncheckedAdvice};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Tries for a path that is being renamed while it is resolved (openat2(2), `EAGAIN`).
 const RESOLVE_TRIES: u32 = 16;
@@ -91,11 +92,48 @@ impl Root {
     }
 }
 
+/// What tells a file from all others and, as long as nobody writes to it through a mapping, its
+/// contents from earlier ones.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct FileId {
+    device: u64,
+    inode: u64,
+    bytes: i64,
+    modified_ns: i128,
+    changed_ns: i128,
+}
+
+impl FileId {
+    fn of(stat: &Stat) -> Self {
+        let ns = |seconds: i64, ns: u64| i128::from(seconds) * 1_000_000_000 + i128::from(ns);
+        Self {
+            device: stat.st_dev,
+            inode: stat.st_ino,
+            bytes: stat.st_size,
+            modified_ns: ns(stat.st_mtime, stat.st_mtime_nsec),
+            changed_ns: ns(stat.st_ctime, stat.st_ctime_nsec),
+        }
+    }
+
+    /// Both are the same file, in two states or in one.
+    pub fn is_same_inode(self, other: Self) -> bool {
+        (self.device, self.inode) == (other.device, other.inode)
+    }
+
+    /// The last change was at least `after` before `now`, a time since the epoch.
+    pub fn is_settled(self, now: Duration, after: Duration) -> bool {
+        let ns = |time: Duration| i128::try_from(time.as_nanos()).unwrap_or(i128::MAX);
+        ns(now).saturating_sub(self.changed_ns) >= ns(after)
+    }
+}
+
 /// A regular file, mapped read-only.
 #[derive(Debug)]
 pub struct MappedFile {
     path: PathBuf,
     file: File,
+    /// As it was when it was opened.
+    id: FileId,
     map: Option<Mmap>,
 }
 
@@ -114,13 +152,28 @@ impl MappedFile {
     }
 
     fn new(file: File, path: PathBuf) -> Result<Self, Errno> {
-        let map = if rustix::fs::fstat(&file)?.st_size == 0 { None } else { Some(map(&file)?) };
-        Ok(Self { path, file, map })
+        let id = FileId::of(&rustix::fs::fstat(&file)?);
+        let map = if id.bytes == 0 { None } else { Some(map(&file)?) };
+        Ok(Self { path, file, id, map })
     }
 
     /// The contents.
     pub fn bytes(&self) -> &[u8] {
         self.map.as_deref().unwrap_or(&[])
+    }
+
+    /// Tells the file from all others, and its contents from earlier and later ones.
+    pub fn id(&self) -> FileId {
+        self.id
+    }
+
+    /// Gives the pages of the file back that were touched; they are read again when they are
+    /// needed. Mapped pages count as our memory.
+    pub fn release(&self) {
+        let Some(map) = &self.map else { return };
+        if let Err(error) = release(map) {
+            tracing::debug!(path = %self.path.display(), %error, "pages were not given back");
+        }
     }
 
     /// The open file.
@@ -208,6 +261,12 @@ fn map(file: &File) -> Result<Mmap, Errno> {
     // length. A file that another process truncates meanwhile ends this process by SIGBUS, and
     // the kernel then takes all breakpoints out.
     unsafe { Mmap::map(file) }.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
+}
+
+#[expect(unsafe_code, reason = "memmap2 can't know that nothing is written to the mapping")]
+fn release(map: &Mmap) -> std::io::Result<()> {
+    // SAFETY: the mapping is of a file and read-only, so what is dropped is what the file holds.
+    unsafe { map.unchecked_advise(UncheckedAdvice::DontNeed) }
 }
 
 #[cfg(test)]

@@ -19,7 +19,9 @@ mod words;
 pub use crate::resolve::function::parse as parse_location;
 pub use doctor::doctor;
 
+use crate::binary::cache::Cache;
 use options::Options;
+use std::sync::Arc;
 
 /// The pipe with all that it keeps between requests. Requests may come from many threads at once;
 /// each occupies its thread until it ends.
@@ -27,11 +29,12 @@ use options::Options;
 pub struct Engine {
     options: Options,
     kernel: kernel::Slot,
+    cache: Arc<Cache>,
 }
 
 impl Engine {
     /// Nothing is loaded before the first request needs it.
     pub fn new(options: Options) -> Self {
-        Self { options, kernel: kernel::Slot::default() }
+        Self { options, kernel: kernel::Slot::default(), cache: Arc::default() }
     }
 }

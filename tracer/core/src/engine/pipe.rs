@@ -42,7 +42,7 @@ impl Engine {
     ///
     /// An issue: no such process, no function that matches, a process that is not the caller's.
     pub fn find(&self, caller: Caller, pid: u32, pattern: &str) -> Result<Vec<Found>, EngineError> {
-        find(caller, pid, pattern)
+        find(self, caller, pid, pattern)
     }
 }
 
@@ -60,7 +60,7 @@ fn snapshot(
     deliver: &mut Deliver<'_>,
 ) -> Result<Summary, EngineError> {
     let process = process_of(request.caller, request.pid)?;
-    let modules = Modules::of(&process);
+    let modules = Modules::with(&engine.cache, &process);
     let code = Code::new(&modules);
     let resolved = resolve::resolve(&request.location, &request.location_text, &code)?;
     let plans: Vec<Plan> = resolved
@@ -181,9 +181,14 @@ pub(super) fn label(code: &Code<'_>, index: ModuleIndex, opened: bool) -> Module
     }
 }
 
-fn find(caller: Caller, pid: u32, pattern: &str) -> Result<Vec<Found>, EngineError> {
+fn find(
+    engine: &Engine,
+    caller: Caller,
+    pid: u32,
+    pattern: &str,
+) -> Result<Vec<Found>, EngineError> {
     let process = process_of(caller, pid)?;
-    let modules = Modules::of(&process);
+    let modules = Modules::with(&engine.cache, &process);
     let code = Code::new(&modules);
     let label = |found: resolve::find::Found| {
         let module = modules.get(found.module).ok()?;
