@@ -233,13 +233,19 @@ pub fn of_process(pid: u32, mapping: &Mapping) -> Result<File, Issue> {
     let subject = mapping.path.display().to_string();
     let detail = format!("{by_range}: {refused}");
     Err(match refused {
-        Errno::NOENT | Errno::SRCH if !Path::new(&format!("/proc/{pid}")).exists() => {
+        Errno::NOENT | Errno::SRCH if has_ended(pid) => {
             Issue::new(IssueKind::ProcessGone, pid.to_string(), subject)
         }
         Errno::PERM | Errno::ACCESS => Issue::new(IssueKind::NoPermission, subject, detail),
         _ if replaced => Issue::new(IssueKind::TextChanged, subject, detail),
         _ => Issue::new(IssueKind::MalformedFile, subject, detail),
     })
+}
+
+/// A process that has ended has no program any more, though it may be there until its parent has
+/// waited for it.
+fn has_ended(pid: u32) -> bool {
+    std::fs::read_link(format!("/proc/{pid}/exe")).is_err()
 }
 
 /// Follows a link that the kernel made, such as `/proc/PID/exe`.
