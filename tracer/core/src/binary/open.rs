@@ -151,12 +151,6 @@ impl MappedFile {
         Self::new(of_process(pid, mapping)?, mapping.path.clone()).map_err(malformed)
     }
 
-    fn new(file: File, path: PathBuf) -> Result<Self, Errno> {
-        let id = FileId::of(&rustix::fs::fstat(&file)?);
-        let map = if id.bytes == 0 { None } else { Some(map(&file)?) };
-        Ok(Self { path, file, id, map })
-    }
-
     /// A file of our own that nobody else may write to, in a directory of our own.
     ///
     /// # Errors
@@ -172,6 +166,12 @@ impl MappedFile {
             return Err(Errno::PERM);
         }
         Self::new(file, PathBuf::from(name))
+    }
+
+    fn new(file: File, path: PathBuf) -> Result<Self, Errno> {
+        let id = FileId::of(&rustix::fs::fstat(&file)?);
+        let map = if id.bytes == 0 { None } else { Some(map(&file)?) };
+        Ok(Self { path, file, id, map })
     }
 
     /// The contents.
