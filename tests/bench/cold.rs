@@ -1,6 +1,7 @@
 //! How long the first probe in a program takes of which nothing is known, and how much memory,
 //! beside gdb's `break`.
 
+use super::Extent;
 use super::figure::{Figure, rounded};
 use super::hits::median;
 use super::printed::Printing;
@@ -10,7 +11,7 @@ use std::process::Command;
 use tempfile::tempdir;
 use tracer_tests::cli;
 
-/// Runs of each; they take turns. One more comes before, so that the files are in memory.
+/// Runs of each that count; they take turns.
 const RUNS: usize = 5;
 
 /// What a run took until the breakpoint was placed.
@@ -24,15 +25,15 @@ struct Run {
 /// # Errors
 ///
 /// One of them can't place its breakpoint.
-pub(crate) fn compare(pid: &str, function: &str) -> Result<Vec<Figure>> {
+pub(crate) fn compare(pid: &str, function: &str, extent: Extent) -> Result<Vec<Figure>> {
+    // Then the files are in memory.
+    let _first = (tracer(pid, function)?, gdb(pid, function)?);
+    let runs = if extent == Extent::Full { RUNS } else { 1 };
     let (mut ours, mut gdbs) = (Vec::new(), Vec::new());
-    for round in 0..=RUNS {
-        eprintln!("cold: round {round} of {RUNS}");
-        let (our, gdb) = (tracer(pid, function)?, gdb(pid, function)?);
-        if round > 0 {
-            ours.push(our);
-            gdbs.push(gdb);
-        }
+    for run in 1..=runs {
+        eprintln!("cold: run {run} of {runs}");
+        ours.push(tracer(pid, function)?);
+        gdbs.push(gdb(pid, function)?);
     }
     Ok(vec![figure("cold_tracer", &ours), figure("cold_gdb", &gdbs)])
 }

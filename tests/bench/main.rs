@@ -1,13 +1,12 @@
 //! What a hit costs, how many of them can be taken, and how long one waits for the first.
 //!
 //!     bench [--json] [--short] [PART...]
-//!     bench [--json] cold PID FUNCTION
+//!     bench [--json] [--short] cold PID FUNCTION
 //!
 //! Without a PART all are measured. `--json` prints one object a line, else there are tables; what
 //! is going on is told on stderr. `--short` measures so little that the figures mean nothing: it
-//! shows that everything can be measured. `cargo xtask bench` builds what this needs and runs it.
-//!
-//! `cold` asks for a probe in a process of yours as if it were the first, beside gdb.
+//! shows that everything can be measured. `cold` places a probe in a process of yours as if it were
+//! the first, and lets gdb do the same. `cargo xtask bench` builds what this needs and runs it.
 
 mod bpftrace;
 mod cold;
@@ -23,7 +22,7 @@ mod run_time;
 mod share;
 mod variant;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result};
 use figure::{Figure, Form};
 use std::process::ExitCode;
 use tracer_tests::privilege;
@@ -58,37 +57,29 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<()> {
-    let (mut form, mut extent, mut parts) = (Form::Table, Extent::Full, Vec::new());
-    let mut words = std::env::args().skip(1);
-    while let Some(word) = words.next() {
-        match word.as_str() {
-            "--json" => form = Form::Json,
-            "--short" => extent = Extent::Short,
-            "cold" => {
-                let (Some(pid), Some(function)) = (words.next(), words.next()) else {
-                    bail!("cold needs a process id and a function");
-                };
-                privilege::require()?;
-                form.print(&cold::compare(&pid, &function)?);
-                return Ok(());
-            }
-            name => match PARTS.iter().find(|(part, _)| *part == name) {
-                Some(part) => parts.push(*part),
-                None => bail!("no part is called {name}; there are {}", names()),
-            },
-        }
-    }
-    if parts.is_empty() {
-        parts = PARTS.to_vec();
-    }
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let (options, words): (Vec<&str>, Vec<&str>) =
+        words.iter().map(String::as_str).partition(|word| ["--json", "--short"].contains(word));
+    let form = if options.contains(&"--json") { Form::Json } else { Form::Table };
+    let extent = if options.contains(&"--short") { Extent::Short } else { Extent::Full };
     privilege::require()?;
+    if let ["cold", pid, function] = words[..] {
+        machine::describe()?;
+        form.print(&cold::compare(pid, function, extent)?);
+        return Ok(());
+    }
+    let named = words.into_iter().map(part).collect::<Result<Vec<_>>>()?;
     machine::describe()?;
-    for (_, measure) in parts {
+    for (_, measure) in if named.is_empty() { PARTS } else { &named } {
         form.print(&measure(extent)?);
     }
     Ok(())
 }
 
-fn names() -> String {
-    PARTS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+fn part(name: &str) -> Result<Part> {
+    let found = PARTS.iter().find(|(part, _)| *part == name);
+    found.copied().with_context(|| {
+        let names: Vec<&str> = PARTS.iter().map(|(name, _)| *name).collect();
+        format!("no part is called {name}; there are {}", names.join(", "))
+    })
 }
