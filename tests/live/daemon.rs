@@ -4,6 +4,7 @@
 mod access;
 mod api;
 mod stream;
+mod together;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value as Json;

@@ -12,7 +12,7 @@ use super::text::{self, COMPARED_BYTES};
 use crate::model::address::{Avma, FileOffset};
 use crate::model::issue::{Issue, IssueKind};
 use crate::model::plan::Plan;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::CString;
 use std::ops::Range;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -90,6 +90,24 @@ pub struct Links(Mutex<Table>);
 struct Table {
     last: u64,
     links: HashMap<LinkId, Arc<Link>>,
+    /// Places of processes where breakpoints are being placed.
+    reserved: HashSet<(u32, Avma)>,
+}
+
+/// Places that nobody else takes until this is dropped.
+#[derive(Debug)]
+struct Reserved<'l> {
+    links: &'l Links,
+    places: Vec<(u32, Avma)>,
+}
+
+impl Drop for Reserved<'_> {
+    fn drop(&mut self) {
+        let mut table = self.links.table();
+        for place in &self.places {
+            table.reserved.remove(place);
+        }
+    }
 }
 
 /// How the text looks after a removal.
@@ -139,6 +157,7 @@ impl Links {
         sites: &[SiteToArm<'_>],
     ) -> Result<(LinkId, Attached), AttachError> {
         let start = Instant::now();
+        let _places = self.reserve(gate.pid, sites)?;
         let mut armed = Vec::new();
         for site in sites {
             let mut text = check(gate.pid, site)?;
@@ -170,6 +189,18 @@ impl Links {
                 Err(error)
             }
         }
+    }
+
+    /// Keeps others from placing breakpoints there meanwhile: two that look at once would both
+    /// see none.
+    fn reserve(&self, pid: u32, sites: &[SiteToArm<'_>]) -> Result<Reserved<'_>, Issue> {
+        let mut table = self.table();
+        if let Some(site) = sites.iter().find(|site| table.reserved.contains(&(pid, site.pc))) {
+            return Err(already_probed(site));
+        }
+        let places: Vec<_> = sites.iter().map(|site| (pid, site.pc)).collect();
+        table.reserved.extend(&places);
+        Ok(Reserved { links: self, places })
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -272,7 +303,7 @@ fn site_plans<'p>(sites: &[SiteToArm<'p>]) -> Result<Vec<SitePlan<'p>>, Issue> {
 }
 
 /// Compares the site's bytes in file, process and decoder; gives those of the process.
-fn check(pid: u32, site: &SiteToArm<'_>) -> Result<Vec<u8>, Issue> {
+fn check(pid: u32, site: &SiteToArm<'_>) -> Result<Vec<u8>, AttachError> {
     text::check_filesystem(site.file, site.file_name)?;
     let in_file = text::read_page_first(site.file, site.offset, site.file_name)?;
     let in_process = text::process_bytes(pid, site.pc, COMPARED_BYTES)?;
@@ -280,18 +311,22 @@ fn check(pid: u32, site: &SiteToArm<'_>) -> Result<Vec<u8>, Issue> {
         Issue::new(IssueKind::TextChanged, format!("{} in {}", site.pc, site.file_name), detail)
     };
     if in_process.first() == Some(&BREAKPOINT) {
-        let subject = format!("{} in {}", site.pc, site.file_name);
-        return Err(Issue::new(IssueKind::AlreadyProbed, subject, ""));
+        return Err(already_probed(site).into());
     }
     if site.instruction.is_empty() || !in_file.starts_with(site.instruction) {
-        return Err(changed("the file does not hold the instruction that was decoded".to_owned()));
+        let detail = "the file does not hold the instruction that was decoded";
+        return Err(changed(detail.to_owned()).into());
     }
     // Behind the instruction another tracer's breakpoint may stand.
     let same = |(file, process): (&u8, &u8)| file == process || *process == BREAKPOINT;
     if !in_process.starts_with(site.instruction) || !in_file.iter().zip(&in_process).all(same) {
-        return Err(changed(format!("file {in_file:02x?}, process {in_process:02x?}")));
+        return Err(changed(format!("file {in_file:02x?}, process {in_process:02x?}")).into());
     }
     Ok(in_process)
+}
+
+fn already_probed(site: &SiteToArm<'_>) -> Issue {
+    Issue::new(IssueKind::AlreadyProbed, format!("{} in {}", site.pc, site.file_name), "")
 }
 
 /// Places the breakpoints file by file, reads them back, and switches the sites on.

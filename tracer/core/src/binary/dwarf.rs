@@ -1,22 +1,20 @@
 //! DWARF sections of a file, and its units.
 
-use super::elf::ElfFile;
 use super::files::Files;
 use super::function_index::FunctionIndex;
 use super::functions::{self, Scopes, UnitFunctions};
-use super::index_file::{BUILD_ID_MAX, Fingerprint};
 use super::index_store::{IndexStore, Stored};
 use super::lines::UnitLines;
 use super::memo::Memo;
 use super::range_map::RangeMap;
 use super::scan::{self, Read};
+use super::sections::{Part, Sections, SharedUnit};
 use super::source_index::SourceIndex;
-use super::units::{self, Headers};
+use super::units::Headers;
 use crate::model::address::Svma;
-use crate::model::issue::{Issue, IssueKind};
-use gimli::{AttributeValue, DebugInfoOffset, Section as _, UnitOffset, UnitSectionOffset};
-use self_cell::self_cell;
-use std::collections::{BTreeSet, HashMap};
+use crate::model::issue::Issue;
+use gimli::{AttributeValue, UnitOffset, UnitSectionOffset};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -33,52 +31,24 @@ pub type Value<'a> = AttributeValue<Reader<'a>>;
 
 /// Ranges of one DW_AT_ranges that are read, at most; a unit may have one for each function.
 const RANGES_MAX: usize = 1 << 16;
-/// Pieces of `.debug_info` that tell it from another, and the bytes of each.
-const SAMPLES: usize = 64;
-const SAMPLE_BYTES: usize = 256;
+/// Units that others refer to and that are kept.
+const REFERRED_KEPT: usize = 128;
 /// Functions whose inlined copies are remembered.
 const SCOPES_KEPT: usize = 4096;
 
 /// Index of a unit in [`DebugInfo`].
 pub type UnitIndex = usize;
 
-self_cell! {
-    struct Sections {
-        owner: Arc<Files>,
-        #[covariant]
-        dependent: Parsed,
-    }
-
-    impl {Debug}
-}
-
-/// The sections of the file and the headers of its units and of those of the supplementary file.
-#[derive(Debug)]
-struct Parsed<'a> {
-    dwarf: Dwarf<'a>,
-    main: Headers<'a>,
-    supplementary: Headers<'a>,
-}
-
-self_cell! {
-    struct KeptUnit {
-        owner: Arc<Sections>,
-        #[covariant]
-        dependent: Unit,
-    }
-
-    impl {Debug}
-}
-
 /// The debug info of a file: all of it is read on demand and kept.
 #[derive(Debug)]
 pub struct DebugInfo {
-    sections: Arc<Sections>,
+    sections: Sections,
     /// Where indices are kept on disk.
     store: Option<Arc<IndexStore>>,
-    units: Units,
-    supplementary: Units,
     text: Vec<Range<u64>>,
+    units: Box<[OnceLock<Option<SharedUnit>>]>,
+    /// Those that others refer to; the last ones.
+    referred: Mutex<VecDeque<(Part, UnitIndex, SharedUnit)>>,
     by_address: OnceLock<RangeMap<u32>>,
     functions: Box<[OnceLock<UnitFunctions>]>,
     lines: Box<[OnceLock<UnitLines>]>,
@@ -88,26 +58,10 @@ pub struct DebugInfo {
     sites: Memo<BTreeSet<Svma>>,
 }
 
-/// Which of the two files something is in.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub(super) enum Part {
-    Main,
-    Supplementary,
-}
-
-/// The units of a file that were read.
-#[derive(Debug)]
-struct Units {
-    kept: Box<[OnceLock<Option<KeptUnit>>]>,
-    malformed: Mutex<BTreeSet<UnitIndex>>,
-}
-
-/// A DIE and the unit it is in, which may be in the supplementary file.
+/// A DIE and the unit it is in.
 #[derive(Clone, Copy, Debug)]
 pub struct Die<'d> {
-    /// The sections of the file that it is in.
-    pub dwarf: &'d Dwarf<'d>,
-    part: Part,
+    pub(super) part: Part,
     /// Its unit.
     pub unit: &'d Unit<'d>,
     /// Where it is in the unit.
@@ -119,21 +73,17 @@ impl DebugInfo {
     ///
     /// # Errors
     ///
-    /// [`IssueKind::MalformedFile`].
+    /// [`IssueKind::MalformedFile`](crate::model::issue::IssueKind::MalformedFile).
     pub(super) fn load(files: &Arc<Files>, store: Option<Arc<IndexStore>>) -> Result<Self, Issue> {
-        let sections = Sections::try_new(Arc::clone(files), |files| {
-            let debug = files.debug_elf().unwrap_or(&files.elf);
-            parse(debug, files.debug.supplementary.as_ref())
-        })?;
-        let count = sections.borrow_dependent().main.len();
-        let supplementary = Units::new(sections.borrow_dependent().supplementary.len());
+        let sections = Sections::open(files)?;
+        let count = sections.headers(Part::Main).len();
         let text = files.elf.segments().iter().filter(|segment| segment.execute);
         Ok(Self {
-            sections: Arc::new(sections),
+            sections,
             store,
-            units: Units::new(count),
-            supplementary,
             text: text.map(|segment| segment.file_range()).collect(),
+            units: (0..count).map(|_| OnceLock::new()).collect(),
+            referred: Mutex::default(),
             by_address: OnceLock::new(),
             functions: (0..count).map(|_| OnceLock::new()).collect(),
             lines: (0..count).map(|_| OnceLock::new()).collect(),
@@ -144,19 +94,20 @@ impl DebugInfo {
         })
     }
 
-    fn files(&self) -> &Files {
-        self.sections.borrow_owner()
-    }
-
     /// The sections.
     pub fn dwarf(&self) -> &Dwarf<'_> {
-        &self.sections.borrow_dependent().dwarf
+        self.sections.dwarf()
+    }
+
+    /// The sections of the file or of the supplementary one.
+    pub(super) fn dwarf_of(&self, part: Part) -> Option<&Dwarf<'_>> {
+        self.sections.of(part)
     }
 
     #[cfg(test)]
     pub(crate) fn copy_dwarf(&self) -> Dwarf<'_> {
         let load = |id: gimli::SectionId| {
-            let debug = self.files().debug_elf().ok_or("no sections".to_owned())?;
+            let debug = self.sections.files().debug_elf().ok_or("no sections".to_owned())?;
             let bytes = debug.section(id.name())?.unwrap_or_default();
             Ok::<_, String>(Reader::new(bytes, gimli::LittleEndian))
         };
@@ -165,12 +116,12 @@ impl DebugInfo {
 
     /// The headers of the units.
     pub fn headers(&self) -> &Headers<'_> {
-        &self.sections.borrow_dependent().main
+        self.sections.headers(Part::Main)
     }
 
     /// The headers of the units of the supplementary file.
     pub fn supplementary_headers(&self) -> &Headers<'_> {
-        &self.sections.borrow_dependent().supplementary
+        self.sections.headers(Part::Supplementary)
     }
 
     /// How many units there are in `.debug_info`.
@@ -180,78 +131,56 @@ impl DebugInfo {
 
     /// A unit, kept from now on; `None` where it is malformed.
     pub fn unit(&self, index: UnitIndex) -> Option<&Unit<'_>> {
-        self.kept_unit(Part::Main, index)
+        let kept = self.units.get(index)?.get_or_init(|| self.sections.share(Part::Main, index));
+        kept.as_ref().map(SharedUnit::get)
     }
 
     /// A unit that is needed once; `None` where it is malformed.
     pub fn read_unit(&self, index: UnitIndex) -> Option<Unit<'_>> {
-        self.read(Part::Main, index, Headers::read)
+        self.sections.read(Part::Main, index, false)
     }
 
     /// The same without its line program.
     pub(super) fn read_bare_unit(&self, part: Part, index: UnitIndex) -> Option<Unit<'_>> {
-        self.read(part, index, Headers::read_bare)
+        self.sections.read(part, index, true)
+    }
+
+    /// The unit that holds an offset of `.debug_info` which another one refers to, with where that
+    /// is in it. Compilers refer to many units from one, so only the last ones are kept.
+    pub(super) fn shared_unit(
+        &self,
+        part: Part,
+        offset: usize,
+    ) -> Option<(SharedUnit, UnitOffset)> {
+        let index = self.unit_of(part, offset)?;
+        let known = self.referred.lock().ok().and_then(|kept| {
+            let mut kept = kept.iter();
+            let found = kept.find(|(of, at, _)| (*of, *at) == (part, index));
+            found.map(|(.., unit)| unit.clone())
+        });
+        let unit = match known {
+            Some(unit) => unit,
+            None => {
+                let unit = self.sections.share(part, index)?;
+                if let Ok(mut kept) = self.referred.lock() {
+                    kept.truncate(REFERRED_KEPT - 1);
+                    kept.push_front((part, index, unit.clone()));
+                }
+                unit
+            }
+        };
+        let offset = UnitSectionOffset(offset).to_unit_offset(&unit.get().header)?;
+        Some((unit, offset))
     }
 
     /// The index of the unit that holds an offset of `.debug_info`.
     pub(super) fn unit_of(&self, part: Part, offset: usize) -> Option<UnitIndex> {
-        self.part(part)?.1.index_of(offset)
-    }
-
-    fn read<'d>(
-        &'d self,
-        part: Part,
-        index: UnitIndex,
-        read: impl Fn(&Headers<'d>, &Dwarf<'d>, &UnitHeader<'d>) -> Result<Unit<'d>, gimli::Error>,
-    ) -> Option<Unit<'d>> {
-        let (units, headers, dwarf) = self.part(part)?;
-        let unit = read(headers, dwarf, headers.get(index)?);
-        if unit.is_err()
-            && let Ok(mut malformed) = units.malformed.lock()
-        {
-            malformed.insert(index);
-        }
-        unit.ok()
-    }
-
-    fn kept_unit(&self, part: Part, index: UnitIndex) -> Option<&Unit<'_>> {
-        let (units, ..) = self.part(part)?;
-        let read = || {
-            let sections = Arc::clone(&self.sections);
-            let kept = KeptUnit::try_new(sections, |sections| {
-                let parsed = sections.borrow_dependent();
-                let (headers, dwarf) = match part {
-                    Part::Main => (&parsed.main, Some(&parsed.dwarf)),
-                    Part::Supplementary => (&parsed.supplementary, parsed.dwarf.sup()),
-                };
-                let (header, dwarf) = headers.get(index).zip(dwarf).ok_or(())?;
-                headers.read(dwarf, header).map_err(|_malformed| ())
-            });
-            if kept.is_err()
-                && let Ok(mut malformed) = units.malformed.lock()
-            {
-                malformed.insert(index);
-            }
-            kept.ok()
-        };
-        let kept = units.kept.get(index)?.get_or_init(read);
-        kept.as_ref().map(KeptUnit::borrow_dependent)
-    }
-
-    fn part(&self, part: Part) -> Option<(&Units, &Headers<'_>, &Dwarf<'_>)> {
-        let parsed = self.sections.borrow_dependent();
-        match part {
-            Part::Main => Some((&self.units, &parsed.main, &parsed.dwarf)),
-            Part::Supplementary => {
-                Some((&self.supplementary, &parsed.supplementary, parsed.dwarf.sup()?))
-            }
-        }
+        self.sections.headers(part).index_of(offset)
     }
 
     /// Units that were looked at so far and are malformed.
     pub fn malformed_units(&self) -> usize {
-        let count = |units: &Units| units.malformed.lock().map_or(0, |units| units.len());
-        count(&self.units) + count(&self.supplementary)
+        self.sections.malformed_units()
     }
 
     /// Bytes that it takes beside the mapped files.
@@ -261,11 +190,21 @@ impl DebugInfo {
         let scopes = self.scopes.lock().map_or(0, |kept| {
             kept.values().map(|scopes| size_of::<Scopes>() + scopes.bytes()).sum()
         });
-        let cells = size_of::<OnceLock<UnitFunctions>>() + size_of::<OnceLock<UnitLines>>();
+        let cells = size_of::<OnceLock<UnitFunctions>>()
+            + size_of::<OnceLock<UnitLines>>()
+            + size_of::<OnceLock<Option<SharedUnit>>>();
         self.headers().bytes()
             + self.supplementary_headers().bytes()
-            + self.units.bytes()
-            + self.supplementary.bytes()
+            + self
+                .units
+                .iter()
+                .filter_map(|unit| unit.get()?.as_ref())
+                .map(SharedUnit::bytes)
+                .sum::<usize>()
+            + self
+                .referred
+                .lock()
+                .map_or(0, |kept| kept.iter().map(|(.., unit)| unit.bytes()).sum())
             + self.by_address.get().map_or(0, RangeMap::bytes)
             + self.unit_count() * cells
             + functions.map(UnitFunctions::bytes).sum::<usize>()
@@ -278,7 +217,7 @@ impl DebugInfo {
 
     /// Gives the pages of the files back that were touched; they are read again when needed.
     pub fn release(&self) {
-        self.files().release();
+        self.sections.files().release();
     }
 
     /// The index of a unit of this debug info.
@@ -373,9 +312,8 @@ impl DebugInfo {
 
     /// An index that is on disk already, or that is worth to be.
     fn stored<T: Stored>(&self, read: impl Fn() -> T) -> T {
-        let fingerprint = || fingerprint(self.files(), self.dwarf());
-        let store = self.store.as_ref().zip(self.store.as_ref().and_then(|_| fingerprint()));
-        match store {
+        let fingerprint = self.store.as_ref().and_then(|_| self.sections.fingerprint());
+        match self.store.as_ref().zip(fingerprint) {
             Some((store, fingerprint)) if store.pays_for(&fingerprint) => {
                 store.get(&fingerprint, read)
             }
@@ -390,25 +328,7 @@ impl DebugInfo {
 
     /// A DIE of a unit of `.debug_info`.
     pub fn die<'d>(&'d self, unit: &'d Unit<'d>, offset: UnitOffset) -> Die<'d> {
-        Die { dwarf: self.dwarf(), part: Part::Main, unit, offset }
-    }
-
-    /// The DIE that an attribute of `from` refers to, in this unit, in another one, or in the
-    /// supplementary file.
-    pub fn follow<'d>(&'d self, from: Die<'d>, value: Value<'_>) -> Option<Die<'d>> {
-        match value {
-            AttributeValue::UnitRef(offset) => Some(Die { offset, ..from }),
-            AttributeValue::DebugInfoRef(offset) => self.die_in(from.part, offset),
-            AttributeValue::DebugInfoRefSup(offset) => self.die_in(Part::Supplementary, offset),
-            _ => None,
-        }
-    }
-
-    fn die_in(&self, part: Part, offset: DebugInfoOffset) -> Option<Die<'_>> {
-        let (_, headers, dwarf) = self.part(part)?;
-        let unit = self.kept_unit(part, headers.index_of(offset.0)?)?;
-        let offset = UnitSectionOffset(offset.0).to_unit_offset(&unit.header)?;
-        Some(Die { dwarf, part, unit, offset })
+        Die { part: Part::Main, unit, offset }
     }
 
     fn unit_ranges(&self) -> RangeMap<u32> {
@@ -485,71 +405,4 @@ impl DebugInfo {
         let ranges = single.into_iter().chain(listed.take(RANGES_MAX));
         ranges.filter(|range| !range.is_empty() && self.is_text(range.start))
     }
-}
-
-impl Units {
-    fn new(count: usize) -> Self {
-        let kept = (0..count).map(|_| OnceLock::new()).collect();
-        Self { kept, malformed: Mutex::default() }
-    }
-
-    fn bytes(&self) -> usize {
-        let kept = self.kept.iter().filter_map(|unit| unit.get()?.as_ref());
-        let units: usize = kept.map(|unit| units::bytes(unit.borrow_dependent())).sum();
-        self.kept.len() * size_of::<OnceLock<Option<KeptUnit>>>() + units
-    }
-}
-
-/// `None` without a build-id.
-fn fingerprint(files: &Files, dwarf: &Dwarf<'_>) -> Option<Fingerprint> {
-    let id = files.elf.build_id()?;
-    let mut build_id = [0; BUILD_ID_MAX];
-    build_id.get_mut(..id.len())?.copy_from_slice(id);
-    let info = dwarf.debug_info.reader();
-    let supplementary = |length: fn(&Dwarf<'_>) -> usize| dwarf.sup().map_or(0, length);
-    let section_bytes = [
-        info.len(),
-        dwarf.debug_abbrev.reader().len(),
-        dwarf.debug_str.reader().len(),
-        dwarf.debug_line.reader().len(),
-        dwarf.debug_line_str.reader().len(),
-        supplementary(|dwarf| dwarf.debug_info.reader().len()),
-        supplementary(|dwarf| dwarf.debug_str.reader().len()),
-    ];
-    let mut sample = flate2::Crc::new();
-    let pieces = info.slice().chunks(info.len().div_ceil(SAMPLES).max(1));
-    pieces.for_each(|piece| sample.update(piece.get(..SAMPLE_BYTES).unwrap_or(piece)));
-    let (section_bytes, sample) = (section_bytes.map(|n| n as u64), u64::from(sample.sum()));
-    Some(Fingerprint { build_id, section_bytes, sample })
-}
-
-fn parse<'a>(debug: &'a ElfFile, supplementary: Option<&'a ElfFile>) -> Result<Parsed<'a>, Issue> {
-    let (mut dwarf, main) = listed(debug)?;
-    let mut of_supplementary = Headers::default();
-    if let Some(file) = supplementary {
-        let (sections, headers) = listed(file)?;
-        of_supplementary = headers;
-        dwarf.set_sup(sections);
-    }
-    Ok(Parsed { dwarf, main, supplementary: of_supplementary })
-}
-
-fn listed(file: &ElfFile) -> Result<(Dwarf<'_>, Headers<'_>), Issue> {
-    let dwarf = sections(file)?;
-    let (headers, end) = Headers::list(&dwarf, &|| file.file().release());
-    match end {
-        Ok(()) => Ok((dwarf, headers)),
-        Err((number, error)) => Err(malformed(file, format!("unit {number}: {error}"))),
-    }
-}
-
-fn sections(file: &ElfFile) -> Result<Dwarf<'_>, Issue> {
-    gimli::Dwarf::load(|id| {
-        let bytes = file.section(id.name()).map_err(|why| malformed(file, why))?;
-        Ok(gimli::EndianSlice::new(bytes.unwrap_or_default(), gimli::LittleEndian))
-    })
-}
-
-fn malformed(file: &ElfFile, detail: String) -> Issue {
-    Issue::new(IssueKind::MalformedFile, file.path().display().to_string(), detail)
 }

@@ -5,7 +5,7 @@
 //! bear the name after all is left out.
 
 use super::demangle;
-use super::dwarf::{DebugInfo, Part, Unit, UnitIndex};
+use super::dwarf::{DebugInfo, Unit, UnitIndex};
 use super::entries::{Walk, walk};
 use super::function_names::{Described, Elsewhere, Key, Place, Reference, place};
 use super::function_scan::{Scanned, scan};
@@ -14,6 +14,7 @@ use super::index_file::{IndexFile, Kind, Table};
 use super::index_store::Stored;
 use super::memo::Memo;
 use super::scan;
+use super::sections::Part;
 use super::strings;
 use crate::model::address::Svma;
 use gimli::UnitOffset;
@@ -233,7 +234,7 @@ impl CodeReader<'_> {
 
 /// GCC may inline the beginning of a function and then the rest of it as if called from where the
 /// function is declared. That rest is not entered by calls.
-fn is_rest(declared: Place, call: Place) -> bool {
+fn is_rest(declared: Option<Place>, call: Option<Place>) -> bool {
     declared.is_some() && declared == call
 }
 

@@ -3,10 +3,11 @@
 //! It may take it from another one, mostly in its own unit. What other units say is looked up for
 //! many DIEs at once, so that no unit is kept for it.
 
-use super::dwarf::{DebugInfo, Part, Unit};
+use super::dwarf::{DebugInfo, Unit};
 use super::entries::{Entry, Walk, walk};
 use super::functions::REFERENCES_MAX;
 use super::scan;
+use super::sections::Part;
 use super::strings::{self, Text};
 use gimli::{AttributeValue, UnitOffset};
 use std::num::NonZeroU64;
@@ -43,11 +44,18 @@ impl Key {
 }
 
 /// Line and column.
-pub(super) type Place = Option<(u64, u64)>;
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Place(NonZeroU64);
 
 /// A line and a column, where both are known.
-pub(super) fn place(entry: &Entry<'_, '_>, line: gimli::DwAt, column: gimli::DwAt) -> Place {
-    entry.udata(line).zip(entry.udata(column))
+pub(super) fn place(
+    entry: &Entry<'_, '_>,
+    line: gimli::DwAt,
+    column: gimli::DwAt,
+) -> Option<Place> {
+    let line = u32::try_from(entry.udata(line)?).ok()?;
+    let column = u32::try_from(entry.udata(column)?).ok()?;
+    NonZeroU64::new(u64::from(line) << 32 | u64::from(column)).map(Place)
 }
 
 /// Marks DIEs of the supplementary file; no section is as large.
@@ -82,7 +90,7 @@ impl Reference {
 pub(super) struct Described {
     pub(super) key: Key,
     /// Of the declaration.
-    pub(super) place: Place,
+    pub(super) place: Option<Place>,
     /// What another unit says counts for the rest.
     pub(super) rest: Option<Reference>,
 }

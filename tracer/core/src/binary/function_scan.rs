@@ -1,10 +1,11 @@
 //! Reads the functions of all units.
 
-use super::dwarf::{DebugInfo, Part, Unit, UnitIndex};
+use super::dwarf::{DebugInfo, Unit, UnitIndex};
 use super::entries::{Walk, walk};
 use super::function_names::{Described, Elsewhere, Key, Reference, declared};
 use super::functions::REFERENCES_MAX;
 use super::scan::{self, Read};
+use super::sections::Part;
 use gimli::UnitOffset;
 use std::collections::HashMap;
 
@@ -125,17 +126,21 @@ impl Found {
 const UNNAMED: u32 = u32::MAX;
 
 fn merge(info: &DebugInfo, mut found: Vec<Found>) -> Scanned {
-    let rests = found.iter().flat_map(|found| found.names.keys().filter_map(|(_, rest)| *rest));
-    let elsewhere = Elsewhere::read(info, rests);
     let mut numbers: Vec<Vec<u32>> =
         found.iter().map(|found| vec![UNNAMED; found.names.len()]).collect();
-    let mut names: Vec<(Key, u32, u32)> = Vec::new();
+    // What is needed no longer goes at once: there may be millions of each.
+    let mut partial: Vec<(Key, Option<Reference>, u32, u32)> = Vec::new();
     for (thread, found) in (0..).zip(&mut found) {
-        names.extend(std::mem::take(&mut found.names).into_iter().map(|((key, rest), number)| {
-            let own = Described { key, rest, ..Described::NOTHING };
-            (elsewhere.complete(own).key, thread, number)
-        }));
+        let names = std::mem::take(&mut found.names).into_iter();
+        partial.extend(names.map(|((key, rest), number)| (key, rest, thread, number)));
+        found.code.shrink_to_fit();
     }
+    let elsewhere = Elsewhere::read(info, partial.iter().filter_map(|(_, rest, ..)| *rest));
+    let named = partial.into_iter().map(|(key, rest, thread, number)| {
+        let own = Described { key, rest, ..Described::NOTHING };
+        (elsewhere.complete(own).key, thread, number)
+    });
+    let mut names: Vec<(Key, u32, u32)> = named.collect();
     drop(elsewhere);
     names.sort_unstable();
     let mut keys: Vec<Key> = Vec::new();

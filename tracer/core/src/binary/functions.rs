@@ -1,14 +1,15 @@
 //! Functions in DWARF: where their code is, what they are called, what is inlined into them.
 
 use super::demangle;
-use super::dwarf::{DebugInfo, Die, Unit};
+use super::dwarf::{DebugInfo, Die, Unit, Value};
 use super::entries::{Walk, walk};
 use super::lines;
 use super::range_map::RangeMap;
-use super::strings::NAME_BYTES_MAX;
+use super::sections::{Part, SharedUnit};
+use super::strings::{self, Text};
 use crate::model::address::Svma;
 use crate::model::resolved::SourceLine;
-use gimli::UnitOffset;
+use gimli::{AttributeValue, DebugInfoOffset, UnitOffset};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
@@ -104,42 +105,74 @@ pub struct Declaration<'a> {
 
 /// Reads the name and place of a subprogram or inlined subroutine through
 /// DW_AT_abstract_origin and DW_AT_specification.
-pub fn declaration<'a>(info: &'a DebugInfo, die: Die<'a>) -> Declaration<'a> {
-    let mut found = Declaration::default();
-    let (mut file, mut line) = (None, None);
-    let mut next = Some(die);
+pub fn declaration<'a>(info: &'a DebugInfo, die: Die<'_>) -> Declaration<'a> {
+    let mut said = Said::default();
+    let mut elsewhere: Option<SharedUnit> = None;
+    let (mut part, mut offset) = (die.part, die.offset);
     for _ in 0..REFERENCES_MAX {
-        let Some(die) = next.take() else { break };
-        let Ok(entry) = die.unit.entry(die.offset) else { break };
+        let unit = elsewhere.as_ref().map_or(die.unit, SharedUnit::get);
+        match said.add(info, part, unit, offset) {
+            Some(AttributeValue::UnitRef(next)) => offset = next,
+            Some(AttributeValue::DebugInfoRef(DebugInfoOffset(next))) => {
+                let Some((unit, next)) = info.shared_unit(part, next) else { break };
+                (elsewhere, offset) = (Some(unit), next);
+            }
+            Some(AttributeValue::DebugInfoRefSup(DebugInfoOffset(next))) => {
+                let Some((unit, next)) = info.shared_unit(Part::Supplementary, next) else { break };
+                (elsewhere, part, offset) = (Some(unit), Part::Supplementary, next);
+            }
+            _ => break,
+        }
+    }
+    let text = |text: Option<Text>| strings::read(info, text?);
+    Declaration {
+        name: FunctionName { linkage: text(said.linkage), plain: text(said.plain) },
+        line: said.file.flatten().zip(said.line).map(|(file, line)| SourceLine { file, line }),
+    }
+}
+
+/// What DIEs say of a function, the nearest first.
+#[derive(Default)]
+struct Said {
+    linkage: Option<Text>,
+    plain: Option<Text>,
+    /// The path, where it can be told.
+    file: Option<Option<String>>,
+    line: Option<u64>,
+}
+
+impl Said {
+    /// Adds what one DIE says; gives what it refers to for the rest.
+    fn add<'u>(
+        &mut self,
+        info: &DebugInfo,
+        part: Part,
+        unit: &Unit<'u>,
+        offset: UnitOffset,
+    ) -> Option<Value<'u>> {
+        let entry = unit.entry(offset).ok()?;
         let mut reference = None;
         for attribute in entry.attrs() {
             let value = attribute.value();
-            let text = || {
-                let text = die.dwarf.attr_string(die.unit, value).ok()?;
-                Some(text.slice()).filter(|text| text.len() <= NAME_BYTES_MAX)
-            };
+            let text = || strings::of(info, part, unit, Some(value)).some();
             match (attribute.name(), value) {
                 (gimli::DW_AT_linkage_name | gimli::DW_AT_MIPS_linkage_name, _) => {
-                    found.name.linkage = found.name.linkage.or_else(text);
+                    self.linkage = self.linkage.or_else(text);
                 }
-                (gimli::DW_AT_name, _) => found.name.plain = found.name.plain.or_else(text),
-                (gimli::DW_AT_decl_file, gimli::AttributeValue::FileIndex(index)) => {
-                    file = file.or(Some((die, index)));
+                (gimli::DW_AT_name, _) => self.plain = self.plain.or_else(text),
+                (gimli::DW_AT_decl_file, AttributeValue::FileIndex(index)) => {
+                    let path = || Some(lines::path_of(info.dwarf_of(part)?, unit, index));
+                    self.file = self.file.take().or_else(path);
                 }
-                (gimli::DW_AT_decl_line, _) => line = line.or(attribute.udata_value()),
+                (gimli::DW_AT_decl_line, _) => self.line = self.line.or(attribute.udata_value()),
                 (gimli::DW_AT_abstract_origin | gimli::DW_AT_specification, value) => {
                     reference = Some(value);
                 }
                 _ => {}
             }
         }
-        next = reference.and_then(|value| info.follow(die, value));
+        reference
     }
-    if let (Some((die, index)), Some(line)) = (file, line) {
-        let path = lines::path_of(die.dwarf, die.unit, index);
-        found.line = path.map(|file| SourceLine { file, line });
-    }
-    found
 }
 
 /// A function or a function inlined into it.

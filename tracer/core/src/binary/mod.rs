@@ -29,6 +29,7 @@ pub mod modules;
 pub mod open;
 pub mod range_map;
 mod scan;
+mod sections;
 pub mod source_index;
 mod strings;
 pub mod symbolize;

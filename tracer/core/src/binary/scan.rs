@@ -1,6 +1,7 @@
 //! Reads much of a file at once, on a few threads, in bounded memory.
 
-use super::dwarf::{DebugInfo, Part, Unit, UnitIndex};
+use super::dwarf::{DebugInfo, Unit, UnitIndex};
+use super::sections::Part;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -9,7 +10,7 @@ const THREADS_MAX: usize = 4;
 /// Units that a thread takes at once.
 const UNITS_AT_ONCE: usize = 16;
 /// Bytes that a thread touches before the pages are given back.
-pub(super) const READ_BYTES: usize = 8 << 20;
+pub(super) const READ_BYTES: usize = 4 << 20;
 
 /// What of a unit is wanted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -93,7 +94,12 @@ fn each_on<T: Sync, S: Default + Send>(
     let threads = threads.min(items.len()).max(1);
     std::thread::scope(|scope| {
         for _ in 1..threads {
-            scope.spawn(work);
+            // Where there are no more threads, this one does it all.
+            let helper = std::thread::Builder::new().name("scan".to_owned());
+            if let Err(error) = helper.spawn_scoped(scope, work) {
+                tracing::debug!(%error, "no thread for a scan");
+                break;
+            }
         }
         work();
     });

@@ -1,12 +1,13 @@
 //! Where a string of debug info is, so that it can be kept without its bytes.
 
-use super::dwarf::{DebugInfo, Dwarf, Part, Reader, Unit, Value};
+use super::dwarf::{DebugInfo, Dwarf, Reader, Unit, Value};
+use super::sections::Part;
 use gimli::{AttributeValue, Reader as _, ReaderOffsetId, Section};
 use std::ffi::CStr;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Longer names are left out: many entries may share one name of megabytes.
-pub(super) const NAME_BYTES_MAX: usize = 1 << 16;
+const NAME_BYTES_MAX: usize = 1 << 16;
 
 /// Bits for the offset in its section.
 const OFFSET_BITS: u32 = 60;
@@ -36,6 +37,11 @@ impl Text {
     fn new(section: u64, offset: usize) -> Self {
         let offset = offset as u64;
         if offset >> OFFSET_BITS == 0 { Self(section << OFFSET_BITS | offset) } else { Self::NONE }
+    }
+
+    /// `None` where there is no string.
+    pub(super) fn some(self) -> Option<Self> {
+        (self != Self::NONE).then_some(self)
     }
 
     /// This one, or another where there is none.

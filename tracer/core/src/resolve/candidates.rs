@@ -16,6 +16,7 @@ use crate::model::issue::{Issue, IssueKind};
 use crate::model::resolved::{LocationSpec, ModuleIndex, SourceLine};
 use gimli::UnitOffset;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::rc::Rc;
 
 /// Candidates in an issue, at most.
 const CANDIDATES_MAX: usize = 20;
@@ -52,6 +53,9 @@ struct Identity {
     file: String,
     line: u64,
 }
+
+/// Code by the function that it is of.
+type Groups<'c> = BTreeMap<Rc<Identity>, Vec<Hit<'c>>>;
 
 /// The entries of the function that a name means.
 pub(super) fn function(
@@ -284,17 +288,21 @@ fn is_whole(symbols: &SymbolTable<'_>, svma: Svma) -> bool {
         })
 }
 
-fn group<'c>(code: &Code<'_>, mut hits: Vec<Hit<'c>>) -> BTreeMap<Identity, Vec<Hit<'c>>> {
-    let mut groups: BTreeMap<Identity, Vec<Hit<'c>>> = BTreeMap::new();
-    let mut at: HashMap<(ModuleIndex, Svma, bool), Identity> = HashMap::new();
+fn group<'c>(code: &Code<'_>, mut hits: Vec<Hit<'c>>) -> Groups<'c> {
+    let mut groups = Groups::new();
+    let mut at: HashMap<(ModuleIndex, Svma, bool), Rc<Identity>> = HashMap::new();
     // What was found by its DIE needs no search for it.
     hits.sort_by_key(|hit| hit.die.is_none());
     let mut last = None;
     for hit in hits {
         // One address is one function, whatever it is called.
         let key = (hit.module, hit.svma, hit.inlined);
-        let identity = at.entry(key).or_insert_with(|| identity(code, &hit, &mut last));
-        groups.entry(identity.clone()).or_default().push(hit);
+        let identity = at.entry(key).or_insert_with(|| {
+            let identity = identity(code, &hit, &mut last);
+            // A function may have thousands of copies.
+            groups.get_key_value(&identity).map_or_else(|| Rc::new(identity), |(k, _)| Rc::clone(k))
+        });
+        groups.entry(Rc::clone(identity)).or_default().push(hit);
     }
     groups
 }
@@ -327,7 +335,7 @@ fn identity<'c>(code: &Code<'c>, hit: &Hit<'_>, last: &mut LastUnit<'c>) -> Iden
     Identity { module: hit.module, name, file, line }
 }
 
-fn ambiguous(code: &Code<'_>, subject: String, groups: &BTreeMap<Identity, Vec<Hit<'_>>>) -> Issue {
+fn ambiguous(code: &Code<'_>, subject: String, groups: &Groups<'_>) -> Issue {
     let modules: BTreeSet<_> = groups.keys().map(|identity| identity.module).collect();
     let mut candidates = Vec::new();
     for (identity, hits) in groups.iter().take(CANDIDATES_MAX) {
@@ -349,7 +357,7 @@ fn unique_text(
     prefix: &str,
     identity: &Identity,
     hits: &[Hit<'_>],
-    rivals: &[(&Identity, &Vec<Hit<'_>>)],
+    rivals: &[(&Rc<Identity>, &Vec<Hit<'_>>)],
 ) -> String {
     // Copies of one function mostly have one name.
     let names: BTreeSet<&[u8]> = hits.iter().map(|hit| split_suffix(hit.name).0).collect();
