@@ -28,6 +28,9 @@ const BREAKPOINT: u8 = 0xcc;
 /// another.
 const PERF_SITES_MAX: usize = 32;
 
+/// How long the breakpoint of a tracer that was killed may still be there.
+const LEAVING: Duration = Duration::from_secs(1);
+
 /// A probe's breakpoints, as the rest of the program knows them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct LinkId(u64);
@@ -306,7 +309,7 @@ fn site_plans<'p>(sites: &[SiteToArm<'p>]) -> Result<Vec<SitePlan<'p>>, Issue> {
 fn check(pid: u32, site: &SiteToArm<'_>) -> Result<Vec<u8>, AttachError> {
     text::check_filesystem(site.file, site.file_name)?;
     let in_file = text::read_page_first(site.file, site.offset, site.file_name)?;
-    let in_process = text::process_bytes(pid, site.pc, COMPARED_BYTES)?;
+    let in_process = unprobed_bytes(pid, site.pc)?;
     let changed = |detail: String| {
         Issue::new(IssueKind::TextChanged, format!("{} in {}", site.pc, site.file_name), detail)
     };
@@ -323,6 +326,19 @@ fn check(pid: u32, site: &SiteToArm<'_>) -> Result<Vec<u8>, AttachError> {
         return Err(changed(format!("file {in_file:02x?}, process {in_process:02x?}")).into());
     }
     Ok(in_process)
+}
+
+/// The code of a process at a place. A breakpoint there may be that of a tracer that was killed: the
+/// kernel takes it out a moment later, and tells nobody.
+fn unprobed_bytes(pid: u32, pc: Avma) -> Result<Vec<u8>, Issue> {
+    let start = Instant::now();
+    loop {
+        let bytes = text::process_bytes(pid, pc, COMPARED_BYTES)?;
+        if bytes.first() != Some(&BREAKPOINT) || start.elapsed() >= LEAVING {
+            return Ok(bytes);
+        }
+        std::thread::sleep(LEAVING / 100);
+    }
 }
 
 fn already_probed(site: &SiteToArm<'_>) -> Issue {
