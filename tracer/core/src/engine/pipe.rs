@@ -60,7 +60,7 @@ fn snapshot(
     deliver: &mut Deliver<'_>,
 ) -> Result<Summary, EngineError> {
     let process = process_of(request.caller, request.pid)?;
-    let modules = Modules::with(&engine.cache, &process);
+    let modules = Modules::with(&engine.cache, &process, request.caller);
     let code = Code::new(&modules);
     let resolved = resolve::resolve(&request.location, &request.location_text, &code)?;
     let plans: Vec<Plan> = resolved
@@ -188,7 +188,7 @@ fn find(
     pattern: &str,
 ) -> Result<Vec<Found>, EngineError> {
     let process = process_of(caller, pid)?;
-    let modules = Modules::with(&engine.cache, &process);
+    let modules = Modules::with(&engine.cache, &process, caller);
     let code = Code::new(&modules);
     let label = |found: resolve::find::Found| {
         let module = modules.get(found.module).ok()?;
