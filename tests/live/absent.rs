@@ -1,5 +1,5 @@
-//! Memory that can't be read at a hit: missing with the right reason, never empty, never zero,
-//! and never a harm to the values beside it.
+//! Memory that can't be read at a hit: missing with the right reason, never empty, never zero
+//! unless it is, and never a harm to the values beside it. What is found later is in `late.rs`.
 
 use std::collections::BTreeMap;
 use tracer_core::model::reason::ReasonCode;
@@ -12,15 +12,21 @@ use tracer_tests::targets::Target;
 fn leaves(level: &str) -> BTreeMap<String, Leaf> {
     require().unwrap();
     let target = Target::c("absent", "gcc", &[level]).unwrap();
-    let mut running = target.start(&[]).unwrap();
-    let request = request(running.pid(), "absent").unwrap();
-    let snapshot = take(&request, &mut running).unwrap();
-    assert_eq!(snapshot.captures.len(), 1, "{:?}", snapshot.summary);
-    assert_eq!(snapshot.summary.text_restored, Some(true));
-    // The pages are not harmed: the target sets them up anew and works.
-    running.go().unwrap();
-    running.finish().unwrap();
-    flatten(&snapshot.captures[0].frames[0].variables)
+    let once = |_| {
+        let mut running = target.start(&[]).unwrap();
+        let request = request(running.pid(), "absent").unwrap();
+        let snapshot = take(&request, &mut running).unwrap();
+        assert_eq!(snapshot.captures.len(), 1, "{:?}", snapshot.summary);
+        assert_eq!(snapshot.summary.text_restored, Some(true));
+        // The pages are not harmed: the target sets them up anew and works.
+        running.go().unwrap();
+        running.finish().unwrap();
+        flatten(&snapshot.captures[0].frames[0].variables)
+    };
+    // On a busy machine what is read after the hit may not be in time.
+    let is_late = |leaf: &Leaf| *leaf == Leaf::Missing(ReasonCode::TooLate);
+    let in_time = (0..5).map(once).find(|leaves| !leaves.values().any(is_late));
+    in_time.expect("too late, five times")
 }
 
 fn check(level: &str) {
@@ -32,13 +38,10 @@ fn check(level: &str) {
     let is = |path: &str, text: &str| assert_eq!(leaf(path), &Leaf::Is(text.to_owned()), "{path}");
     let missing = |path, why| assert_eq!(leaf(path), &Leaf::Missing(why), "{path}");
 
-    // A constant that nobody has touched: its pointer is known, its text is not.
-    is("places->untouched", "pointer");
-    missing("*places->untouched", ReasonCode::NotResident);
-    is("untouched", "pointer");
-    missing("*untouched", ReasonCode::NotResident);
-    // Zeros, once somebody reads it; but nobody has.
-    missing("*places->never_written", ReasonCode::NotResident);
+    // A constant that nobody has touched is in the file.
+    is("places->untouched", "\"a string constant that nothing has touched\"");
+    is("untouched", "\"a string constant that nothing has touched\"");
+    is("*places->never_written", "0");
     missing("*places->unmapped", ReasonCode::Unmapped);
     missing("*places->no_access", ReasonCode::NoAccess);
     missing("*places->wild", ReasonCode::Unmapped);

@@ -208,6 +208,20 @@ fn a_rate() {
     assert!(summary.received > 0, "{summary:?}");
 }
 
+/// A probe that only counts copies nothing, and its limits hold all the same.
+#[test]
+fn counting_only() {
+    let count = |_: &mut Options, request: &mut SnapshotRequest| request.action = Action::Count;
+    let summary = run("count", 4, calls(20_000), count, &mut |_, _| {});
+    assert_eq!((summary.hits, summary.received), (of(&summary, Outcome::Aggregated), 0));
+    let limited = |_: &mut Options, request: &mut SnapshotRequest| {
+        (request.action, request.hits) = (Action::Count, 10);
+    };
+    let summary = run("count, limited", 4, calls(8000), limited, &mut |_, _| {});
+    assert_eq!(of(&summary, Outcome::Aggregated), 10, "{summary:?}");
+    assert_eq!(summary.hits, 10 + of(&summary, Outcome::HitLimit), "{summary:?}");
+}
+
 /// All at once, so that the ways of a hit through the gate mix.
 #[test]
 fn everything_scarce() {

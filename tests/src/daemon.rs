@@ -93,6 +93,8 @@ impl Daemon {
     pub fn command(&self, arguments: &[&str]) -> Result<Command> {
         let mut command = cli::command(arguments)?;
         command.env_remove("TRACER_DAEMON").env("TRACER_SOCKET", self.socket());
+        // How breakpoints are placed is the daemon's to know.
+        command.env_remove("TRACER_ATTACH");
         Ok(command)
     }
 

@@ -178,11 +178,16 @@ mod tests {
 
     fn sample() -> BTreeMap<String, Leaf> {
         let missing = Value::Unavailable(Reason::from(ReasonCode::LimitDepth));
-        let next = Value::Pointer { address: 1, target: Box::new(typed(missing)) };
+        let pointer = |address, target| Value::Pointer {
+            address,
+            target: Box::new(typed(target)),
+            provenance: Provenance::Live,
+        };
+        let next = pointer(1, missing);
         let items = vec![typed(Value::Signed(1)), typed(Value::Signed(-2))];
         let array = Value::Array { items, total: Some(2), cut: None };
         let record = Value::Record(vec![field("next", next), field("numbers", array)]);
-        let head = Value::Pointer { address: 2, target: Box::new(typed(record)) };
+        let head = pointer(2, record);
         flatten(&[Variable {
             name: "head".to_owned(),
             kind: VariableKind::Local,

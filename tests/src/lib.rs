@@ -2,10 +2,13 @@
 
 pub mod bpf;
 pub mod cli;
+pub mod container;
 pub mod daemon;
+pub mod deploy;
 pub mod flat;
 pub mod privilege;
 pub mod project;
+pub mod scrape;
 pub mod snapshot;
 pub mod targets;
 pub mod text;

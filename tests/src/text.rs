@@ -15,7 +15,10 @@ pub fn require_as_in_files(pid: u32) -> Result<()> {
     let mut compared = 0;
     for line in maps.lines() {
         let Some(mapping) = Mapping::parse(line) else { continue };
-        let file = File::open(mapping.path).with_context(|| format!("no {}", mapping.path))?;
+        // The very file, for root; its name may lead to another one by now.
+        let link = format!("/proc/{pid}/map_files/{:x}-{:x}", mapping.start, mapping.end);
+        let file = File::open(link).or_else(|_| File::open(mapping.path));
+        let file = file.with_context(|| format!("no {}", mapping.path))?;
         let length = usize::try_from(mapping.end - mapping.start)?;
         let (mut in_file, mut in_process) = (vec![0; length], vec![0; length]);
         let of_file = file.read_at(&mut in_file, mapping.offset)?;

@@ -2,6 +2,8 @@
 
 mod bench;
 mod demo;
+mod deploy;
+mod dist;
 mod ebpf;
 mod project;
 mod setup;
@@ -21,6 +23,7 @@ Usage: cargo xtask COMMAND
   setup            install what is missing to build and test everything
   ebpf             build the kernel program to TARGET/bpf/tracer.bpf.o
   demo [LOCATION]  build, start the bundled service, take a snapshot of it, print it
+  dist             build the binary that is given to others to TARGET/release/tracer
   test             everything that must pass: formatting, lints, licences, tests, live tests
   soak NAME [N]    the live tests whose name contains NAME, at full length (N calls)
   bench [--json] [PART...]
@@ -52,6 +55,7 @@ fn run(words: &[&str]) -> Result<ExitCode> {
         }
         ["demo"] => return demo::demo(demo::LOCATION),
         ["demo", location] => return demo::demo(location),
+        ["dist"] => dist::dist()?,
         ["test"] => test::test()?,
         ["soak", name] => soak::soak(name, soak::CALLS)?,
         ["soak", name, calls] => soak::soak(name, calls)?,

@@ -2,7 +2,7 @@
 
 use crate::project::{cargo, command, run, step, tracer_binary};
 use crate::setup::{Part, setup};
-use crate::{ebpf, tidy};
+use crate::{deploy, ebpf, tidy};
 use anyhow::Result;
 use std::time::Instant;
 
@@ -42,6 +42,10 @@ pub(crate) fn test() -> Result<()> {
     run(cargo().args(["test", "--workspace", "--locked"]))?;
 
     build_tracer()?;
+
+    step("deployment files");
+    deploy::check()?;
+
     live("auto")?;
     live("perf")?;
 

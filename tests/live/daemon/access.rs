@@ -1,10 +1,11 @@
 //! Who may talk to the daemon, and whose probes they see.
 
 use super::{Daemon, detach, probe, target};
+use rustix::process::Signal;
 use std::fs::Permissions;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use tracer_tests::cli::{Done, RunningTracer};
 use tracer_tests::privilege::require;
 use tracer_tests::project;
@@ -40,7 +41,8 @@ fn as_user(uid: u32, group: u32, program: &Path) -> Command {
 
 fn ask(shared: &Shared, daemon: &Daemon, uid: u32, group: u32, arguments: &[&str]) -> Done {
     let mut command = as_user(uid, group, &shared.tracer);
-    command.args(arguments).env("TRACER_SOCKET", daemon.socket()).env_remove("TRACER_LOG");
+    command.args(arguments).env("TRACER_SOCKET", daemon.socket());
+    command.env_remove("TRACER_LOG").env_remove("TRACER_ATTACH");
     RunningTracer::start(&mut command).unwrap().finish().unwrap()
 }
 
@@ -126,12 +128,53 @@ fn pids_of_another_namespace_are_not_taken_for_ours() {
     ] {
         let mut command = Command::new("unshare");
         command.args(["--pid", "--fork"]).arg(project::tracer().unwrap()).args(arguments);
-        command.env("TRACER_SOCKET", daemon.socket()).env_remove("TRACER_LOG");
+        command.env("TRACER_SOCKET", daemon.socket());
+        command.env_remove("TRACER_LOG").env_remove("TRACER_ATTACH");
         let done = RunningTracer::start(&mut command).unwrap().finish().unwrap();
         assert_eq!(done.status.code(), Some(32), "{done:?}");
     }
     assert!(daemon.living().unwrap().is_empty());
 }
+
+/// The connection of a process that has ended may be another's by now.
+///
+/// IDENT-1
+#[test]
+fn a_connection_that_was_left_to_another_namespace_is_not_ours() {
+    let target = target();
+    let daemon = start(&[]);
+    // While it is stopped it looks at nobody: who has connected meanwhile has ended by then.
+    daemon.send(Signal::STOP).unwrap();
+    let pid = target.pid().to_string();
+    let mut maker = Command::new("python3")
+        .args(["-c", LEFT_TO_A_CHILD])
+        .args([daemon.socket().as_os_str(), pid.as_ref()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (stdin, stdout) = (maker.stdin.take().unwrap(), maker.stdout.take().unwrap());
+    assert!(maker.wait().unwrap().success());
+    daemon.send(Signal::CONT).unwrap();
+    // The child asks when it sees the end of its input.
+    drop(stdin);
+    let answer = std::io::read_to_string(stdout).unwrap();
+    assert!(answer.contains("\"pid_namespace\""), "{answer}");
+}
+
+/// Connects, ends, and leaves the connection to a child.
+const LEFT_TO_A_CHILD: &str = r#"
+import os, socket, sys
+made = socket.socket(socket.AF_UNIX)
+made.connect(sys.argv[1])
+if os.fork() == 0:
+    sys.stdin.read()
+    body = '{"pid": %s, "pattern": "counted"}' % sys.argv[2]
+    head = "POST /v1/find HTTP/1.0\r\ncontent-length: %d\r\n\r\n" % len(body)
+    made.sendall((head + body).encode())
+    while part := made.recv(65536):
+        sys.stdout.write(part.decode())
+"#;
 
 /// A target of a user.
 fn target_of(shared: &Shared, uid: u32) -> RunningTarget {

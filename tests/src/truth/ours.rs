@@ -124,7 +124,7 @@ impl<'a> Flat<'a> {
             Value::Array { items, total, cut } => {
                 self.array(&path, items, *total, cut.as_ref(), depth);
             }
-            Value::Pointer { address, target } => {
+            Value::Pointer { address, target, .. } => {
                 self.put(path.clone(), Leaf::Number((*address).into()));
                 self.target(path, target, depth);
             }

@@ -212,12 +212,27 @@ fn variable(variable: &capture::Variable) -> Variable {
         type_name: variable.value.type_name.clone(),
         kind: kind(variable.kind),
         node,
-        provenance: match variable.provenance {
-            capture::Provenance::Live => Provenance::Live,
-            capture::Provenance::Constant => Provenance::Constant,
-            capture::Provenance::None => Provenance::None,
-        },
+        provenance: provenance(variable.provenance),
         truncated: cut,
+    }
+}
+
+fn provenance(provenance: capture::Provenance) -> Provenance {
+    match provenance {
+        capture::Provenance::Live => Provenance::Live,
+        capture::Provenance::Constant => Provenance::Constant,
+        capture::Provenance::MappedFile => Provenance::MappedFile,
+        capture::Provenance::Untouched => Provenance::Untouched,
+        capture::Provenance::ReadAfterHit => Provenance::ReadAfterHit,
+        capture::Provenance::None => Provenance::None,
+    }
+}
+
+/// The provenance of what is behind a pointer: told where it is something special.
+fn special(provenance: capture::Provenance) -> Option<Provenance> {
+    match self::provenance(provenance) {
+        Provenance::Live | Provenance::None => None,
+        special => Some(special),
     }
 }
 
@@ -280,11 +295,12 @@ fn value(value: &model::Value, level: u32, cut: &mut bool) -> Value {
             Value::Variant { variant: name.clone(), fields: inner(fields) }
         }
         model::Value::Array { items, total, cut: why } => array(items, *total, why, level, cut),
-        model::Value::Pointer { address, target } => Value::Pointer {
+        model::Value::Pointer { address, target, provenance } => Value::Pointer {
             address: Address(*address),
             target: Box::new(super::value::Target {
                 type_name: target.type_name.clone(),
                 node: node(target, level + 1, cut),
+                provenance: special(*provenance),
             }),
         },
         model::Value::Reference { address, shown_at } => {
@@ -294,16 +310,19 @@ fn value(value: &model::Value, level: u32, cut: &mut bool) -> Value {
         model::Value::Function { address, name } => {
             Value::Function { address: Address(*address), function: name.clone() }
         }
-        model::Value::Text { address, bytes, total, at_least, cut: why } => Value::Text {
-            content: match std::str::from_utf8(bytes) {
-                Ok(text) => TextContent::Text(text.to_owned()),
-                Err(_) => TextContent::Bytes(Hex(bytes.clone())),
-            },
-            address: address.map(Address),
-            total: *total,
-            at_least: *at_least,
-            cut: why.as_ref().map(|why| cut_by(why, cut)),
-        },
+        model::Value::Text { address, bytes, total, at_least, cut: why, provenance } => {
+            Value::Text {
+                content: match std::str::from_utf8(bytes) {
+                    Ok(text) => TextContent::Text(text.to_owned()),
+                    Err(_) => TextContent::Bytes(Hex(bytes.clone())),
+                },
+                address: address.map(Address),
+                total: *total,
+                at_least: *at_least,
+                cut: why.as_ref().map(|why| cut_by(why, cut)),
+                provenance: special(*provenance),
+            }
+        }
         model::Value::Nothing | model::Value::Unavailable(_) => Value::Nothing(()),
     }
 }

@@ -5,6 +5,7 @@
 //! objects inside a value are read by one function, with what was read so far on the heap.
 
 use super::scalar::{Address, Hex, Integer};
+use super::types::Provenance;
 use super::value::{Field, Item, Node, Target, TextContent, Unavailable, Value};
 use serde::de::{Error, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -49,7 +50,7 @@ impl TryFrom<Object> for Field {
 
     fn try_from(Object(members): Object) -> Result<Self, NodeError> {
         let name = members.name.clone();
-        let Target { type_name, node } = Object(members).try_into()?;
+        let Target { type_name, node, provenance: _ } = Object(members).try_into()?;
         Ok(Self { name, type_name, node })
     }
 }
@@ -58,8 +59,9 @@ impl TryFrom<Object> for Target {
     type Error = NodeError;
 
     fn try_from(Object(members): Object) -> Result<Self, NodeError> {
+        let provenance = members.provenance;
         let node = Node::of(members.value, members.unavailable)?;
-        Ok(Self { type_name: members.type_name.ok_or(NodeError)?, node })
+        Ok(Self { type_name: members.type_name.ok_or(NodeError)?, node, provenance })
     }
 }
 
@@ -149,6 +151,7 @@ struct Members {
     text: Option<String>,
     bytes: Option<Hex>,
     at_least: bool,
+    provenance: Option<Provenance>,
 }
 
 /// The name of a member.
@@ -176,6 +179,7 @@ enum Member {
     Text,
     Bytes,
     AtLeast,
+    Provenance,
     #[serde(other)]
     Other,
 }
@@ -221,6 +225,7 @@ impl<'de> Visitor<'de> for ObjectVisitor {
                 Member::Text => read(&mut map, &mut all.text),
                 Member::Bytes => read(&mut map, &mut all.bytes),
                 Member::AtLeast => read(&mut map, &mut all.at_least),
+                Member::Provenance => read(&mut map, &mut all.provenance),
                 Member::Other => map.next_value::<IgnoredAny>().map(drop),
             }?;
         }
@@ -253,7 +258,7 @@ impl Object {
         if let Some(unavailable) = all.unavailable {
             return Some(Item::Unavailable { unavailable });
         }
-        let Members { address, total, cut, .. } = all;
+        let Members { address, total, cut, provenance, .. } = all;
         let content = all.text.map(TextContent::Text).or(all.bytes.map(TextContent::Bytes));
         Some(Item::Value(if let Some(code) = all.code {
             Value::Character { code, character: all.character }
@@ -268,7 +273,7 @@ impl Object {
         } else if let Some(items) = all.items {
             Value::Array { element_type: all.element_type, items, total, cut }
         } else if let Some(content) = content {
-            Value::Text { content, address, total, at_least: all.at_least, cut }
+            Value::Text { content, address, total, at_least: all.at_least, cut, provenance }
         } else if let Some(target) = all.target {
             Value::Pointer { address: address?, target }
         } else if let Some(shown_at) = all.shown_at {

@@ -30,7 +30,14 @@ pub(crate) fn field(name: &str, type_name: &str, value: Value) -> Field {
 }
 
 pub(crate) fn text(bytes: &[u8]) -> Value {
-    Value::Text { address: None, bytes: bytes.to_vec(), total: None, at_least: false, cut: None }
+    Value::Text {
+        address: None,
+        bytes: bytes.to_vec(),
+        total: None,
+        at_least: false,
+        cut: None,
+        provenance: Provenance::Live,
+    }
 }
 
 pub(crate) fn numbers(range: std::ops::Range<i128>, total: u64) -> Value {
@@ -43,7 +50,17 @@ pub(crate) fn numbers(range: std::ops::Range<i128>, total: u64) -> Value {
 }
 
 pub(crate) fn pointer(address: u64, type_name: &str, target: Value) -> Value {
-    Value::Pointer { address, target: Box::new(typed(type_name, target)) }
+    late_pointer(address, type_name, target, Provenance::Live)
+}
+
+/// A pointer to something that was not in memory at the hit.
+pub(crate) fn late_pointer(
+    address: u64,
+    type_name: &str,
+    target: Value,
+    provenance: Provenance,
+) -> Value {
+    Value::Pointer { address, target: Box::new(typed(type_name, target)), provenance }
 }
 
 /// Name, type and value of variables: every kind of value, and what is special about some.
@@ -146,8 +163,23 @@ fn pointers_and_texts() -> Vec<(&'static str, &'static str, Value)> {
         total: Some(4000),
         at_least,
         cut: Some(ReasonCode::LimitBytes.into()),
+        provenance: Provenance::Live,
     };
+    let constant = Value::Text {
+        address: Some(0x5581_0000_5000),
+        bytes: b"never read before".to_vec(),
+        total: None,
+        at_least: false,
+        cut: None,
+        provenance: Provenance::MappedFile,
+    };
+    let zero = late_pointer(0x5581_0000_6000, "int", Value::Signed(0), Provenance::Untouched);
+    let swapped = Value::Record(vec![field("x", "int", Value::Signed(5))]);
+    let swapped = late_pointer(0x5581_0000_7000, "struct s", swapped, Provenance::ReadAfterHit);
     vec![
+        ("constant", "const char *", constant),
+        ("zero", "int *", zero),
+        ("swapped", "struct s *", swapped),
         ("count", "int *", pointer(0x5581_0000_1000, "int", Value::Signed(7))),
         ("deep", "struct node *", pointer(0x5581_0000_1010, "struct node", depth)),
         (

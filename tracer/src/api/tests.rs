@@ -165,6 +165,9 @@ fn each_form_of_value_names_itself() {
         value(Value::Record(vec![samples::field("x", "int", Value::Signed(1))])),
         json!({"fields": [{"name": "x", "type": "int", "value": 1}]})
     );
+    let late = samples::late_pointer(16, "int", Value::Signed(0), Provenance::Untouched);
+    let target = json!({"type": "int", "value": 0, "provenance": "untouched"});
+    assert_eq!(value(late), json!({"address": "0x10", "target": target}));
     let array = value(samples::numbers(0..2, 9));
     assert_eq!(array["element_type"], "int");
     assert_eq!(array["items"], json!([0, 1]));

@@ -279,6 +279,12 @@ pub enum Provenance {
     Live,
     /// The compiler knew it.
     Constant,
+    /// It was not in memory at the hit; it is what the file that is mapped there has.
+    MappedFile,
+    /// It was not in memory at the hit; nobody had written to its page yet, so it is zero.
+    Untouched,
+    /// It was not in memory at the hit and was read right after it.
+    ReadAfterHit,
     /// There is no value.
     None,
 }

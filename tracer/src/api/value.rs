@@ -6,7 +6,7 @@
 
 use super::read::Object;
 use super::scalar::{Address, Hex, Integer};
-use super::types::Code;
+use super::types::{Code, Provenance};
 use serde::{Deserialize, Serialize, Serializer};
 use utoipa::ToSchema;
 
@@ -74,6 +74,9 @@ pub struct Target {
     /// Its value.
     #[serde(flatten)]
     pub node: Node,
+    /// Where the value came from, if it was not read at the hit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provenance: Option<Provenance>,
 }
 
 /// An element of an array: the bare value, or `{"unavailable": …}`.
@@ -189,6 +192,9 @@ pub enum Value {
         /// Why it is cut.
         #[serde(skip_serializing_if = "Option::is_none")]
         cut: Option<Box<Unavailable>>,
+        /// Where the bytes came from, if they are behind a pointer and were not read at the hit.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        provenance: Option<Provenance>,
     },
     /// `void`, unit: `null`.
     Nothing(()),

@@ -1,6 +1,7 @@
 //! Sizes, durations and counts as people type them.
 
 use super::Listen;
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -63,7 +64,8 @@ pub(crate) fn count(text: &str, range: RangeInclusive<u32>) -> Result<u32, Strin
         .ok_or_else(|| format!("must be a whole number from {} to {}", range.start(), range.end()))
 }
 
-/// An address to listen at: `127.0.0.1:9464`, `[::1]:9464`, `off`.
+/// An address to listen at: `127.0.0.1:9464`, `[::1]:9464`, `off`. A cluster puts an address of
+/// version 6 in front of the port without brackets.
 ///
 /// # Errors
 /// A sentence for the user, if `text` is no address with a port.
@@ -71,8 +73,12 @@ pub(crate) fn listen(text: &str) -> Result<Listen, String> {
     if text == "off" {
         return Ok(Listen(None));
     }
-    let wrong = |_| "not an address: write 127.0.0.1:9464, [::1]:9464 or off".to_owned();
-    text.parse().map(|address| Listen(Some(address))).map_err(wrong)
+    let bare = || {
+        let (ip, port) = text.rsplit_once(':')?;
+        Some(SocketAddr::new(ip.parse().ok()?, port.parse().ok()?))
+    };
+    let wrong = || "not an address: write 127.0.0.1:9464, [::1]:9464 or off".to_owned();
+    text.parse().ok().or_else(bare).map(|address| Listen(Some(address))).ok_or_else(wrong)
 }
 
 /// Bytes as people write them: `64KiB`, `1000`.
@@ -145,6 +151,7 @@ mod tests {
     fn addresses_have_a_port_or_are_off() {
         assert_eq!(listen("off"), Ok(Listen(None)));
         assert_eq!(listen("[::1]:80"), Ok(Listen("[::1]:80".parse().ok())));
+        assert_eq!(listen("fd00::7:80"), Ok(Listen("[fd00::7]:80".parse().ok())));
         for text in ["", "9464", "127.0.0.1", "localhost:9464", "127.0.0.1:99999"] {
             assert!(listen(text).unwrap_err().contains("127.0.0.1:9464"), "{text}");
         }

@@ -33,6 +33,8 @@ struct All {
     logs: HashMap<u64, Lines>,
     opened: u64,
     bytes: usize,
+    /// Captures that were given up.
+    evicted: u64,
 }
 
 /// What is kept of one probe.
@@ -106,6 +108,11 @@ impl Logs {
         let key = all.opened;
         all.logs.insert(key, Lines::default());
         Log { logs: Arc::clone(self), key, changed: watch::Sender::new(()) }
+    }
+
+    /// Captures that were given up for others, ever.
+    pub(super) fn evicted(&self) -> u64 {
+        self.all().evicted
     }
 
     /// A writer that died leaves nothing half done: each change is one step.
@@ -194,7 +201,9 @@ impl All {
 
     fn drop_oldest(&mut self, key: u64) {
         let Some(lines) = self.logs.get_mut(&key) else { return };
-        let cost = lines.captures.pop_front().map_or(0, |line| line.len() + OVERHEAD);
+        let Some(line) = lines.captures.pop_front() else { return };
+        self.evicted += 1;
+        let cost = line.len() + OVERHEAD;
         lines.bytes -= cost;
         self.bytes -= cost;
     }

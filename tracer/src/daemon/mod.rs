@@ -7,6 +7,7 @@ mod answer;
 mod asked;
 mod connections;
 mod log;
+mod metrics;
 mod peer;
 mod probe;
 mod probes;
@@ -18,12 +19,13 @@ mod work;
 use crate::api::report;
 use crate::api::types::Error;
 use connections::Connections;
+use metrics::Metrics;
 use probes::Probes;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sd_notify::NotifyState;
 use socket::Socket;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -75,14 +77,30 @@ pub fn run(config: &Config) -> Result<(), Box<Error>> {
         )
     };
     raise_file_limit();
+    let metrics = config.metrics_listen.map(listen_for_metrics).transpose()?;
     let (socket, listener) = Socket::listen(&config.socket, config.group.as_deref())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(own)?.block_on(serve(config, listener)).map_err(own)?;
+    runtime.map_err(own)?.block_on(serve(config, listener, metrics)).map_err(own)?;
     drop(socket);
     Ok(())
 }
 
-async fn serve(config: &Config, listener: std::os::unix::net::UnixListener) -> io::Result<()> {
+fn listen_for_metrics(address: SocketAddr) -> Result<TcpListener, Box<Error>> {
+    let listening = TcpListener::bind(address).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    });
+    listening.map_err(|error| {
+        let subject = format!("--metrics-listen {address}");
+        report::own("environment", &subject, &error, "choose another address, or `off`").into()
+    })
+}
+
+async fn serve(
+    config: &Config,
+    listener: std::os::unix::net::UnixListener,
+    metrics: Option<TcpListener>,
+) -> io::Result<()> {
     let (mut interrupt, mut terminate) =
         (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let stop = async move {
@@ -94,6 +112,13 @@ async fn serve(config: &Config, listener: std::os::unix::net::UnixListener) -> i
     let daemon = Arc::new(Daemon { engine, probes, work: Work::default() });
     let tidying = Arc::clone(&daemon);
     tokio::spawn(async move { tidying.probes.forget_in_time().await });
+    if let Some(listener) = metrics {
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let asked = Arc::clone(&daemon);
+        let metrics = Metrics::new(move || (asked.engine.readings(), asked.probes.readings()));
+        tracing::info!(address = %listener.local_addr()?, "metrics are served");
+        tokio::spawn(metrics::serve(listener, Arc::new(metrics)));
+    }
     tell_manager(NotifyState::Ready);
     tracing::info!(socket = %config.socket.display(), "the daemon listens");
     let connections = Connections::serve(listener, routes::router(Arc::clone(&daemon)), stop).await;

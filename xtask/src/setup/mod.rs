@@ -6,7 +6,7 @@
 pub(crate) mod packages;
 pub(crate) mod programs;
 pub(crate) mod toolchain;
-mod tools;
+pub(crate) mod tools;
 
 use crate::project::step;
 use anyhow::Result;

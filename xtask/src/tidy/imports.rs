@@ -13,7 +13,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("binary", &["model"]),
     ("resolve", &["model", "binary"]),
     ("plan", &["model"]),
-    ("attach", &["model"]),
+    ("attach", &["model", "binary"]),
     ("decode", &["model", "binary"]),
     ("engine", &["model", "binary", "resolve", "plan", "attach", "decode"]),
 ];
@@ -32,6 +32,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("axum", &["tracer/src/daemon"]),
     ("hyper", &["tracer/src/daemon"]),
     ("hyper_util", &["tracer/src/daemon"]),
+    ("prometheus", &["tracer/src/daemon/metrics"]),
     ("sd_notify", &["tracer/src/daemon"]),
     ("utoipa_axum", &["tracer/src/daemon"]),
     ("futures_util", &["tracer/src/daemon"]),
@@ -67,6 +68,7 @@ const UNSAFE: &[&str] = &[
     "tracer-ebpf/src",
     "tracer-common/src/maps.rs",
     "tracer/core/src/attach",
+    "tracer/core/src/binary/heap.rs",
     "tracer/core/src/binary/open.rs",
 ];
 

@@ -5,6 +5,7 @@ use super::load::Program;
 use super::sys::Flavour;
 use super::{perf, sys};
 use crate::model::address::FileOffset;
+use crate::model::issue::{Issue, IssueKind};
 use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -110,7 +111,7 @@ impl Breakpoints {
                 let link = sys::link_perf_event(program, event.as_fd(), *cookie)?;
                 Ok([link, event])
             };
-            self.add(place().map_err(|e| AttachError::kernel("a breakpoint by perf events", e))?);
+            self.add(place().map_err(refused_perf)?);
         }
         Ok(())
     }
@@ -120,13 +121,23 @@ impl Breakpoints {
     }
 }
 
+/// Perf events want more than the rest.
+fn refused_perf(error: io::Error) -> AttachError {
+    const WHAT: &str = "a breakpoint by perf events";
+    if error.kind() != io::ErrorKind::PermissionDenied {
+        return AttachError::kernel(WHAT, error);
+    }
+    let detail = format!("{error}: they need CAP_SYS_ADMIN where uprobe_multi does not");
+    Issue::new(IssueKind::NoPermission, WHAT, detail).into()
+}
+
 /// The kernel can't do it, whatever the sites are.
 fn is_not_supported(error: &AttachError) -> bool {
     match error {
         AttachError::Kernel { source, .. } => {
             source.raw_os_error().is_some_and(|code| NOT_SUPPORTED.contains(&code))
         }
-        AttachError::Issue(issue) => issue.kind == crate::model::issue::IssueKind::KernelTooOld,
+        AttachError::Issue(issue) => issue.kind == IssueKind::KernelTooOld,
         _ => false,
     }
 }

@@ -3,8 +3,10 @@
 use rustix::system::uname;
 use std::fs;
 
+/// The oldest kernel that takes the program: the first with `bpf_loop`.
+pub const OLDEST_KERNEL: (u32, u32) = (5, 17);
 /// The oldest kernel with `uprobe_multi`.
-pub const OLDEST_KERNEL: (u32, u32) = (6, 6);
+pub const MULTI_KERNEL: (u32, u32) = (6, 6);
 
 /// The capabilities that the full work needs: name, bit (capability.h), what for.
 pub const CAPABILITIES: &[(&str, u32, &str)] = &[

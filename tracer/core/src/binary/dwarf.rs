@@ -1,14 +1,20 @@
 //! DWARF sections of a file, and its units.
 
-use super::elf::ElfFile;
+use super::files::Files;
+use super::function_index::FunctionIndex;
 use super::functions::{self, Scopes, UnitFunctions};
-use super::line_header;
+use super::index_store::{IndexStore, Stored};
 use super::lines::UnitLines;
+use super::memo::Memo;
 use super::range_map::RangeMap;
+use super::scan::{self, Read};
+use super::sections::{Part, Sections, SharedUnit};
+use super::source_index::SourceIndex;
+use super::units::Headers;
 use crate::model::address::Svma;
-use crate::model::issue::{Issue, IssueKind};
-use gimli::{AttributeValue, DebugInfoOffset, UnitOffset, UnitSectionOffset};
-use std::collections::HashMap;
+use crate::model::issue::Issue;
+use gimli::{AttributeValue, UnitOffset, UnitSectionOffset};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -17,12 +23,16 @@ pub type Reader<'a> = gimli::EndianSlice<'a, gimli::LittleEndian>;
 /// All sections of a file, with the supplementary (dwz) file's where there is one.
 pub type Dwarf<'a> = gimli::Dwarf<Reader<'a>>;
 /// A unit with its abbreviations and line program.
-pub type Unit<'a> = gimli::Unit<Reader<'a>>;
+pub type Unit<'a> = gimli::Unit<Reader<'a>, usize>;
+/// The header of a unit.
+pub type UnitHeader<'a> = gimli::UnitHeader<Reader<'a>, usize>;
 /// The value of an attribute.
 pub type Value<'a> = AttributeValue<Reader<'a>>;
 
 /// Ranges of one DW_AT_ranges that are read, at most; a unit may have one for each function.
 const RANGES_MAX: usize = 1 << 16;
+/// Units that others refer to and that are kept.
+const REFERRED_KEPT: usize = 128;
 /// Functions whose inlined copies are remembered.
 const SCOPES_KEPT: usize = 4096;
 
@@ -31,109 +41,188 @@ pub type UnitIndex = usize;
 
 /// The debug info of a file: all of it is read on demand and kept.
 #[derive(Debug)]
-pub struct DebugInfo<'a> {
-    dwarf: Dwarf<'a>,
-    units: Units<'a>,
-    supplementary: Option<Units<'a>>,
+pub struct DebugInfo {
+    sections: Sections,
+    /// Where indices are kept on disk.
+    store: Option<Arc<IndexStore>>,
     text: Vec<Range<u64>>,
-    by_address: OnceLock<RangeMap<UnitIndex>>,
+    units: Box<[OnceLock<Option<SharedUnit>>]>,
+    /// Those that others refer to; the last ones.
+    referred: Mutex<VecDeque<(Part, UnitIndex, SharedUnit)>>,
+    by_address: OnceLock<RangeMap<u32>>,
     functions: Box<[OnceLock<UnitFunctions>]>,
     lines: Box<[OnceLock<UnitLines>]>,
     scopes: Mutex<HashMap<(UnitIndex, UnitOffset), Arc<Scopes>>>,
+    function_index: OnceLock<FunctionIndex>,
+    source_index: OnceLock<SourceIndex>,
+    sites: Memo<BTreeSet<Svma>>,
 }
 
-/// A DIE and the unit it is in, which may be in the supplementary file.
+/// A DIE and the unit it is in.
 #[derive(Clone, Copy, Debug)]
-pub struct Die<'d, 'a> {
-    /// The sections of the file that it is in.
-    pub dwarf: &'d Dwarf<'a>,
-    /// The units of that file.
-    pub(super) units: &'d Units<'a>,
+pub struct Die<'d> {
+    pub(super) part: Part,
     /// Its unit.
-    pub unit: &'d Unit<'a>,
+    pub unit: &'d Unit<'d>,
     /// Where it is in the unit.
     pub offset: UnitOffset,
 }
 
-impl<'a> DebugInfo<'a> {
-    /// Reads the unit headers of `debug`, whose addresses are those of `binary`.
+impl DebugInfo {
+    /// Reads the unit headers of the file whose DWARF sections serve.
     ///
     /// # Errors
     ///
-    /// [`IssueKind::MalformedFile`].
-    pub fn load(
-        debug: &'a ElfFile,
-        supplementary: Option<&'a ElfFile>,
-        binary: &ElfFile,
-    ) -> Result<Self, Issue> {
-        let mut dwarf = sections(debug)?;
-        let units = Units::list(&dwarf, debug)?;
-        let mut supplementary_units = None;
-        if let Some(file) = supplementary {
-            let sections = sections(file)?;
-            supplementary_units = Some(Units::list(&sections, file)?);
-            dwarf.set_sup(sections);
-        }
-        // Units of a file that dwz has worked on share their abbreviations.
-        dwarf.populate_abbreviations_cache(gimli::AbbreviationsCacheStrategy::Duplicates);
-        let text = binary.segments().iter().filter(|segment| segment.execute);
-        let count = units.headers.len();
+    /// [`IssueKind::MalformedFile`](crate::model::issue::IssueKind::MalformedFile).
+    pub(super) fn load(files: &Arc<Files>, store: Option<Arc<IndexStore>>) -> Result<Self, Issue> {
+        let sections = Sections::open(files)?;
+        let count = sections.headers(Part::Main).len();
+        let text = files.elf.segments().iter().filter(|segment| segment.execute);
         Ok(Self {
-            dwarf,
-            units,
-            supplementary: supplementary_units,
+            sections,
+            store,
             text: text.map(|segment| segment.file_range()).collect(),
+            units: (0..count).map(|_| OnceLock::new()).collect(),
+            referred: Mutex::default(),
             by_address: OnceLock::new(),
             functions: (0..count).map(|_| OnceLock::new()).collect(),
             lines: (0..count).map(|_| OnceLock::new()).collect(),
             scopes: Mutex::default(),
+            function_index: OnceLock::new(),
+            source_index: OnceLock::new(),
+            sites: Memo::default(),
         })
     }
 
     /// The sections.
-    pub fn dwarf(&self) -> &Dwarf<'a> {
-        &self.dwarf
+    pub fn dwarf(&self) -> &Dwarf<'_> {
+        self.sections.dwarf()
+    }
+
+    /// The sections of the file or of the supplementary one.
+    pub(super) fn dwarf_of(&self, part: Part) -> Option<&Dwarf<'_>> {
+        self.sections.of(part)
     }
 
     #[cfg(test)]
-    pub(crate) fn into_dwarf(self) -> Dwarf<'a> {
-        self.dwarf
+    pub(crate) fn copy_dwarf(&self) -> Dwarf<'_> {
+        let load = |id: gimli::SectionId| {
+            let debug = self.sections.files().debug_elf().ok_or("no sections".to_owned())?;
+            let bytes = debug.section(id.name())?.unwrap_or_default();
+            Ok::<_, String>(Reader::new(bytes, gimli::LittleEndian))
+        };
+        Dwarf::load(load).unwrap()
+    }
+
+    /// The headers of the units.
+    pub fn headers(&self) -> &Headers<'_> {
+        self.sections.headers(Part::Main)
+    }
+
+    /// The headers of the units of the supplementary file.
+    pub fn supplementary_headers(&self) -> &Headers<'_> {
+        self.sections.headers(Part::Supplementary)
     }
 
     /// How many units there are in `.debug_info`.
     pub fn unit_count(&self) -> usize {
-        self.units.headers.len()
+        self.headers().len()
     }
 
-    /// A unit; `None` where it is malformed.
-    pub fn unit(&self, index: UnitIndex) -> Option<&Unit<'a>> {
-        self.units.get(&self.dwarf, index)
+    /// A unit, kept from now on; `None` where it is malformed.
+    pub fn unit(&self, index: UnitIndex) -> Option<&Unit<'_>> {
+        let kept = self.units.get(index)?.get_or_init(|| self.sections.share(Part::Main, index));
+        kept.as_ref().map(SharedUnit::get)
     }
 
-    /// All well-formed units.
-    pub fn units(&self) -> impl Iterator<Item = (UnitIndex, &Unit<'a>)> {
-        (0..self.unit_count()).filter_map(|index| Some((index, self.unit(index)?)))
+    /// A unit that is needed once; `None` where it is malformed.
+    pub fn read_unit(&self, index: UnitIndex) -> Option<Unit<'_>> {
+        self.sections.read(Part::Main, index, false)
+    }
+
+    /// The same without its line program.
+    pub(super) fn read_bare_unit(&self, part: Part, index: UnitIndex) -> Option<Unit<'_>> {
+        self.sections.read(part, index, true)
+    }
+
+    /// The unit that holds an offset of `.debug_info` which another one refers to, with where that
+    /// is in it. Compilers refer to many units from one, so only the last ones are kept.
+    pub(super) fn shared_unit(
+        &self,
+        part: Part,
+        offset: usize,
+    ) -> Option<(SharedUnit, UnitOffset)> {
+        let index = self.unit_of(part, offset)?;
+        let known = self.referred.lock().ok().and_then(|kept| {
+            let mut kept = kept.iter();
+            let found = kept.find(|(of, at, _)| (*of, *at) == (part, index));
+            found.map(|(.., unit)| unit.clone())
+        });
+        let unit = match known {
+            Some(unit) => unit,
+            None => {
+                let unit = self.sections.share(part, index)?;
+                if let Ok(mut kept) = self.referred.lock() {
+                    kept.truncate(REFERRED_KEPT - 1);
+                    kept.push_front((part, index, unit.clone()));
+                }
+                unit
+            }
+        };
+        let offset = UnitSectionOffset(offset).to_unit_offset(&unit.get().header)?;
+        Some((unit, offset))
+    }
+
+    /// The index of the unit that holds an offset of `.debug_info`.
+    pub(super) fn unit_of(&self, part: Part, offset: usize) -> Option<UnitIndex> {
+        self.sections.headers(part).index_of(offset)
     }
 
     /// Units that were looked at so far and are malformed.
     pub fn malformed_units(&self) -> usize {
-        let units = [Some(&self.units), self.supplementary.as_ref()];
-        let cells = units.into_iter().flatten().flat_map(|units| &units.cells);
-        cells.filter(|cell| matches!(cell.get(), Some(None))).count()
+        self.sections.malformed_units()
     }
 
-    /// The units of the supplementary file, with its sections.
-    pub fn supplementary_units(&self) -> impl Iterator<Item = (&Dwarf<'a>, &Unit<'a>)> {
-        let file = self.dwarf.sup().zip(self.supplementary.as_ref());
-        file.into_iter().flat_map(|(dwarf, units)| {
-            (0..units.headers.len())
-                .filter_map(move |index| Some((dwarf, units.get(dwarf, index)?)))
-        })
+    /// Bytes that it takes beside the mapped files.
+    pub(super) fn bytes(&self) -> usize {
+        let functions = self.functions.iter().filter_map(OnceLock::get);
+        let lines = self.lines.iter().filter_map(OnceLock::get);
+        let scopes = self.scopes.lock().map_or(0, |kept| {
+            kept.values().map(|scopes| size_of::<Scopes>() + scopes.bytes()).sum()
+        });
+        let cells = size_of::<OnceLock<UnitFunctions>>()
+            + size_of::<OnceLock<UnitLines>>()
+            + size_of::<OnceLock<Option<SharedUnit>>>();
+        self.headers().bytes()
+            + self.supplementary_headers().bytes()
+            + self
+                .units
+                .iter()
+                .filter_map(|unit| unit.get()?.as_ref())
+                .map(SharedUnit::bytes)
+                .sum::<usize>()
+            + self
+                .referred
+                .lock()
+                .map_or(0, |kept| kept.iter().map(|(.., unit)| unit.bytes()).sum())
+            + self.by_address.get().map_or(0, RangeMap::bytes)
+            + self.unit_count() * cells
+            + functions.map(UnitFunctions::bytes).sum::<usize>()
+            + lines.map(UnitLines::bytes).sum::<usize>()
+            + scopes
+            + self.function_index.get().map_or(0, FunctionIndex::bytes)
+            + self.source_index.get().map_or(0, SourceIndex::bytes)
+            + self.sites.bytes(|sites| sites.len() * size_of::<Svma>())
+    }
+
+    /// Gives the pages of the files back that were touched; they are read again when needed.
+    pub fn release(&self) {
+        self.sections.files().release();
     }
 
     /// The index of a unit of this debug info.
-    pub fn index_of(&self, unit: &Unit<'a>) -> Option<UnitIndex> {
-        self.units.index_of(unit.header.debug_info_offset()?)
+    pub fn index_of(&self, unit: &Unit<'_>) -> Option<UnitIndex> {
+        self.headers().index_of(unit.header.debug_info_offset()?.0)
     }
 
     /// The address is in an executable segment. Functions that the linker dropped keep their
@@ -144,18 +233,18 @@ impl<'a> DebugInfo<'a> {
 
     /// The unit whose code contains an address, by `.debug_aranges` and, for units that have none
     /// there, by the ranges of the unit's DIE.
-    pub fn unit_at(&self, svma: Svma) -> Option<(UnitIndex, &Unit<'a>)> {
+    pub fn unit_at(&self, svma: Svma) -> Option<(UnitIndex, &Unit<'_>)> {
         self.units_at(svma).next()
     }
 
-    fn units_at(&self, svma: Svma) -> impl Iterator<Item = (UnitIndex, &Unit<'a>)> {
+    fn units_at(&self, svma: Svma) -> impl Iterator<Item = (UnitIndex, &Unit<'_>)> {
         let by_address = self.by_address.get_or_init(|| self.unit_ranges());
-        let found = by_address.containing(svma.0);
-        found.filter_map(|(_, index)| Some((*index, self.unit(*index)?)))
+        let found = by_address.containing(svma.0).map(|(_, index)| *index as UnitIndex);
+        found.filter_map(|index| Some((index, self.unit(index)?)))
     }
 
     /// The concrete subprogram that contains an address, with its unit.
-    pub fn function_at(&self, svma: Svma) -> Option<Die<'_, 'a>> {
+    pub fn function_at(&self, svma: Svma) -> Option<Die<'_>> {
         self.units_at(svma).find_map(|(index, unit)| {
             let offset = self.functions(index)?.at(svma)?;
             Some(self.die(unit, offset))
@@ -163,12 +252,12 @@ impl<'a> DebugInfo<'a> {
     }
 
     /// Where a concrete subprogram is entered: DW_AT_entry_pc, else the start of its first range.
-    pub fn entry_of(&self, function: Die<'_, 'a>) -> Option<Svma> {
+    pub fn entry_of(&self, function: Die<'_>) -> Option<Svma> {
         functions::entry(self, function.unit, function.offset)
     }
 
     /// The DIE of the concrete subprogram of `unit` that contains an address.
-    pub fn subprogram_at(&self, unit: &Unit<'a>, svma: Svma) -> Option<UnitOffset> {
+    pub fn subprogram_at(&self, unit: &Unit<'_>, svma: Svma) -> Option<UnitOffset> {
         self.functions(self.index_of(unit)?)?.at(svma)
     }
 
@@ -211,136 +300,109 @@ impl<'a> DebugInfo<'a> {
         }))
     }
 
-    /// A DIE of a unit of `.debug_info`.
-    pub fn die<'d>(&'d self, unit: &'d Unit<'a>, offset: UnitOffset) -> Die<'d, 'a> {
-        Die { dwarf: &self.dwarf, units: &self.units, unit, offset }
+    /// All functions by name; reads all units the first time.
+    pub fn function_index(&self) -> &FunctionIndex {
+        self.function_index.get_or_init(|| self.stored(|| FunctionIndex::read(self)))
     }
 
-    /// The DIE that an attribute of `from` refers to, in this unit, in another one, or in the
-    /// supplementary file.
-    pub fn follow<'d>(&'d self, from: Die<'d, 'a>, value: Value<'a>) -> Option<Die<'d, 'a>> {
-        match value {
-            AttributeValue::UnitRef(offset) => Some(Die { offset, ..from }),
-            AttributeValue::DebugInfoRef(offset) => Self::die_in(from.dwarf, from.units, offset),
-            AttributeValue::DebugInfoRefSup(offset) => {
-                Self::die_in(self.dwarf.sup()?, self.supplementary.as_ref()?, offset)
+    /// All source files; reads the headers of all line tables the first time.
+    pub fn source_index(&self) -> &SourceIndex {
+        self.source_index.get_or_init(|| self.stored(|| SourceIndex::read(self)))
+    }
+
+    /// An index that is on disk already, or that is worth to be.
+    fn stored<T: Stored>(&self, read: impl Fn() -> T) -> T {
+        let fingerprint = self.store.as_ref().and_then(|_| self.sections.fingerprint());
+        match self.store.as_ref().zip(fingerprint) {
+            Some((store, fingerprint)) if store.pays_for(&fingerprint) => {
+                store.get(&fingerprint, read)
             }
-            _ => None,
+            _ => read(),
         }
     }
 
-    fn die_in<'d>(
-        dwarf: &'d Dwarf<'a>,
-        units: &'d Units<'a>,
-        offset: DebugInfoOffset,
-    ) -> Option<Die<'d, 'a>> {
-        let unit = units.get(dwarf, units.index_of(offset)?)?;
-        let offset = UnitSectionOffset(offset.0).to_unit_offset(&unit.header)?;
-        Some(Die { dwarf, units, unit, offset })
+    /// The sites of lines that were asked for.
+    pub(super) fn sites(&self) -> &Memo<BTreeSet<Svma>> {
+        &self.sites
     }
 
-    fn unit_ranges(&self) -> RangeMap<UnitIndex> {
+    /// A DIE of a unit of `.debug_info`.
+    pub fn die<'d>(&'d self, unit: &'d Unit<'d>, offset: UnitOffset) -> Die<'d> {
+        Die { part: Part::Main, unit, offset }
+    }
+
+    fn unit_ranges(&self) -> RangeMap<u32> {
         let mut ranges = Vec::new();
         let mut listed = vec![false; self.unit_count()];
-        let mut headers = self.dwarf.debug_aranges.headers();
+        let mut headers = self.dwarf().debug_aranges.headers();
         while let Ok(Some(header)) = headers.next() {
-            let Some(index) = self.units.index_of(header.debug_info_offset()) else { continue };
+            let offset = header.debug_info_offset().0;
+            let Some(index) = self.headers().index_of(offset) else { continue };
+            let Ok(number) = u32::try_from(index) else { continue };
             let mut entries = header.entries();
             while let Ok(Some(entry)) = entries.next() {
-                ranges.push((entry.range().begin..entry.range().end, index));
+                let range = entry.range();
+                if self.is_text(range.begin) {
+                    ranges.push((range.begin..range.end, number));
+                }
                 if let Some(listed) = listed.get_mut(index) {
                     *listed = true;
                 }
             }
         }
-        let unlisted = listed.iter().enumerate().filter(|(_, listed)| !**listed);
-        for (index, _) in unlisted {
-            let Some(unit) = self.unit(index) else { continue };
-            let Ok(mut iter) = self.dwarf.unit_ranges(unit) else { continue };
+        let unlisted = (0..self.unit_count()).filter(|index| listed.get(*index) == Some(&false));
+        let unlisted: Vec<UnitIndex> = unlisted.collect();
+        type Found = Vec<(Range<u64>, u32)>;
+        let found = scan::units(self, &unlisted, Read::Bare, |found: &mut Found, index, unit| {
+            let Ok(number) = u32::try_from(index) else { return };
+            let Ok(mut iter) = self.dwarf().unit_ranges(unit) else { return };
             for _ in 0..RANGES_MAX {
                 let Ok(Some(range)) = iter.next() else { break };
-                ranges.push((range.begin..range.end, index));
+                if self.is_text(range.begin) {
+                    found.push((range.begin..range.end, number));
+                }
             }
-        }
-        RangeMap::new(ranges.into_iter().filter(|(range, _)| self.is_text(range.start)))
+        });
+        RangeMap::new(ranges.into_iter().chain(found.into_iter().flatten()))
     }
 
     /// The ranges of code that DW_AT_low_pc, DW_AT_high_pc and DW_AT_ranges give (DWARF 5,
     /// 2.17), without those that the linker dropped.
     pub fn pc_ranges(
         &self,
-        unit: &Unit<'a>,
-        low: Option<Value<'a>>,
-        high: Option<Value<'a>>,
-        list: Option<Value<'a>>,
+        unit: &Unit<'_>,
+        low: Option<Value<'_>>,
+        high: Option<Value<'_>>,
+        list: Option<Value<'_>>,
     ) -> Vec<Range<u64>> {
-        let mut ranges = Vec::new();
+        self.each_pc_range(unit, low, high, list).collect()
+    }
+
+    /// The same, one by one.
+    pub(super) fn each_pc_range<'s>(
+        &'s self,
+        unit: &'s Unit<'s>,
+        low: Option<Value<'s>>,
+        high: Option<Value<'s>>,
+        list: Option<Value<'s>>,
+    ) -> impl Iterator<Item = Range<u64>> + 's {
+        let mut listed = None;
+        let mut single = None;
         if let Some(list) = list {
-            let Ok(Some(mut iter)) = self.dwarf.attr_ranges(unit, list) else { return ranges };
-            while ranges.len() < RANGES_MAX {
-                let Ok(Some(range)) = iter.next() else { break };
-                ranges.push(range.begin..range.end);
-            }
-        } else if let Some(Ok(Some(low))) = low.map(|low| self.dwarf.attr_address(unit, low)) {
+            listed = self.dwarf().attr_ranges(unit, list).ok().flatten();
+        } else if let Some(Ok(Some(low))) = low.map(|low| self.dwarf().attr_address(unit, low)) {
             let end = match high {
                 Some(AttributeValue::Udata(length)) => low.checked_add(length),
-                Some(high) => self.dwarf.attr_address(unit, high).ok().flatten(),
+                Some(high) => self.dwarf().attr_address(unit, high).ok().flatten(),
                 None => None,
             };
-            ranges.extend(end.map(|end| low..end));
+            single = end.map(|end| low..end);
         }
-        ranges.retain(|range| !range.is_empty() && self.is_text(range.start));
-        ranges
+        let listed = std::iter::from_fn(move || {
+            let range = listed.as_mut()?.next().ok().flatten()?;
+            Some(range.begin..range.end)
+        });
+        let ranges = single.into_iter().chain(listed.take(RANGES_MAX));
+        ranges.filter(|range| !range.is_empty() && self.is_text(range.start))
     }
-}
-
-/// The units of a file.
-#[derive(Debug)]
-pub(super) struct Units<'a> {
-    headers: Vec<gimli::UnitHeader<Reader<'a>>>,
-    cells: Box<[OnceLock<Option<Unit<'a>>>]>,
-}
-
-impl<'a> Units<'a> {
-    fn list(dwarf: &Dwarf<'a>, file: &ElfFile) -> Result<Self, Issue> {
-        let mut iter = dwarf.units();
-        let mut headers = Vec::new();
-        loop {
-            match iter.next() {
-                Ok(Some(header)) => headers.push(header),
-                Ok(None) => break,
-                Err(error) => {
-                    return Err(malformed(file, format!("unit {}: {error}", headers.len())));
-                }
-            }
-        }
-        let cells = headers.iter().map(|_| OnceLock::new()).collect();
-        Ok(Self { headers, cells })
-    }
-
-    fn get(&self, dwarf: &Dwarf<'a>, index: UnitIndex) -> Option<&Unit<'a>> {
-        let header = self.headers.get(index)?;
-        let read = || line_header::is_bounded(dwarf, header).then(|| dwarf.unit(*header).ok())?;
-        self.cells.get(index)?.get_or_init(read).as_ref()
-    }
-
-    /// The unit that holds an offset of `.debug_info`.
-    fn index_of(&self, offset: DebugInfoOffset) -> Option<UnitIndex> {
-        let after = self.headers.partition_point(|header| header.offset().0 <= offset.0);
-        let index = after.checked_sub(1)?;
-        let header = self.headers.get(index)?;
-        let end = header.offset().0.checked_add(header.length_including_self())?;
-        (offset.0 < end).then_some(index)
-    }
-}
-
-fn sections<'a>(file: &'a ElfFile) -> Result<Dwarf<'a>, Issue> {
-    gimli::Dwarf::load(|id| {
-        let bytes = file.section(id.name()).map_err(|why| malformed(file, why))?;
-        Ok(gimli::EndianSlice::new(bytes.unwrap_or_default(), gimli::LittleEndian))
-    })
-}
-
-fn malformed(file: &ElfFile, detail: String) -> Issue {
-    Issue::new(IssueKind::MalformedFile, file.path().display().to_string(), detail)
 }

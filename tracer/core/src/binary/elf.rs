@@ -6,7 +6,7 @@ use crate::model::address::{FileOffset, Svma};
 use crate::model::issue::{Issue, IssueKind};
 use object::LittleEndian;
 use object::elf::{self, FileHeader64, ProgramHeader64, SectionHeader64};
-use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
+use object::read::elf::{Dyn, FileHeader, ProgramHeader, SectionHeader};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::OnceLock;
@@ -26,6 +26,8 @@ pub struct Segment {
     pub file_bytes: u64,
     /// PF_X.
     pub execute: bool,
+    /// PF_W.
+    pub write: bool,
 }
 
 impl Segment {
@@ -40,6 +42,8 @@ impl Segment {
 pub struct ElfFile {
     file: MappedFile,
     segments: Vec<Segment>,
+    relro: Vec<Range<u64>>,
+    text_relocations: bool,
     sections: Vec<Section>,
     build_id: Option<Vec<u8>>,
     budget: Budget,
@@ -71,9 +75,12 @@ impl ElfFile {
         let programs =
             header.program_headers(ENDIAN, data).map_err(|error| malformed(error.to_string()))?;
         let segments = programs.iter().filter_map(segment).collect();
+        let relro = programs.iter().filter_map(relro).collect();
+        let text_relocations = has_text_relocations(programs, data);
         let sections = sections(header, data).map_err(&malformed)?;
         let build_id = build_id(header, programs, data);
-        Ok(Self { segments, sections, build_id, budget: Budget::new(), file })
+        let budget = Budget::new();
+        Ok(Self { segments, relro, text_relocations, sections, build_id, budget, file })
     }
 
     /// The file.
@@ -89,6 +96,21 @@ impl ElfFile {
     /// The PT_LOAD segments.
     pub fn segments(&self) -> &[Segment] {
         &self.segments
+    }
+
+    /// The executable segment whose bytes in the file hold an address.
+    pub fn text_segment(&self, svma: Svma) -> Option<&Segment> {
+        self.segments.iter().find(|s| s.execute && s.file_range().contains(&svma.0))
+    }
+
+    /// The addresses that the loader writes and then protects (PT_GNU_RELRO).
+    pub fn relro(&self) -> &[Range<u64>] {
+        &self.relro
+    }
+
+    /// The loader writes to segments that are not writable (DT_TEXTREL).
+    pub fn has_text_relocations(&self) -> bool {
+        self.text_relocations
     }
 
     /// The build-id (note NT_GNU_BUILD_ID).
@@ -125,6 +147,16 @@ impl ElfFile {
         self.find(name).is_some_and(|section| !section.file.is_empty())
     }
 
+    /// Bytes that it takes beside the mapped file.
+    pub fn bytes(&self) -> usize {
+        let output = |section: &Section| match section.output.get() {
+            Some(Ok(bytes)) => bytes.len(),
+            Some(Err(_)) | None => 0,
+        };
+        let own = |section: &Section| size_of::<Section>() + section.name.len() + output(section);
+        size_of::<Self>() + self.sections.iter().map(own).sum::<usize>()
+    }
+
     fn find(&self, name: &str) -> Option<&Section> {
         let is_named = |section: &&Section| *section.name == *name.as_bytes();
         self.sections.iter().find(is_named).or_else(|| {
@@ -158,6 +190,25 @@ fn segment(header: &ProgramHeader64<LittleEndian>) -> Option<Segment> {
         file_offset: FileOffset(header.p_offset(ENDIAN)),
         file_bytes: header.p_filesz(ENDIAN),
         execute: header.p_flags(ENDIAN) & elf::PF_X != 0,
+        write: header.p_flags(ENDIAN) & elf::PF_W != 0,
+    })
+}
+
+fn relro(header: &ProgramHeader64<LittleEndian>) -> Option<Range<u64>> {
+    let start = header.p_vaddr(ENDIAN);
+    let end = start.saturating_add(header.p_memsz(ENDIAN));
+    (header.p_type(ENDIAN) == elf::PT_GNU_RELRO).then_some(start..end)
+}
+
+/// DT_TEXTREL, or DF_TEXTREL in DT_FLAGS. A table that can't be read may say anything.
+fn has_text_relocations(programs: &[ProgramHeader64<LittleEndian>], data: &[u8]) -> bool {
+    programs.iter().any(|program| match program.dynamic(ENDIAN, data) {
+        Ok(entries) => entries.unwrap_or_default().iter().any(|entry| match entry.d_tag(ENDIAN) {
+            elf::DT_TEXTREL => true,
+            elf::DT_FLAGS => entry.d_val(ENDIAN) & u64::from(elf::DF_TEXTREL) != 0,
+            _ => false,
+        }),
+        Err(_) => true,
     })
 }
 

@@ -1,5 +1,6 @@
 //! Programs that tests compile.
 
+use super::cache::Cache;
 use super::module::Module;
 use std::path::PathBuf;
 use std::process::Command;
@@ -26,16 +27,22 @@ impl Fixture {
 
     /// Runs a tool in the directory; its arguments are separated by spaces.
     pub(crate) fn run(&self, command: &str) -> &Self {
+        self.output(command);
+        self
+    }
+
+    /// What a tool says that is run in the directory.
+    pub(crate) fn output(&self, command: &str) -> String {
         let mut words = command.split_whitespace();
         let mut tool = Command::new(words.next().unwrap());
         let output = tool.args(words).current_dir(self.directory.path()).output().unwrap();
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{command}: {errors}");
-        self
+        String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
     pub(crate) fn module(&self, name: &str) -> Module {
-        Module::from_path(&self.path(name)).unwrap()
+        Module::from_path(&self.path(name), &Cache::default()).unwrap()
     }
 }
 

@@ -1,25 +1,24 @@
 //! Functions in DWARF: where their code is, what they are called, what is inlined into them.
 
 use super::demangle;
-use super::dwarf::{DebugInfo, Die, Dwarf, Unit, Value};
+use super::dwarf::{DebugInfo, Die, Unit, Value};
+use super::entries::{Walk, walk};
 use super::lines;
 use super::range_map::RangeMap;
+use super::sections::{Part, SharedUnit};
+use super::strings::{self, Text};
 use crate::model::address::Svma;
 use crate::model::resolved::SourceLine;
-use gimli::UnitOffset;
+use gimli::{AttributeValue, DebugInfoOffset, UnitOffset};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 /// References that are followed in a row (DW_AT_abstract_origin, DW_AT_specification).
 pub(super) const REFERENCES_MAX: usize = 64;
-/// Nesting of DIEs that is looked into.
-const DEPTH_MAX: isize = 256;
 /// Scopes of one function, at most; more only in a hostile file.
 const SCOPES_MAX: usize = 1 << 16;
 /// Ranges of a unit's functions, or of one function's scopes, at most.
 const RANGES_MAX: usize = 1 << 20;
-/// Longer names are left out: many entries may share one name of megabytes.
-const NAME_BYTES_MAX: usize = 1 << 16;
 
 /// The functions of a unit that have code.
 #[derive(Debug)]
@@ -34,7 +33,7 @@ impl Default for UnitFunctions {
 }
 
 impl UnitFunctions {
-    pub(super) fn read<'a>(info: &DebugInfo<'a>, unit: &Unit<'a>) -> Self {
+    pub(super) fn read(info: &DebugInfo, unit: &Unit<'_>) -> Self {
         let mut ranges = Vec::new();
         // What follows a malformed entry is lost; what came before it is right.
         let _ended: Result<(), gimli::Error> = walk(unit, None, |entry| {
@@ -46,6 +45,11 @@ impl UnitFunctions {
             Walk::Into
         });
         Self { by_address: RangeMap::new(ranges) }
+    }
+
+    /// Bytes that it takes.
+    pub(super) fn bytes(&self) -> usize {
+        self.by_address.bytes()
     }
 
     /// The DIEs of the functions.
@@ -101,42 +105,74 @@ pub struct Declaration<'a> {
 
 /// Reads the name and place of a subprogram or inlined subroutine through
 /// DW_AT_abstract_origin and DW_AT_specification.
-pub fn declaration<'a>(info: &DebugInfo<'a>, die: Die<'_, 'a>) -> Declaration<'a> {
-    let mut found = Declaration::default();
-    let (mut file, mut line) = (None, None);
-    let mut next = Some(die);
+pub fn declaration<'a>(info: &'a DebugInfo, die: Die<'_>) -> Declaration<'a> {
+    let mut said = Said::default();
+    let mut elsewhere: Option<SharedUnit> = None;
+    let (mut part, mut offset) = (die.part, die.offset);
     for _ in 0..REFERENCES_MAX {
-        let Some(die) = next.take() else { break };
-        let Ok(entry) = die.unit.entry(die.offset) else { break };
+        let unit = elsewhere.as_ref().map_or(die.unit, SharedUnit::get);
+        match said.add(info, part, unit, offset) {
+            Some(AttributeValue::UnitRef(next)) => offset = next,
+            Some(AttributeValue::DebugInfoRef(DebugInfoOffset(next))) => {
+                let Some((unit, next)) = info.shared_unit(part, next) else { break };
+                (elsewhere, offset) = (Some(unit), next);
+            }
+            Some(AttributeValue::DebugInfoRefSup(DebugInfoOffset(next))) => {
+                let Some((unit, next)) = info.shared_unit(Part::Supplementary, next) else { break };
+                (elsewhere, part, offset) = (Some(unit), Part::Supplementary, next);
+            }
+            _ => break,
+        }
+    }
+    let text = |text: Option<Text>| strings::read(info, text?);
+    Declaration {
+        name: FunctionName { linkage: text(said.linkage), plain: text(said.plain) },
+        line: said.file.flatten().zip(said.line).map(|(file, line)| SourceLine { file, line }),
+    }
+}
+
+/// What DIEs say of a function, the nearest first.
+#[derive(Default)]
+struct Said {
+    linkage: Option<Text>,
+    plain: Option<Text>,
+    /// The path, where it can be told.
+    file: Option<Option<String>>,
+    line: Option<u64>,
+}
+
+impl Said {
+    /// Adds what one DIE says; gives what it refers to for the rest.
+    fn add<'u>(
+        &mut self,
+        info: &DebugInfo,
+        part: Part,
+        unit: &Unit<'u>,
+        offset: UnitOffset,
+    ) -> Option<Value<'u>> {
+        let entry = unit.entry(offset).ok()?;
         let mut reference = None;
         for attribute in entry.attrs() {
             let value = attribute.value();
-            let text = || {
-                let text = die.dwarf.attr_string(die.unit, value).ok()?;
-                Some(text.slice()).filter(|text| text.len() <= NAME_BYTES_MAX)
-            };
+            let text = || strings::of(info, part, unit, Some(value)).some();
             match (attribute.name(), value) {
                 (gimli::DW_AT_linkage_name | gimli::DW_AT_MIPS_linkage_name, _) => {
-                    found.name.linkage = found.name.linkage.or_else(text);
+                    self.linkage = self.linkage.or_else(text);
                 }
-                (gimli::DW_AT_name, _) => found.name.plain = found.name.plain.or_else(text),
-                (gimli::DW_AT_decl_file, gimli::AttributeValue::FileIndex(index)) => {
-                    file = file.or(Some((die, index)));
+                (gimli::DW_AT_name, _) => self.plain = self.plain.or_else(text),
+                (gimli::DW_AT_decl_file, AttributeValue::FileIndex(index)) => {
+                    let path = || Some(lines::path_of(info.dwarf_of(part)?, unit, index));
+                    self.file = self.file.take().or_else(path);
                 }
-                (gimli::DW_AT_decl_line, _) => line = line.or(attribute.udata_value()),
+                (gimli::DW_AT_decl_line, _) => self.line = self.line.or(attribute.udata_value()),
                 (gimli::DW_AT_abstract_origin | gimli::DW_AT_specification, value) => {
                     reference = Some(value);
                 }
                 _ => {}
             }
         }
-        next = reference.and_then(|value| info.follow(die, value));
+        reference
     }
-    if let (Some((die, index)), Some(line)) = (file, line) {
-        let path = lines::path_of(die.dwarf, die.unit, index);
-        found.line = path.map(|file| SourceLine { file, line });
-    }
-    found
 }
 
 /// A function or a function inlined into it.
@@ -165,10 +201,18 @@ pub struct Scopes {
 
 impl Scopes {
     /// Reads the function whose DIE is at `offset`.
-    pub fn read<'a>(info: &DebugInfo<'a>, unit: &Unit<'a>, offset: UnitOffset) -> Self {
+    pub fn read(info: &DebugInfo, unit: &Unit<'_>, offset: UnitOffset) -> Self {
         let list = scopes(info, unit, offset);
         let innermost = innermost(&list);
         Self { list, innermost }
+    }
+
+    /// Bytes that it takes.
+    pub(super) fn bytes(&self) -> usize {
+        let ranges: usize = self.list.iter().map(|scope| scope.ranges.capacity()).sum();
+        self.list.capacity() * size_of::<Scope>()
+            + ranges * size_of::<Range<u64>>()
+            + self.innermost.capacity() * size_of::<(u64, Option<usize>)>()
     }
 
     /// The scopes that an address is in, innermost first; indices into `list`.
@@ -187,7 +231,7 @@ impl Scopes {
 }
 
 /// Where a function is entered: DW_AT_entry_pc, else the start of its first range.
-pub(super) fn entry<'a>(info: &DebugInfo<'a>, unit: &Unit<'a>, offset: UnitOffset) -> Option<Svma> {
+pub(super) fn entry(info: &DebugInfo, unit: &Unit<'_>, offset: UnitOffset) -> Option<Svma> {
     let mut found = None;
     let _ended: Result<(), gimli::Error> = walk(unit, Some(offset), |entry| {
         if entry.offset == offset {
@@ -199,7 +243,7 @@ pub(super) fn entry<'a>(info: &DebugInfo<'a>, unit: &Unit<'a>, offset: UnitOffse
     found
 }
 
-fn scopes<'a>(info: &DebugInfo<'a>, unit: &Unit<'a>, offset: UnitOffset) -> Vec<Scope> {
+fn scopes(info: &DebugInfo, unit: &Unit<'_>, offset: UnitOffset) -> Vec<Scope> {
     let mut scopes: Vec<Scope> = Vec::new();
     let mut open: Vec<usize> = Vec::new();
     let mut range_count = 0;
@@ -220,13 +264,37 @@ fn scopes<'a>(info: &DebugInfo<'a>, unit: &Unit<'a>, offset: UnitOffset) -> Vec<
         scopes.push(Scope {
             offset: entry.offset,
             parent,
-            call: entry.call_file().zip(entry.udata(gimli::DW_AT_call_line)),
+            call: entry.call_line(),
             entry: entry.entry_pc(info).filter(|pc| info.is_text(*pc)).or(first),
             ranges,
         });
         Walk::Into
     });
     scopes
+}
+
+/// The subprograms into which a call is inlined whose place, file (index in the unit's line table)
+/// and line, is one of some.
+pub(super) fn calling(
+    unit: &Unit<'_>,
+    is_place: &dyn Fn((u64, u64)) -> bool,
+) -> BTreeSet<UnitOffset> {
+    let mut found = BTreeSet::new();
+    // For each entry around the next one, the subprogram that it is or is in.
+    let mut open: Vec<Option<UnitOffset>> = Vec::new();
+    // What follows a malformed entry is lost; what came before it is right.
+    let _ended: Result<(), gimli::Error> = walk(unit, None, |entry| {
+        open.truncate(entry.nesting);
+        let mut subprogram = open.last().copied().flatten();
+        if entry.tag == gimli::DW_TAG_subprogram {
+            subprogram = Some(entry.offset);
+        } else if entry.call_line().is_some_and(is_place) {
+            found.extend(subprogram);
+        }
+        open.push(subprogram);
+        Walk::Into
+    });
+    found
 }
 
 /// Flattens nested ranges: inner scopes come later in the list, so the highest index wins.
@@ -263,108 +331,4 @@ fn innermost(scopes: &[Scope]) -> Vec<(u64, Option<usize>)> {
 pub fn is_compile_unit(unit: &Unit<'_>) -> bool {
     let root = unit.entries_raw(None).and_then(|mut entries| entries.read_abbreviation());
     root.is_ok_and(|root| root.is_some_and(|root| root.tag() == gimli::DW_TAG_compile_unit))
-}
-
-/// Whether to look at the children of an entry.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Walk {
-    Into,
-    Over,
-}
-
-/// An entry of interest while walking a unit.
-pub(super) struct Entry<'e, 'a> {
-    unit: &'e Unit<'a>,
-    pub(super) offset: UnitOffset,
-    pub(super) tag: gimli::DwTag,
-    /// How many entries that were visited enclose it.
-    pub(super) nesting: usize,
-    attributes: &'e [gimli::Attribute<super::dwarf::Reader<'a>>],
-}
-
-impl<'a> Entry<'_, 'a> {
-    pub(super) fn value(&self, name: gimli::DwAt) -> Option<Value<'a>> {
-        let attribute = self.attributes.iter().find(|attribute| attribute.name() == name);
-        attribute.map(gimli::Attribute::value)
-    }
-
-    pub(super) fn text(&self, dwarf: &Dwarf<'a>, name: gimli::DwAt) -> Option<&'a [u8]> {
-        let text = dwarf.attr_string(self.unit, self.value(name)?).ok()?;
-        Some(text.slice()).filter(|text| text.len() <= NAME_BYTES_MAX)
-    }
-
-    pub(super) fn udata(&self, name: gimli::DwAt) -> Option<u64> {
-        self.attributes.iter().find(|attribute| attribute.name() == name)?.udata_value()
-    }
-
-    fn call_file(&self) -> Option<u64> {
-        match self.value(gimli::DW_AT_call_file)? {
-            gimli::AttributeValue::FileIndex(index) => Some(index),
-            _ => None,
-        }
-    }
-
-    pub(super) fn ranges(&self, info: &DebugInfo<'a>) -> Vec<Range<u64>> {
-        let (low, high) = (self.value(gimli::DW_AT_low_pc), self.value(gimli::DW_AT_high_pc));
-        info.pc_ranges(self.unit, low, high, self.value(gimli::DW_AT_ranges))
-    }
-
-    /// DW_AT_entry_pc: an address, or a distance from DW_AT_low_pc (DWARF 5, 2.18).
-    pub(super) fn entry_pc(&self, info: &DebugInfo<'a>) -> Option<u64> {
-        let address = |value| info.dwarf().attr_address(self.unit, value).ok().flatten();
-        match self.value(gimli::DW_AT_entry_pc)? {
-            gimli::AttributeValue::Udata(distance) => {
-                let base = self.value(gimli::DW_AT_low_pc).map_or(Some(self.unit.low_pc), address);
-                base?.checked_add(distance)
-            }
-            value => address(value),
-        }
-    }
-}
-
-/// Calls `visit` for the subprograms and inlined subroutines of a unit: for all of them, or for
-/// the one at `start` and those inside it.
-pub(super) fn walk<'a>(
-    unit: &Unit<'a>,
-    start: Option<UnitOffset>,
-    mut visit: impl FnMut(&Entry<'_, 'a>) -> Walk,
-) -> Result<(), gimli::Error> {
-    let mut entries = unit.entries_raw(start)?;
-    let mut attributes = Vec::new();
-    // Depths of the visited entries that enclose the next one.
-    let mut enclosing: Vec<isize> = Vec::new();
-    let mut skip_below = None;
-    while !entries.is_empty() {
-        let offset = entries.next_offset();
-        let depth = entries.next_depth();
-        let Some(abbreviation) = entries.read_abbreviation()? else {
-            if start.is_some() && entries.next_depth() <= 0 {
-                break;
-            }
-            continue;
-        };
-        while enclosing.last().is_some_and(|outer| *outer >= depth) {
-            enclosing.pop();
-        }
-        let tag = abbreviation.tag();
-        let visited = [gimli::DW_TAG_subprogram, gimli::DW_TAG_inlined_subroutine].contains(&tag);
-        if skip_below.is_some_and(|limit| depth <= limit) {
-            skip_below = None;
-        }
-        if !visited || skip_below.is_some() || depth > DEPTH_MAX {
-            entries.skip_attributes(abbreviation.attributes())?;
-        } else {
-            entries.read_attributes(abbreviation.attributes(), &mut attributes)?;
-            let nesting = enclosing.len();
-            let entry = Entry { unit, offset, tag, nesting, attributes: &attributes };
-            match visit(&entry) {
-                Walk::Into => enclosing.push(depth),
-                Walk::Over => skip_below = Some(depth),
-            }
-        }
-        if start.is_some() && depth == 0 && !abbreviation.has_children() {
-            break;
-        }
-    }
-    Ok(())
 }

@@ -3,16 +3,20 @@
 //! A DWARF 5 header (6.2.4.1) lists any number of directories and files in a form that it chooses
 //! itself. A form that takes no bytes makes a header of a few bytes claim 2⁶⁴ files.
 
-use super::dwarf::{Dwarf, Reader};
-use gimli::{AttributeValue, Reader as _, Section, UnitHeader};
+use super::dwarf::{Dwarf, Reader, UnitHeader};
+use gimli::{Abbreviations, AttributeValue, Reader as _, Section};
 
 /// Directories or files of one header.
 const ENTRIES_MAX: u64 = 1 << 20;
 
 /// The line table's header of a unit lists a number of entries that its bytes can hold; true
 /// where the unit has no line table.
-pub(super) fn is_bounded(dwarf: &Dwarf<'_>, header: &UnitHeader<Reader<'_>>) -> bool {
-    let offset = match table_offset(dwarf, header) {
+pub(super) fn is_bounded(
+    dwarf: &Dwarf<'_>,
+    header: &UnitHeader<'_>,
+    abbreviations: &Abbreviations,
+) -> bool {
+    let offset = match table_offset(header, abbreviations) {
         Ok(Some(offset)) => offset,
         Ok(None) => return true,
         Err(_) => return false,
@@ -23,11 +27,10 @@ pub(super) fn is_bounded(dwarf: &Dwarf<'_>, header: &UnitHeader<Reader<'_>>) -> 
 
 /// DW_AT_stmt_list of the unit's DIE.
 fn table_offset(
-    dwarf: &Dwarf<'_>,
-    header: &UnitHeader<Reader<'_>>,
+    header: &UnitHeader<'_>,
+    abbreviations: &Abbreviations,
 ) -> Result<Option<usize>, gimli::Error> {
-    let abbreviations = dwarf.abbreviations(header)?;
-    let mut entries = header.entries_raw(&abbreviations, None)?;
+    let mut entries = header.entries_raw(abbreviations, None)?;
     let Some(abbreviation) = entries.read_abbreviation()? else { return Ok(None) };
     let mut attributes = Vec::new();
     entries.read_attributes(abbreviation.attributes(), &mut attributes)?;

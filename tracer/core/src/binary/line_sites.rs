@@ -7,71 +7,107 @@
 
 use super::dwarf::{DebugInfo, UnitIndex};
 use super::functions::{self, Scopes};
-use super::lines::{Row, UnitLines, has_tail, normalize, paths};
+use super::lines::{Row, UnitLines, paths};
+use super::scan::{self, Read};
+use super::source_index::SourceFile;
 use crate::model::address::Svma;
 use gimli::UnitOffset;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-
-/// A source file that debug info mentions, with the units that do.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct SourceFile {
-    /// Its path, normalized.
-    pub path: String,
-    /// Units with the indices that the file has in their line tables.
-    pub units: Vec<(UnitIndex, Vec<u64>)>,
-}
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The source files whose path ends in `tail` at a `/`.
-pub fn source_files(info: &DebugInfo<'_>, tail: &str) -> Vec<SourceFile> {
-    let tail = normalize(tail);
-    let mut files: BTreeMap<String, BTreeMap<UnitIndex, Vec<u64>>> = BTreeMap::new();
-    // Partial and type units mention files but have no code.
-    for (index, unit) in info.units().filter(|(_, unit)| functions::is_compile_unit(unit)) {
-        for (file, path) in paths(info.dwarf(), unit) {
-            if has_tail(&path, &tail) {
-                files.entry(path).or_default().entry(index).or_default().push(file);
-            }
+pub fn source_files(info: &DebugInfo, tail: &str) -> Vec<SourceFile> {
+    info.source_index().ending_in(tail)
+}
+
+/// Which of some files have code, not only declarations.
+pub fn have_code(info: &DebugInfo, files: &[&SourceFile]) -> Vec<bool> {
+    let mut by_unit: BTreeMap<UnitIndex, Vec<usize>> = BTreeMap::new();
+    for (number, file) in files.iter().enumerate() {
+        for unit in file.unit_indices() {
+            by_unit.entry(unit).or_default().push(number);
         }
     }
-    let into_file = |(path, units): (String, BTreeMap<_, _>)| SourceFile {
-        path,
-        units: units.into_iter().collect(),
-    };
-    files.into_iter().map(into_file).collect()
+    let have: Vec<AtomicBool> = files.iter().map(|_| AtomicBool::new(false)).collect();
+    let wanted: Vec<UnitIndex> = by_unit.keys().copied().collect();
+    scan::units(info, &wanted, Read::WithLines, |(): &mut (), index, unit| {
+        let open = by_unit.get(&index).into_iter().flatten().filter_map(|number| {
+            let has = have.get(*number).filter(|has| !has.load(Ordering::Relaxed))?;
+            Some((has, files.get(*number)?.indices_in(info, index, unit)))
+        });
+        let open: Vec<_> = open.collect();
+        let lines = if open.is_empty() { return } else { UnitLines::read(info, unit) };
+        for (has, indices) in open {
+            if statements(&lines, &indices).next().is_some() {
+                has.store(true, Ordering::Relaxed);
+            }
+        }
+    });
+    have.into_iter().map(AtomicBool::into_inner).collect()
 }
 
-/// The file has code, not only declarations.
-pub fn has_code(info: &DebugInfo<'_>, file: &SourceFile) -> bool {
-    rows(info, file).next().is_some()
-}
-
-/// The rows of a file where statements start.
-fn rows<'d>(info: &'d DebugInfo<'_>, file: &'d SourceFile) -> impl Iterator<Item = &'d Row> {
-    file.units.iter().flat_map(|(index, files)| {
-        let rows = info.lines(*index).into_iter().flat_map(UnitLines::sequences).flatten();
-        rows.filter(|row| row.is_stmt && !row.end_sequence && files.contains(&u64::from(row.file)))
-    })
+/// The rows of a file, by its indices, where statements start.
+fn statements<'l>(lines: &'l UnitLines, indices: &'l [u64]) -> impl Iterator<Item = &'l Row> {
+    let rows = lines.sequences().flatten();
+    rows.filter(|row| row.is_stmt && !row.end_sequence && indices.contains(&u64::from(row.file)))
 }
 
 /// The lines of a file that have code.
-pub fn lines_with_code(info: &DebugInfo<'_>, file: &SourceFile) -> BTreeSet<u64> {
-    let mut lines: BTreeSet<u64> = rows(info, file).map(|row| u64::from(row.line)).collect();
+pub fn lines_with_code(info: &DebugInfo, file: &SourceFile) -> BTreeSet<u64> {
+    let found = scan::units(
+        info,
+        &file.unit_indices(),
+        Read::WithLines,
+        |found: &mut BTreeSet<u64>, index, unit| {
+            let lines = UnitLines::read(info, unit);
+            let indices = file.indices_in(info, index, unit);
+            found.extend(statements(&lines, &indices).map(|row| u64::from(row.line)));
+        },
+    );
+    let mut lines: BTreeSet<u64> = found.into_iter().flatten().collect();
     lines.remove(&0);
     lines
 }
 
 /// The sites of a line, by address.
-pub fn sites(info: &DebugInfo<'_>, file: &SourceFile, line: u64) -> BTreeSet<Svma> {
-    let mut sites = BTreeSet::new();
-    for (index, files) in &file.units {
-        let is_line = |(file, at)| at == line && files.contains(&file);
-        let functions = functions_with(info, *index, &is_line);
-        let key = |place| is_line(place).then_some(());
-        let found = Blocks::new(&key).read(info, *index, &functions);
-        sites.extend(found.into_iter().map(|site| site.svma));
-    }
-    sites
+pub fn sites(info: &DebugInfo, file: &SourceFile, line: u64) -> Arc<BTreeSet<Svma>> {
+    info.sites().answer(&format!("{}:{line}", file.path), || {
+        let mut sites = BTreeSet::new();
+        for index in units_of_line(info, file, line) {
+            let Some(unit) = info.unit(index) else { continue };
+            let indices = file.indices_in(info, index, unit);
+            let is_line = |(file, at)| at == line && indices.contains(&file);
+            let functions = functions_with(info, index, &is_line);
+            let key = |place| is_line(place).then_some(());
+            let found = Blocks::new(&key).read(info, index, &functions);
+            sites.extend(found.into_iter().map(|site| site.svma));
+        }
+        sites
+    })
+}
+
+/// The units that have code of a line, their own or inlined by a call on it. A file may be
+/// mentioned in all of them.
+fn units_of_line(info: &DebugInfo, file: &SourceFile, line: u64) -> BTreeSet<UnitIndex> {
+    type Found = BTreeSet<UnitIndex>;
+    let found = scan::units(
+        info,
+        &file.unit_indices(),
+        Read::WithLines,
+        |found: &mut Found, index, unit| {
+            let indices = file.indices_in(info, index, unit);
+            let is_line = |(file, at)| at == line && indices.contains(&file);
+            let lines = UnitLines::read(info, unit);
+            let mut rows = lines.sequences().flatten();
+            if rows.any(|row| is_line((u64::from(row.file), u64::from(row.line))))
+                || !functions::calling(unit, &is_line).is_empty()
+            {
+                found.insert(index);
+            }
+        },
+    );
+    found.into_iter().flatten().collect()
 }
 
 /// A site of one of a function's lines.
@@ -92,7 +128,7 @@ type Place = (u64, u64);
 /// The sites of all lines of a function and of what is inlined into it, in any order. Of several
 /// indices that the unit has for one file they bear the first one.
 pub fn of_function(
-    info: &DebugInfo<'_>,
+    info: &DebugInfo,
     index: UnitIndex,
     function: UnitOffset,
 ) -> Vec<LineSite<Place>> {
@@ -113,7 +149,7 @@ type Functions = HashMap<Function, Arc<Scopes>>;
 
 /// The functions of a unit that have code of a line.
 fn functions_with(
-    info: &DebugInfo<'_>,
+    info: &DebugInfo,
     index: UnitIndex,
     is_line: &dyn Fn(Place) -> bool,
 ) -> Functions {
@@ -126,11 +162,13 @@ fn functions_with(
             found.insert(functions.at(row.svma), Arc::default());
         }
     }
-    for offset in functions.offsets() {
-        let scopes = info.scopes(index, offset);
-        let mut calls = scopes.list.iter().filter_map(|scope| scope.call);
-        if found.contains_key(&Some(offset)) || calls.any(is_line) {
-            found.insert(Some(offset), scopes);
+    let calling = info.unit(index).map(|unit| functions::calling(unit, is_line));
+    let offsets = functions.offsets();
+    found.extend(calling.into_iter().flatten().map(|offset| (Some(offset), Arc::default())));
+    found.retain(|function, _| function.is_none_or(|function| offsets.contains(&function)));
+    for (function, scopes) in &mut found {
+        if let Some(offset) = function {
+            *scopes = info.scopes(index, *offset);
         }
     }
     found
@@ -163,7 +201,7 @@ impl<'k, Line: PartialEq> Blocks<'k, Line> {
     /// Follows the rows of a unit through some of its functions.
     fn read(
         mut self,
-        info: &DebugInfo<'_>,
+        info: &DebugInfo,
         index: UnitIndex,
         wanted: &Functions,
     ) -> Vec<LineSite<Line>> {

@@ -1,6 +1,6 @@
 //! Line tables: which address belongs to which line, and which files a unit mentions.
 
-use super::dwarf::{DebugInfo, Dwarf, Unit};
+use super::dwarf::{DebugInfo, Dwarf, Reader, Unit};
 use super::range_map::RangeMap;
 use crate::model::address::Svma;
 use crate::model::resolved::SourceLine;
@@ -45,7 +45,7 @@ impl Default for UnitLines {
 }
 
 impl UnitLines {
-    pub(super) fn read(info: &DebugInfo<'_>, unit: &Unit<'_>) -> Self {
+    pub(super) fn read(info: &DebugInfo, unit: &Unit<'_>) -> Self {
         let Some(program) = unit.line_program.clone() else { return Self::default() };
         let mut machine = program.rows();
         let mut rows: Vec<Row> = Vec::new();
@@ -81,6 +81,11 @@ impl UnitLines {
         Self { rows, sequences: RangeMap::new(sequences) }
     }
 
+    /// Bytes that it takes.
+    pub(super) fn bytes(&self) -> usize {
+        self.rows.capacity() * size_of::<Row>() + self.sequences.bytes()
+    }
+
     /// Runs of code: rows with increasing addresses, of which the last ends the run.
     pub fn sequences(&self) -> impl Iterator<Item = &[Row]> {
         self.sequences.iter().filter_map(|(_, rows)| self.rows.get(rows.clone()))
@@ -107,11 +112,11 @@ impl UnitLines {
 }
 
 /// The rows of a unit whose address is in a range, by address.
-pub fn rows<'d, 'a>(
-    info: &'d DebugInfo<'a>,
-    unit: &Unit<'a>,
+pub fn rows<'d>(
+    info: &'d DebugInfo,
+    unit: &Unit<'_>,
     range: Range<Svma>,
-) -> impl Iterator<Item = &'d Row> + use<'d, 'a> {
+) -> impl Iterator<Item = &'d Row> + use<'d> {
     let lines = info.index_of(unit).and_then(|index| info.lines(index));
     lines.into_iter().flat_map(move |lines| lines.rows_in(range.clone()))
 }
@@ -129,35 +134,64 @@ pub fn path_of(dwarf: &Dwarf<'_>, unit: &Unit<'_>, file: u64) -> Option<String> 
 /// The paths of all files that a unit's line table mentions, by index.
 pub fn paths(dwarf: &Dwarf<'_>, unit: &Unit<'_>) -> Vec<(u64, String)> {
     let Some(program) = &unit.line_program else { return Vec::new() };
-    let header = program.header();
-    // Indices start at 1 before DWARF 5, where 0 is not a file.
-    let count = header.file_names().len() as u64;
-    let indices = if header.version() < 5 { 1..count + 1 } else { 0..count };
-    indices.filter_map(|file| Some((file, path_in(dwarf, unit, header, file)?))).collect()
+    let path = |file| Some((file, path_in(dwarf, unit, program.header(), file)?));
+    file_numbers(program.header()).filter_map(path).collect()
 }
 
-fn path_in<'a>(
-    dwarf: &Dwarf<'a>,
-    unit: &Unit<'a>,
-    header: &LineProgramHeader<super::dwarf::Reader<'a>>,
+/// The indices that files have in a line table.
+pub(super) fn file_numbers(header: &LineProgramHeader<Reader<'_>, usize>) -> Range<u64> {
+    // Indices start at 1 before DWARF 5, where 0 is not a file.
+    let count = header.file_names().len() as u64;
+    if header.version() < 5 { 1..count + 1 } else { 0..count }
+}
+
+fn path_in(
+    dwarf: &Dwarf<'_>,
+    unit: &Unit<'_>,
+    header: &LineProgramHeader<Reader<'_>, usize>,
     file: u64,
 ) -> Option<String> {
-    let entry = header.file(file)?;
-    let text = |value| {
-        let text = dwarf.attr_string(unit, value).ok()?;
-        (text.len() <= PATH_BYTES_MAX).then(|| text.to_string_lossy())
-    };
-    let mut path = text(entry.path_name())?.into_owned();
-    let directory = entry.directory(header).and_then(text);
-    // Directory 0 is that of the compilation; the others may be relative to it.
-    let base = unit.comp_dir.filter(|_| entry.directory_index() != 0);
-    let base = base.map(|base| base.to_string_lossy());
-    for prefix in [directory, base].into_iter().flatten() {
-        if !path.starts_with('/') {
-            path = format!("{prefix}/{path}");
-        }
+    PathParts::of(dwarf, unit, header, file).map(|parts| parts.join())
+}
+
+/// What a path is put together from.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) struct PathParts<'a> {
+    name: &'a [u8],
+    directory: Option<&'a [u8]>,
+    base: Option<&'a [u8]>,
+}
+
+impl<'a> PathParts<'a> {
+    /// The path of a file of a line table.
+    pub(super) fn of(
+        dwarf: &Dwarf<'a>,
+        unit: &Unit<'a>,
+        header: &LineProgramHeader<Reader<'a>, usize>,
+        file: u64,
+    ) -> Option<Self> {
+        let entry = header.file(file)?;
+        let text = |value| {
+            let text = dwarf.attr_string(unit, value).ok()?.slice();
+            (text.len() <= PATH_BYTES_MAX).then_some(text)
+        };
+        Some(Self {
+            name: text(entry.path_name())?,
+            directory: entry.directory(header).and_then(text),
+            // Directory 0 is that of the compilation; the others may be relative to it.
+            base: unit.comp_dir.filter(|_| entry.directory_index() != 0).map(|base| base.slice()),
+        })
     }
-    Some(normalize(&path))
+
+    pub(super) fn join(&self) -> String {
+        let mut path = String::from_utf8_lossy(self.name).into_owned();
+        for prefix in [self.directory, self.base].into_iter().flatten() {
+            if !path.starts_with('/') {
+                path = format!("{}/{path}", String::from_utf8_lossy(prefix));
+            }
+        }
+        normalize(&path)
+    }
 }
 
 /// A path without `.`, without `..` where it has something to take back, and without repeated

@@ -1,5 +1,6 @@
 //! What a file on disk says; shared ground of resolve and decode.
 
+pub mod cache;
 pub mod cfi;
 pub mod code_map;
 mod compressed;
@@ -7,19 +8,33 @@ pub mod debugfile;
 pub mod demangle;
 pub mod dwarf;
 pub mod elf;
+mod entries;
 pub mod expression;
+pub mod file_code;
+pub mod files;
 pub mod function_index;
+mod function_names;
+mod function_scan;
 pub mod functions;
+mod heap;
+mod index_file;
+pub mod index_store;
 pub mod landing_pads;
 mod line_header;
 pub mod line_sites;
 pub mod lines;
+mod memo;
 pub mod module;
 pub mod modules;
 pub mod open;
 pub mod range_map;
+mod scan;
+mod sections;
+pub mod source_index;
+mod strings;
 pub mod symbolize;
 pub mod symbols;
+pub mod units;
 
 #[cfg(test)]
 pub(crate) mod fixture;

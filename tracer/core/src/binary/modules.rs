@@ -1,22 +1,23 @@
 //! The modules of a process, opened when they are needed, and what is read from them.
 
-use super::cfi::{Cfi, CfiSections, Section, UnwindRow};
+use super::cache::Cache;
+use super::cfi::{Cfi, UnwindRow};
 use super::code_map::{CodeFrame, CodeMap};
 use super::demangle;
 use super::dwarf::DebugInfo;
-use super::function_index::FunctionIndex;
 use super::landing_pads::{self, LandingPadError};
 use super::module::{Module, file_name};
 use super::symbolize;
 use super::symbols::SymbolTable;
 use crate::model::address::{Avma, Svma};
+use crate::model::caller::Caller;
 use crate::model::issue::{Issue, IssueKind};
 use crate::model::process::{Mapping, Process};
 use crate::model::resolved::ModuleIndex;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// Frames of pcs that are remembered.
 const FRAMES_KEPT: usize = 1 << 16;
@@ -26,6 +27,9 @@ const FRAMES_KEPT: usize = 1 << 16;
 pub struct Modules {
     pid: u32,
     slots: Vec<Slot>,
+    cache: Arc<Cache>,
+    /// Debug files that they may not read are not read.
+    reader: Caller,
 }
 
 #[derive(Debug)]
@@ -38,6 +42,11 @@ struct Slot {
 impl Modules {
     /// Sorts the mappings of a process into modules; opens nothing.
     pub fn of(process: &Process) -> Self {
+        Self::with(&Arc::default(), process, Caller::Root)
+    }
+
+    /// The same, with what is kept of files, for someone who asks.
+    pub fn with(cache: &Arc<Cache>, process: &Process, reader: Caller) -> Self {
         let mut groups: Vec<Vec<Mapping>> = Vec::new();
         for mapping in process.mappings.iter().filter(|mapping| mapping.file.2 != 0) {
             // A file that is loaded twice (dlmopen) starts again at a lower offset.
@@ -60,7 +69,7 @@ impl Modules {
             })
             .collect();
         slots.sort_by_key(|slot| slot.path != process.exe);
-        Self { pid: process.id.pid, slots }
+        Self { pid: process.id.pid, slots, cache: Arc::clone(cache), reader }
     }
 
     /// One file, mapped by nobody.
@@ -69,9 +78,10 @@ impl Modules {
     ///
     /// Those of [`Module::from_path`].
     pub fn of_file(path: &Path) -> Result<Self, Issue> {
-        let module = OnceLock::from(Ok(Module::from_path(path)?));
+        let cache = Arc::<Cache>::default();
+        let module = OnceLock::from(Ok(Module::from_path(path, &cache)?));
         let slot = Slot { path: path.to_path_buf(), mappings: Vec::new(), module };
-        Ok(Self { pid: 0, slots: vec![slot] })
+        Ok(Self { pid: 0, slots: vec![slot], cache, reader: Caller::Root })
     }
 
     /// How many there are.
@@ -108,8 +118,14 @@ impl Modules {
         let Some(slot) = self.slots.get(index) else {
             return Err(no_view(index));
         };
-        let open = || Module::of_process(self.pid, &slot.mappings);
+        let open = || Module::of_process(self.pid, &slot.mappings, &self.cache, self.reader);
         slot.module.get_or_init(open).as_ref().map_err(Clone::clone)
+    }
+
+    /// The module that has anything mapped at an address.
+    pub fn index_mapped(&self, address: Avma) -> Option<ModuleIndex> {
+        let is_here = |mapping: &Mapping| mapping.range.contains(&address);
+        self.slots.iter().position(|slot| slot.mappings.iter().any(is_here))
     }
 
     /// The module that is mapped executable at an address.
@@ -118,6 +134,13 @@ impl Modules {
             Some(Ok(module)) if slot.mappings.is_empty() => module.is_text(module.to_svma(address)),
             _ => slot.mappings.iter().any(|m| m.execute && m.range.contains(&address)),
         })
+    }
+}
+
+impl Drop for Modules {
+    fn drop(&mut self) {
+        self.slots.clear();
+        self.cache.trim();
     }
 }
 
@@ -130,27 +153,17 @@ fn continues(group: &[Mapping], mapping: &Mapping) -> bool {
     })
 }
 
-/// What is read from the files of [`Modules`]: read on demand and kept.
+/// The code of a process: what is read from the files of [`Modules`].
 #[derive(Debug)]
 pub struct Code<'m> {
     modules: &'m Modules,
-    views: Box<[View<'m>]>,
     frames: Mutex<HashMap<Avma, Vec<CodeFrame>>>,
-}
-
-#[derive(Debug, Default)]
-struct View<'m> {
-    debug: OnceLock<Result<DebugInfo<'m>, Issue>>,
-    cfi: OnceLock<Cfi<'m>>,
-    symbols: OnceLock<Result<SymbolTable<'m>, Issue>>,
-    functions: OnceLock<FunctionIndex<'m>>,
 }
 
 impl<'m> Code<'m> {
     /// Nothing is read yet.
     pub fn new(modules: &'m Modules) -> Self {
-        let views = (0..modules.len()).map(|_| View::default()).collect();
-        Self { modules, views, frames: Mutex::default() }
+        Self { modules, frames: Mutex::default() }
     }
 
     /// The modules.
@@ -162,11 +175,9 @@ impl<'m> Code<'m> {
     ///
     /// # Errors
     ///
-    /// Those of [`Modules::get`] and [`Module::debug_info`].
-    pub fn debug_info(&self, index: ModuleIndex) -> Result<&DebugInfo<'m>, Issue> {
-        let module = self.modules.get(index)?;
-        let Some(view) = self.views.get(index) else { return Err(no_view(index)) };
-        view.debug.get_or_init(|| module.debug_info()).as_ref().map_err(Clone::clone)
+    /// Those of [`Modules::get`] and [`FileCode::debug_info`](super::file_code::FileCode::debug_info).
+    pub fn debug_info(&self, index: ModuleIndex) -> Result<&'m DebugInfo, Issue> {
+        self.modules.get(index)?.code().debug_info()
     }
 
     /// What is wrong with the debug info of a module, as far as it was looked at: the issue that
@@ -187,21 +198,8 @@ impl<'m> Code<'m> {
     /// # Errors
     ///
     /// Those of [`Modules::get`] and [`SymbolTable::load`].
-    pub fn symbols(&self, index: ModuleIndex) -> Result<&SymbolTable<'m>, Issue> {
-        let module = self.modules.get(index)?;
-        let Some(view) = self.views.get(index) else { return Err(no_view(index)) };
-        view.symbols.get_or_init(|| SymbolTable::load(module)).as_ref().map_err(Clone::clone)
-    }
-
-    /// All functions that the debug info of a module names; reads all of it.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Code::debug_info`].
-    pub fn functions(&self, index: ModuleIndex) -> Result<&FunctionIndex<'m>, Issue> {
-        let info = self.debug_info(index)?;
-        let Some(view) = self.views.get(index) else { return Err(no_view(index)) };
-        Ok(view.functions.get_or_init(|| FunctionIndex::read(info)))
+    pub fn symbols(&self, index: ModuleIndex) -> Result<&'m SymbolTable<'m>, Issue> {
+        self.modules.get(index)?.code().symbols()
     }
 
     /// The call frame information of a module.
@@ -209,10 +207,8 @@ impl<'m> Code<'m> {
     /// # Errors
     ///
     /// Those of [`Modules::get`].
-    pub fn cfi(&self, index: ModuleIndex) -> Result<&Cfi<'m>, Issue> {
-        let module = self.modules.get(index)?;
-        let Some(view) = self.views.get(index) else { return Err(no_view(index)) };
-        Ok(view.cfi.get_or_init(|| Cfi::new(cfi_sections(module))))
+    pub fn cfi(&self, index: ModuleIndex) -> Result<&'m Cfi<'m>, Issue> {
+        Ok(self.modules.get(index)?.code().cfi())
     }
 
     /// How to unwind from an address of a module.
@@ -307,21 +303,5 @@ impl CodeMap for Code<'_> {
         let svma = self.modules.get(index).ok()?.to_svma(address);
         let symbol = self.symbols(index).ok()?.starting_at(svma)?;
         Some(demangle::display(symbol.name))
-    }
-}
-
-/// What the binary has of call frame information, and what its debug file adds.
-fn cfi_sections(module: &Module) -> CfiSections<'_> {
-    let elf = module.elf();
-    // A section that can't be decompressed is as good as none.
-    let bytes = |name| elf.section(name).ok().flatten();
-    let section = |name| Some(Section { bytes: bytes(name)?, svma: elf.section_svma(name)? });
-    let debug = module.debug_elf().filter(|debug| debug.path() != elf.path());
-    CfiSections {
-        eh_frame: section(".eh_frame"),
-        eh_frame_hdr: section(".eh_frame_hdr"),
-        text_svma: elf.section_svma(".text"),
-        debug_frame: bytes(".debug_frame"),
-        separate_debug_frame: debug.and_then(|d| d.section(".debug_frame").ok().flatten()),
     }
 }

@@ -1,14 +1,21 @@
 //! Files of a process and debug files: opened inside their root only, mapped, and held by fd.
 
+use crate::model::caller::Caller;
 use crate::model::issue::{Issue, IssueKind};
 use crate::model::process::Mapping;
-use memmap2::Mmap;
+use memmap2::{Mmap, UncheckedAdvice};
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
 
+/// Where distributions put separate debug files.
+pub(super) const DEBUG_DIRECTORY: &str = "/usr/lib/debug";
+/// Rights of one class of users in a file's mode.
+const READ: u32 = 0o4;
+const SEARCH: u32 = 0o1;
 /// Tries for a path that is being renamed while it is resolved (openat2(2), `EAGAIN`).
 const RESOLVE_TRIES: u32 = 16;
 
@@ -17,6 +24,7 @@ const RESOLVE_TRIES: u32 = 16;
 pub struct Root {
     prefix: PathBuf,
     directory: OwnedFd,
+    reader: Caller,
 }
 
 impl Root {
@@ -46,7 +54,15 @@ impl Root {
     /// What the kernel answers.
     pub fn at(path: &Path, prefix: PathBuf) -> Result<Self, Errno> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        Ok(Self { prefix, directory: rustix::fs::open(path, flags, Mode::empty())? })
+        let directory = rustix::fs::open(path, flags, Mode::empty())?;
+        Ok(Self { prefix, directory, reader: Caller::Root })
+    }
+
+    /// The same directory, where only what `reader` may read is opened: who may not read a file
+    /// must not make us read it for them. Nor does a symbolic link count then, for they may have
+    /// made it; and their supplementary groups do not, for we don't know them.
+    pub fn read_by(self, reader: Caller) -> Self {
+        Self { reader, ..self }
     }
 
     /// Both are the same directory.
@@ -72,6 +88,46 @@ impl Root {
     ///
     /// What the kernel answers; `EINVAL` for anything but a regular file.
     pub fn open(&self, path: &Path) -> Result<MappedFile, Errno> {
+        let file = match self.reader {
+            Caller::User { uid, gid } if !self.is_ours(path) => self.open_as(path, uid, gid)?,
+            _ => self.open_file(path)?,
+        };
+        MappedFile::new(file, path.to_path_buf())
+    }
+
+    /// What the system's administrator put there for all.
+    fn is_ours(&self, path: &Path) -> bool {
+        let is_plain = |part| matches!(part, Component::RootDir | Component::Normal(_));
+        self.prefix.as_os_str().is_empty()
+            && path.starts_with(DEBUG_DIRECTORY)
+            && path.components().all(is_plain)
+    }
+
+    /// Goes the way to `path` step by step, as far as a user may.
+    fn open_as(&self, path: &Path, uid: u32, gid: u32) -> Result<File, Errno> {
+        let may = |handle: &OwnedFd, right: u32| -> Result<(), Errno> {
+            let stat = rustix::fs::fstat(handle)?;
+            let shift = match (stat.st_uid == uid, stat.st_gid == gid) {
+                (true, _) => 6,
+                (false, true) => 3,
+                (false, false) => 0,
+            };
+            if (stat.st_mode >> shift) & right != 0 { Ok(()) } else { Err(Errno::ACCESS) }
+        };
+        let resolve =
+            ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        let mut handle = rustix::io::dup(&self.directory)?;
+        for part in path.strip_prefix("/").unwrap_or(path).components() {
+            let Component::Normal(name) = part else { return Err(Errno::ACCESS) };
+            may(&handle, SEARCH)?;
+            let flags = OFlags::PATH | OFlags::CLOEXEC;
+            handle = rustix::fs::openat2(&handle, name, flags, Mode::empty(), resolve)?;
+        }
+        may(&handle, READ)?;
+        reopen(&handle)
+    }
+
+    fn open_file(&self, path: &Path) -> Result<File, Errno> {
         let inside = path.strip_prefix("/").unwrap_or(path);
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
         let flags = OFlags::PATH | OFlags::CLOEXEC;
@@ -83,7 +139,42 @@ impl Root {
                 other => break other?,
             }
         };
-        MappedFile::reopen(&handle, path.to_path_buf())
+        reopen(&handle)
+    }
+}
+
+/// What tells a file from all others and, as long as nobody writes to it through a mapping, its
+/// contents from earlier ones.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct FileId {
+    device: u64,
+    inode: u64,
+    bytes: i64,
+    modified_ns: i128,
+    changed_ns: i128,
+}
+
+impl FileId {
+    fn of(stat: &Stat) -> Self {
+        let ns = |seconds: i64, ns: u64| i128::from(seconds) * 1_000_000_000 + i128::from(ns);
+        Self {
+            device: stat.st_dev,
+            inode: stat.st_ino,
+            bytes: stat.st_size,
+            modified_ns: ns(stat.st_mtime, stat.st_mtime_nsec),
+            changed_ns: ns(stat.st_ctime, stat.st_ctime_nsec),
+        }
+    }
+
+    /// Both are the same file, in two states or in one.
+    pub fn is_same_inode(self, other: Self) -> bool {
+        (self.device, self.inode) == (other.device, other.inode)
+    }
+
+    /// The last change was at least `after` before `now`, a time since the epoch.
+    pub fn is_settled(self, now: Duration, after: Duration) -> bool {
+        let ns = |time: Duration| i128::try_from(time.as_nanos()).unwrap_or(i128::MAX);
+        ns(now).saturating_sub(self.changed_ns) >= ns(after)
     }
 }
 
@@ -92,77 +183,65 @@ impl Root {
 pub struct MappedFile {
     path: PathBuf,
     file: File,
-    stat: Stat,
+    /// As it was when it was opened.
+    id: FileId,
     map: Option<Mmap>,
 }
 
 impl MappedFile {
-    /// The file behind a mapping of a process: by `/proc/PID/map_files`, which reaches deleted and
-    /// replaced files too, else by its path in the process's root or `/proc/PID/exe`, if that is
-    /// still the same inode.
+    /// The file behind a mapping of a process, as [`of_process`] finds it.
     ///
     /// # Errors
     ///
-    /// [`IssueKind::NoPermission`], [`IssueKind::ProcessGone`], or [`IssueKind::TextChanged`] where
-    /// the path leads to another file by now.
+    /// Those of [`of_process`].
     pub fn of_process(pid: u32, mapping: &Mapping) -> Result<Self, Issue> {
-        let range = format!("{:x}-{:x}", mapping.range.start.0, mapping.range.end.0);
-        let by_range = format!("/proc/{pid}/map_files/{range}");
-        // On some filesystems (btrfs, overlay) the device in `maps` is not the one that stat(2)
-        // gives, so the inode is compared only where the kernel does not vouch for the file.
-        let refused = match Self::follow(Path::new(&by_range), mapping.path.clone()) {
-            Ok(file) => return Ok(file),
-            Err(errno) => errno,
+        let malformed = |errno: Errno| {
+            let subject = mapping.path.display().to_string();
+            Issue::new(IssueKind::MalformedFile, subject, errno.to_string())
         };
-        let by_path = Root::of_process(pid).and_then(|root| root.open(&mapping.path));
-        let by_exe = || Self::follow(Path::new(&format!("/proc/{pid}/exe")), mapping.path.clone());
-        let mut replaced = false;
-        for file in [by_path].into_iter().chain(std::iter::once_with(by_exe)).flatten() {
-            if file.is_mapped_by(mapping) {
-                return Ok(file);
-            }
-            replaced = true;
-        }
-        let subject = mapping.path.display().to_string();
-        let detail = format!("{by_range}: {refused}");
-        Err(match refused {
-            Errno::NOENT | Errno::SRCH if !Path::new(&format!("/proc/{pid}")).exists() => {
-                Issue::new(IssueKind::ProcessGone, pid.to_string(), subject)
-            }
-            Errno::PERM | Errno::ACCESS => Issue::new(IssueKind::NoPermission, subject, detail),
-            _ if replaced => Issue::new(IssueKind::TextChanged, subject, detail),
-            _ => Issue::new(IssueKind::MalformedFile, subject, detail),
-        })
+        Self::new(of_process(pid, mapping)?, mapping.path.clone()).map_err(malformed)
     }
 
-    /// Follows a link that the kernel made, such as `/proc/PID/exe`.
-    fn follow(link: &Path, path: PathBuf) -> Result<Self, Errno> {
-        let handle = rustix::fs::open(link, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-        Self::reopen(&handle, path)
-    }
-
-    /// Opens what `handle` refers to for reading, if it is a regular file: opening a pipe would
-    /// block, and opening a device may act on it.
-    fn reopen(handle: &OwnedFd, path: PathBuf) -> Result<Self, Errno> {
-        if FileType::from_raw_mode(rustix::fs::fstat(handle)?.st_mode) != FileType::RegularFile {
-            return Err(Errno::INVAL);
-        }
-        let link = format!("/proc/self/fd/{}", handle.as_raw_fd());
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY;
-        let file = File::from(rustix::fs::open(link, flags, Mode::empty())?);
+    /// A file of our own that nobody else may write to, in a directory of our own.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel answers; `EPERM` for a file that is another's, or that others may change.
+    pub fn own_in(directory: BorrowedFd<'_>, name: &str) -> Result<Self, Errno> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = File::from(rustix::fs::openat(directory, name, flags, Mode::empty())?);
         let stat = rustix::fs::fstat(&file)?;
-        let map = if stat.st_size == 0 { None } else { Some(map(&file)?) };
-        Ok(Self { path, file, stat, map })
+        let is_regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+        let is_own = stat.st_uid == rustix::process::geteuid().as_raw();
+        if !is_regular || !is_own || stat.st_mode & 0o022 != 0 {
+            return Err(Errno::PERM);
+        }
+        Self::new(file, PathBuf::from(name))
     }
 
-    fn is_mapped_by(&self, mapping: &Mapping) -> bool {
-        let device = self.stat.st_dev;
-        mapping.file == (rustix::fs::major(device), rustix::fs::minor(device), self.stat.st_ino)
+    fn new(file: File, path: PathBuf) -> Result<Self, Errno> {
+        let id = FileId::of(&rustix::fs::fstat(&file)?);
+        let map = if id.bytes == 0 { None } else { Some(map(&file)?) };
+        Ok(Self { path, file, id, map })
     }
 
     /// The contents.
     pub fn bytes(&self) -> &[u8] {
         self.map.as_deref().unwrap_or(&[])
+    }
+
+    /// Tells the file from all others, and its contents from earlier and later ones.
+    pub fn id(&self) -> FileId {
+        self.id
+    }
+
+    /// Gives the pages of the file back that were touched; they are read again when they are
+    /// needed. Mapped pages count as our memory.
+    pub fn release(&self) {
+        let Some(map) = &self.map else { return };
+        if let Err(error) = release(map) {
+            tracing::debug!(path = %self.path.display(), %error, "pages were not given back");
+        }
     }
 
     /// The open file.
@@ -176,6 +255,73 @@ impl MappedFile {
     }
 }
 
+/// The file behind a mapping of a process: by `/proc/PID/map_files`, which reaches deleted and
+/// replaced files too, else by its path in the process's root or `/proc/PID/exe`, if that is
+/// still the same inode.
+///
+/// # Errors
+///
+/// [`IssueKind::NoPermission`], [`IssueKind::ProcessGone`], or [`IssueKind::TextChanged`] where
+/// the path leads to another file by now.
+pub fn of_process(pid: u32, mapping: &Mapping) -> Result<File, Issue> {
+    let range = format!("{:x}-{:x}", mapping.range.start.0, mapping.range.end.0);
+    let by_range = format!("/proc/{pid}/map_files/{range}");
+    // On some filesystems (btrfs, overlay) the device in `maps` is not the one that stat(2)
+    // gives, so the inode is compared only where the kernel does not vouch for the file.
+    let refused = match follow(Path::new(&by_range)) {
+        Ok(file) => return Ok(file),
+        Err(errno) => errno,
+    };
+    let by_path = Root::of_process(pid).and_then(|root| root.open_file(&mapping.path));
+    let by_exe = || follow(Path::new(&format!("/proc/{pid}/exe")));
+    let mut replaced = false;
+    for file in [by_path].into_iter().chain(std::iter::once_with(by_exe)).flatten() {
+        if is_mapped_by(&file, mapping) {
+            return Ok(file);
+        }
+        replaced = true;
+    }
+    let subject = mapping.path.display().to_string();
+    let detail = format!("{by_range}: {refused}");
+    Err(match refused {
+        Errno::NOENT | Errno::SRCH if has_ended(pid) => {
+            Issue::new(IssueKind::ProcessGone, pid.to_string(), subject)
+        }
+        Errno::PERM | Errno::ACCESS => Issue::new(IssueKind::NoPermission, subject, detail),
+        _ if replaced => Issue::new(IssueKind::TextChanged, subject, detail),
+        _ => Issue::new(IssueKind::MalformedFile, subject, detail),
+    })
+}
+
+/// A process that has ended has no program any more, though it may be there until its parent has
+/// waited for it.
+fn has_ended(pid: u32) -> bool {
+    std::fs::read_link(format!("/proc/{pid}/exe")).is_err()
+}
+
+/// Follows a link that the kernel made, such as `/proc/PID/exe`.
+fn follow(link: &Path) -> Result<File, Errno> {
+    reopen(&rustix::fs::open(link, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?)
+}
+
+/// Opens what `handle` refers to for reading, if it is a regular file: opening a pipe would
+/// block, and opening a device may act on it.
+fn reopen(handle: &OwnedFd) -> Result<File, Errno> {
+    if FileType::from_raw_mode(rustix::fs::fstat(handle)?.st_mode) != FileType::RegularFile {
+        return Err(Errno::INVAL);
+    }
+    let link = format!("/proc/self/fd/{}", handle.as_raw_fd());
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY;
+    Ok(File::from(rustix::fs::open(link, flags, Mode::empty())?))
+}
+
+fn is_mapped_by(file: &File, mapping: &Mapping) -> bool {
+    rustix::fs::fstat(file).is_ok_and(|stat| {
+        let device = stat.st_dev;
+        mapping.file == (rustix::fs::major(device), rustix::fs::minor(device), stat.st_ino)
+    })
+}
+
 #[expect(unsafe_code, reason = "mapping a file is unsafe by nature; the files are large")]
 fn map(file: &File) -> Result<Mmap, Errno> {
     // SAFETY: nothing keeps a reference across a change of the bytes that would break an
@@ -185,10 +331,17 @@ fn map(file: &File) -> Result<Mmap, Errno> {
     unsafe { Mmap::map(file) }.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
 }
 
+#[expect(unsafe_code, reason = "memmap2 can't know that nothing is written to the mapping")]
+fn release(map: &Mmap) -> std::io::Result<()> {
+    // SAFETY: the mapping is of a file and read-only, so what is dropped is what the file holds.
+    unsafe { map.unchecked_advise(UncheckedAdvice::DontNeed) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::symlink;
+    use std::fs::Permissions;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
 
     #[test]
     fn a_link_does_not_lead_out_of_the_root() {
@@ -203,6 +356,33 @@ mod tests {
             assert_eq!(root.open(Path::new(name)).unwrap().bytes(), b"in", "{name}");
         }
         assert_eq!(root.open(Path::new("/passwd")).unwrap_err(), Errno::NOENT);
+    }
+
+    #[test]
+    fn a_user_gets_what_they_could_read_themselves() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        let own = path.join("own");
+        for (name, mode) in [("closed", 0o700), ("own", 0o755)] {
+            std::fs::create_dir(path.join(name)).unwrap();
+            std::fs::write(path.join(name).join("file"), b"in").unwrap();
+            std::fs::set_permissions(path.join(name), Permissions::from_mode(mode)).unwrap();
+        }
+        std::fs::write(own.join("private"), b"in").unwrap();
+        std::fs::set_permissions(own.join("private"), Permissions::from_mode(0o600)).unwrap();
+        std::fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
+        symlink("../closed/file", own.join("link")).unwrap();
+        let user = Caller::User { uid: 54_321, gid: 54_321 };
+        let open = |reader, file: &str| {
+            let root = Root::at(path, path.to_path_buf()).unwrap().read_by(reader);
+            root.open(Path::new(file)).map(drop)
+        };
+        for file in ["/closed/file", "/own/private", "/own/link", "/own/../closed/file"] {
+            assert!(open(user, file).is_err(), "{file}");
+            assert_eq!(open(Caller::Root, file), Ok(()), "{file}");
+        }
+        assert_eq!(open(user, "/closed/nothing"), Err(Errno::ACCESS), "whether it is there");
+        assert_eq!(open(user, "/own/file"), Ok(()));
     }
 
     #[test]

@@ -52,6 +52,11 @@ impl<T> RangeMap<T> {
             .map(|entry| (&entry.range, &entry.value))
     }
 
+    /// Bytes that it takes.
+    pub fn bytes(&self) -> usize {
+        self.entries.capacity() * size_of::<Entry<T>>()
+    }
+
     /// All ranges by start.
     pub fn iter(&self) -> impl Iterator<Item = (&Range<u64>, &T)> {
         self.entries.iter().map(|entry| (&entry.range, &entry.value))

@@ -8,7 +8,7 @@ use crate::model::address::Svma;
 
 /// The functions that an address is in, innermost first, the physical function last. Where debug
 /// info knows a line but no function, one frame without a name; where it knows neither, none.
-pub fn frames(info: &DebugInfo<'_>, svma: Svma) -> Vec<CodeFrame> {
+pub fn frames(info: &DebugInfo, svma: Svma) -> Vec<CodeFrame> {
     let function = info.function_at(svma);
     let unit = function.map(|die| die.unit).or_else(|| info.unit_at(svma).map(|(_, unit)| unit));
     let Some(unit) = unit else { return Vec::new() };

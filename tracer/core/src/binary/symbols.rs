@@ -1,14 +1,14 @@
 //! Function symbols of a module: `.symtab` and `.dynsym` of the binary and of its debug file.
 
 use super::elf::ElfFile;
-use super::module::Module;
+use super::files::Files;
+use super::memo::Memo;
 use super::range_map::RangeMap;
 use crate::model::address::Svma;
 use crate::model::issue::{Issue, IssueKind};
 use object::LittleEndian;
 use object::elf::{self, FileHeader64, Sym64};
 use object::read::elf::{FileHeader, SectionTable, Sym};
-use std::collections::HashMap;
 use std::ops::Range;
 
 const ENDIAN: LittleEndian = LittleEndian;
@@ -55,10 +55,13 @@ enum Binding {
 pub struct SymbolTable<'a> {
     /// By address, at one address the best name first.
     symbols: Vec<Symbol<'a>>,
-    by_name: HashMap<&'a [u8], Vec<usize>>,
     /// For each address the symbol with the best name.
-    by_address: RangeMap<usize>,
+    by_address: RangeMap<u32>,
+    questions: Memo<Vec<SymbolIndex>>,
 }
+
+/// A symbol in a [`SymbolTable`].
+pub type SymbolIndex = usize;
 
 impl<'a> SymbolTable<'a> {
     /// Reads the symbols.
@@ -66,32 +69,33 @@ impl<'a> SymbolTable<'a> {
     /// # Errors
     ///
     /// [`IssueKind::MalformedFile`].
-    pub fn load(module: &'a Module) -> Result<Self, Issue> {
-        let mut unique: HashMap<(&[u8], Svma), Symbol<'a>> = HashMap::new();
-        let separate = module.debug_files().separate.as_ref();
-        for file in [Some(module.elf()), separate].into_iter().flatten() {
-            let symbols = read(file).map_err(|error| {
+    pub fn load(files: &'a Files) -> Result<Self, Issue> {
+        let mut symbols = Vec::new();
+        for file in [Some(&files.elf), files.debug.separate.as_ref()].into_iter().flatten() {
+            read(file, &mut symbols).map_err(|error| {
                 let path = file.path().display().to_string();
                 Issue::new(IssueKind::MalformedFile, path, format!("symbols: {error}"))
             })?;
-            for symbol in symbols.into_iter().filter(|symbol| module.is_text(symbol.svma)) {
-                let known = unique.entry((symbol.name, symbol.svma)).or_insert(symbol);
+        }
+        symbols.retain(|symbol| files.elf.text_segment(symbol.svma).is_some());
+        // Exported ones are in both tables.
+        symbols.sort_by_key(|symbol| (symbol.svma, symbol.name));
+        symbols.dedup_by(|symbol, known| {
+            let is_same = (symbol.svma, symbol.name) == (known.svma, known.name);
+            if is_same {
                 known.version = known.version.or(symbol.version);
                 known.size = known.size.max(symbol.size);
                 known.binding = known.binding.min(symbol.binding);
                 known.is_resolver |= symbol.is_resolver;
             }
-        }
-        let mut symbols: Vec<_> = unique.into_values().collect();
-        symbols.sort_by(|a, b| a.order().cmp(&b.order()));
-        Ok(Self::index(symbols, module))
+            is_same
+        });
+        symbols.sort_unstable_by(|a, b| a.order().cmp(&b.order()));
+        symbols.shrink_to_fit();
+        Ok(Self::index(symbols, &files.elf))
     }
 
-    fn index(symbols: Vec<Symbol<'a>>, module: &Module) -> Self {
-        let mut by_name: HashMap<&[u8], Vec<usize>> = HashMap::new();
-        for (index, symbol) in symbols.iter().enumerate() {
-            by_name.entry(symbol.name).or_default().push(index);
-        }
+    fn index(symbols: Vec<Symbol<'a>>, elf: &ElfFile) -> Self {
         let mut ranges = Vec::new();
         let mut index = 0;
         while let Some(symbol) = symbols.get(index) {
@@ -102,14 +106,14 @@ impl<'a> SymbolTable<'a> {
             } else {
                 // Assembly may give no size: it reaches to the next symbol.
                 let next = symbols.get(index + count).map_or(u64::MAX, |next| next.svma.0);
-                let segments = module.elf().segments().iter();
-                let segment = segments.map(|s| s.file_range()).find(|r| r.contains(&symbol.svma.0));
+                let segment = elf.text_segment(symbol.svma).map(|segment| segment.file_range());
                 segment.map_or(symbol.svma.0, |segment| segment.end.min(next))
             };
-            ranges.push((symbol.svma.0..end, index));
+            let Ok(number) = u32::try_from(index) else { break };
+            ranges.push((symbol.svma.0..end, number));
             index += count;
         }
-        Self { symbols, by_name, by_address: RangeMap::new(ranges) }
+        Self { symbols, by_address: RangeMap::new(ranges), questions: Memo::default() }
     }
 
     /// All symbols, by address.
@@ -117,16 +121,32 @@ impl<'a> SymbolTable<'a> {
         self.symbols.iter()
     }
 
-    /// The symbols with a name, which is without a version.
-    pub fn named(&self, name: &[u8]) -> impl Iterator<Item = &Symbol<'a>> {
-        let indices = self.by_name.get(name).into_iter().flatten();
-        indices.filter_map(|index| self.symbols.get(*index))
+    /// Bytes that it takes beside the mapped file.
+    pub(super) fn bytes(&self) -> usize {
+        self.symbols.capacity() * size_of::<Symbol<'_>>()
+            + self.by_address.bytes()
+            + self.questions.bytes(|found| found.capacity() * size_of::<SymbolIndex>())
+    }
+
+    /// The symbols that `fits`, which only depends on `question` and the symbol: asked again, it is
+    /// not called again.
+    pub fn matching(
+        &self,
+        question: &str,
+        fits: impl Fn(&Symbol<'a>) -> bool,
+    ) -> impl Iterator<Item = &Symbol<'a>> {
+        let found = self.questions.answer(question, || {
+            let found = self.symbols.iter().enumerate().filter(|(_, symbol)| fits(symbol));
+            found.map(|(index, _)| index).collect()
+        });
+        let count = found.len();
+        (0..count).filter_map(move |at| self.symbols.get(*found.get(at)?))
     }
 
     /// The symbol that contains an address, with the addresses that it covers.
     pub fn containing(&self, svma: Svma) -> Option<(&Symbol<'a>, Range<Svma>)> {
         let (range, index) = self.by_address.containing(svma.0).next()?;
-        Some((self.symbols.get(*index)?, Svma(range.start)..Svma(range.end)))
+        Some((self.symbols.get(*index as usize)?, Svma(range.start)..Svma(range.end)))
     }
 
     /// The symbol that starts at an address, by its best name.
@@ -235,15 +255,14 @@ fn is_implementation(candidate: &[u8], name: &[u8]) -> bool {
     kind == b"c" || families.iter().any(|family| kind.starts_with(family))
 }
 
-fn read(file: &ElfFile) -> object::read::Result<Vec<Symbol<'_>>> {
+fn read<'a>(file: &'a ElfFile, symbols: &mut Vec<Symbol<'a>>) -> object::read::Result<()> {
     let data = file.file().bytes();
     let header = FileHeader64::<LittleEndian>::parse(data)?;
     let sections = header.sections(ENDIAN, data)?;
-    let mut symbols = Vec::new();
     for kind in [elf::SHT_SYMTAB, elf::SHT_DYNSYM] {
-        read_table(&sections, data, kind, &mut symbols)?;
+        read_table(&sections, data, kind, symbols)?;
     }
-    Ok(symbols)
+    Ok(())
 }
 
 fn read_table<'a>(

@@ -43,6 +43,7 @@ pub(super) fn record(items: Vec<Item>) -> Record {
         registers: [0; REGISTERS],
         flags: 0,
         items,
+        late: Vec::new(),
     }
 }
 

@@ -1,5 +1,10 @@
-//! The memory inside a record: what was copied, and for the rest the reason why it is not there.
+//! The memory inside a record: what was copied, what was found after the hit, and for the rest the
+//! reason why it is not there.
 
+mod merge;
+
+use self::merge::{Segment, merge};
+use crate::model::capture::Provenance;
 use crate::model::reason::{Reason, ReasonCode};
 use crate::model::record::{Absence, Item, Record};
 use std::collections::HashMap;
@@ -11,7 +16,8 @@ use tracer_common::wire::{ItemKind, RSP};
 /// stack's size (`ulimit -s`).
 const STACK_SPAN_BYTES: u64 = 8 * 1024 * 1024;
 
-/// The memory of one hit. All its items are of the same instant, so they are one image.
+/// The memory of one hit. All its items are of the same instant, so they are one image; what was
+/// found after the hit fills its holes and is known as such.
 #[derive(Debug)]
 pub(super) struct Image<'a> {
     /// Disjoint, not touching, in address order.
@@ -25,12 +31,6 @@ pub(super) struct Image<'a> {
     stack_span_end: u64,
     sp: u64,
     flags: u16,
-}
-
-#[derive(Debug)]
-struct Segment {
-    address: u64,
-    bytes: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -55,39 +55,50 @@ impl<'a> Image<'a> {
                 *known = item;
             }
         }
-        let gaps = record.items.iter().filter_map(|item| gap(item, stack_span_end)).collect();
-        let segments = merge(&record.items);
+        let segments = merge(&record.items, &record.late);
+        let gap = |item| gap(item, &segments, stack_span_end);
+        let gaps = record.items.iter().filter_map(gap).collect();
         Self { segments, gaps, texts, stack, stack_span_end, sp, flags: record.flags }
     }
 
     /// The bytes that are there from `address` on, without a hole; empty if there are none.
     pub(super) fn available(&self, address: u64) -> &[u8] {
-        let behind = self.segments.partition_point(|segment| segment.address <= address);
-        let Some(segment) = behind.checked_sub(1).and_then(|index| self.segments.get(index)) else {
-            return &[];
-        };
-        usize::try_from(address.saturating_sub(segment.address))
-            .ok()
-            .and_then(|offset| segment.bytes.get(offset..))
-            .unwrap_or(&[])
+        available(&self.segments, address)
+    }
+
+    /// As [`Self::available`], up to the first byte that was not copied at the hit.
+    fn live(&self, address: u64) -> &[u8] {
+        let bytes = self.available(address);
+        let end = address.saturating_add(bytes.len() as u64);
+        let late = segment_at(&self.segments, address).and_then(|s| s.first_late(address, end));
+        let length = late.map_or(bytes.len(), |late| late.saturating_sub(address) as usize);
+        bytes.get(..length).unwrap_or(bytes)
+    }
+
+    /// Where the bytes of a range, as far as they are there, came from.
+    pub(super) fn provenance(&self, address: u64, length: u64) -> Provenance {
+        let end = address.saturating_add(length);
+        let first = self.segments.partition_point(|segment| segment.end() <= address);
+        let here = self.segments.iter().skip(first).take_while(|s| s.address < end);
+        here.filter_map(|s| s.weakest(address, end)).max().unwrap_or(Provenance::Live)
     }
 
     /// Whether any byte of the range is there.
     pub(super) fn any(&self, address: u64, length: u64) -> bool {
         let end = address.saturating_add(length);
         let behind = self.segments.partition_point(|segment| segment.address < end);
-        behind.checked_sub(1).and_then(|index| self.segments.get(index)).is_some_and(|segment| {
-            segment.address.saturating_add(segment.bytes.len() as u64) > address
-        })
+        let last = behind.checked_sub(1).and_then(|index| self.segments.get(index));
+        last.is_some_and(|segment| segment.end() > address)
     }
 
-    /// Exactly `length` bytes at an address that is computed for the stack.
+    /// Exactly `length` bytes at an address that is computed for the stack, copied at the hit: the
+    /// stack is another one soon after it, and nothing is worked out from what was found there.
     ///
     /// # Errors
     ///
     /// Why the first byte that is missing is missing.
     pub(super) fn read_stack(&self, address: u64, length: usize) -> Result<&[u8], Reason> {
-        let bytes = self.available(address);
+        let bytes = self.live(address);
         bytes
             .get(..length)
             .ok_or_else(|| self.missing_stack(address.wrapping_add(bytes.len() as u64)))
@@ -156,13 +167,33 @@ fn copied_end(item: &Item) -> u64 {
     item.address.0.saturating_add(item.bytes.len() as u64)
 }
 
+/// The last segment that starts at `address` or in front of it.
+fn segment_at(segments: &[Segment], address: u64) -> Option<&Segment> {
+    let behind = segments.partition_point(|segment| segment.address <= address);
+    behind.checked_sub(1).and_then(|index| segments.get(index))
+}
+
+fn available(segments: &[Segment], address: u64) -> &[u8] {
+    let Some(segment) = segment_at(segments, address) else { return &[] };
+    usize::try_from(address.saturating_sub(segment.address))
+        .ok()
+        .and_then(|offset| segment.bytes.get(offset..))
+        .unwrap_or(&[])
+}
+
 /// What an item was to cover and does not.
-fn gap(item: &Item, stack_span_end: u64) -> Option<Gap> {
-    let start = copied_end(item);
+fn gap(item: &Item, segments: &[Segment], stack_span_end: u64) -> Option<Gap> {
+    let found = match item.status {
+        Status::Fault => available(segments, copied_end(item)),
+        _ => &[],
+    };
+    let start = copied_end(item).saturating_add(found.len() as u64);
     let mut end = item.address.0.saturating_add(item.want).max(start.saturating_add(1));
     let code = match item.status {
         Status::Fault => match item.absent {
             Some(Absence::NotResident) => ReasonCode::NotResident,
+            Some(Absence::TooLate) => ReasonCode::TooLate,
+            Some(Absence::LimitBytes) => ReasonCode::LimitBytes,
             Some(Absence::NoAccess) => ReasonCode::NoAccess,
             Some(Absence::Unmapped) => ReasonCode::Unmapped,
             None => ReasonCode::Unreadable,
@@ -171,31 +202,16 @@ fn gap(item: &Item, stack_span_end: u64) -> Option<Gap> {
         _ => return None,
     };
     if item.kind == ItemKind::Text {
+        if found.contains(&0) {
+            return None;
+        }
         // What was asked for is only the most that a string may have: this byte is missing.
         end = start.saturating_add(1);
     } else if item.kind == ItemKind::Stack {
         // More stack was there to be asked for: what stopped the copy stops it for all of it.
         end = end.max(stack_span_end);
+    } else if !found.is_empty() && start >= item.address.0.saturating_add(item.want) {
+        return None;
     }
     Some(Gap { range: start..end, code })
-}
-
-/// The bytes of all items; where they overlap the one that starts first is taken.
-fn merge(items: &[Item]) -> Vec<Segment> {
-    let mut sorted: Vec<&Item> = items.iter().filter(|item| !item.bytes.is_empty()).collect();
-    sorted.sort_by_key(|item| item.address.0);
-    let mut segments: Vec<Segment> = Vec::new();
-    for item in sorted {
-        if let Some(last) = segments.last_mut() {
-            let end = last.address.saturating_add(last.bytes.len() as u64);
-            if item.address.0 <= end {
-                let known =
-                    usize::try_from(end.saturating_sub(item.address.0)).unwrap_or(usize::MAX);
-                last.bytes.extend_from_slice(item.bytes.get(known..).unwrap_or(&[]));
-                continue;
-            }
-        }
-        segments.push(Segment { address: item.address.0, bytes: item.bytes.clone() });
-    }
-    segments
 }

@@ -84,20 +84,29 @@ fn variables(world: &World<'_>, registers: &Registers, site: &Site) -> Vec<(u32,
     let values = value::values(world, &roots);
     site.variables
         .iter()
+        .zip(&roots)
         .zip(values)
-        .map(|(variable, value)| {
-            let provenance = provenance(variable, &value);
+        .map(|((variable, root), value)| {
+            let provenance = provenance(world, variable, root, &value);
             let ScopedVariable { name, kind, inline_depth, .. } = variable;
             (*inline_depth, Variable { name: name.clone(), kind: *kind, value, provenance })
         })
         .collect()
 }
 
-fn provenance(variable: &ScopedVariable, value: &Typed) -> Provenance {
+fn provenance(
+    world: &World<'_>,
+    variable: &ScopedVariable,
+    root: &Root<'_>,
+    value: &Typed,
+) -> Provenance {
     match &variable.location {
         _ if matches!(value.value, Value::Unavailable(_)) => Provenance::None,
         Ok(location) if evaluate::is_constant(location) => Provenance::Constant,
-        Ok(_) => Provenance::Live,
+        Ok(_) => {
+            let size = world.types.get(root.type_id).size.unwrap_or(0);
+            root.source.provenance(world.image, 0, size)
+        }
         Err(_) => Provenance::None,
     }
 }

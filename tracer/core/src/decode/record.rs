@@ -111,6 +111,7 @@ pub fn parse(bytes: &[u8]) -> Result<Record, RecordError> {
         registers: header.registers,
         flags: header.flags,
         items,
+        late: Vec::new(),
     })
 }
 

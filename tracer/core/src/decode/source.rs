@@ -1,6 +1,7 @@
 //! Where the bytes of one value come from: the image, registers, constants, or several of them.
 
 use super::image::Image;
+use crate::model::capture::Provenance;
 use crate::model::reason::{Reason, ReasonCode};
 use std::borrow::Cow;
 
@@ -96,6 +97,26 @@ impl Source {
                 start < end && piece.source.any(image, start - piece.start, end - start)
             }),
             Self::Missing(_) => false,
+        }
+    }
+
+    /// Where the bytes of a range, as far as they are there, came from.
+    pub(super) fn provenance(&self, image: &Image<'_>, offset: u64, length: u64) -> Provenance {
+        match self {
+            Self::Memory { address, .. } => {
+                image.provenance(address.saturating_add(offset), length)
+            }
+            Self::Pieces(pieces) => {
+                let of = |piece: &Piece| {
+                    let end =
+                        piece.start.saturating_add(piece.size).min(offset.saturating_add(length));
+                    let start = offset.max(piece.start);
+                    let length = end.checked_sub(start).filter(|length| *length > 0)?;
+                    Some(piece.source.provenance(image, start - piece.start, length))
+                };
+                pieces.iter().filter_map(of).max().unwrap_or(Provenance::Live)
+            }
+            Self::Bytes(_) | Self::Missing(_) => Provenance::Live,
         }
     }
 

@@ -43,7 +43,13 @@ fn kernel() -> Check {
     let (release, version) = support::kernel_release();
     let (major, minor) = support::OLDEST_KERNEL;
     match version {
-        Some(version) if version >= support::OLDEST_KERNEL => ok("kernel", release),
+        Some(version) if version >= support::MULTI_KERNEL => ok("kernel", release),
+        Some(version) if version >= support::OLDEST_KERNEL => warn(
+            "kernel",
+            format!("{release}: older than uprobe_multi, unless it was ported back"),
+            "perf events serve instead: they need CAP_SYS_ADMIN, and each breakpoint takes 0.1 s \
+             to remove; Linux 6.6 or later has neither limit",
+        ),
         Some(_) => fail("kernel", release, &format!("use Linux {major}.{minor} or later")),
         None => warn("kernel", format!("{release}: its version can't be told"), ""),
     }
@@ -64,7 +70,11 @@ fn capabilities() -> Check {
         Some(missing) => {
             let missing: Vec<String> =
                 missing.iter().map(|(name, what)| format!("{name} ({what})")).collect();
-            fail("capabilities", format!("missing: {}", missing.join(", ")), "run as root")
+            fail(
+                "capabilities",
+                format!("missing: {}", missing.join(", ")),
+                "run as root, or give the process these capabilities",
+            )
         }
         None => warn("capabilities", "/proc/self/status can't be read", "mount /proc"),
     }
@@ -90,7 +100,7 @@ fn lockdown() -> Check {
             "boot with lockdown=integrity or without lockdown",
         ),
         Some(mode) => ok("lockdown", mode),
-        None => ok("lockdown", "none"),
+        None => ok("lockdown", "/sys/kernel/security shows none"),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Why the engine could not do what was asked.
 
 use crate::attach::error::AttachError;
+use crate::attach::support;
 use crate::model::issue::{Issue, IssueKind};
 use std::io;
 
@@ -10,7 +11,7 @@ use std::io;
 pub enum EngineError {
     /// The request can't be served.
     #[error(transparent)]
-    Issue(#[from] Issue),
+    Issue(Issue),
     /// The kernel side could not be set up.
     #[error(transparent)]
     Attach(AttachError),
@@ -19,15 +20,32 @@ pub enum EngineError {
     Wait(#[source] io::Error),
 }
 
+impl From<Issue> for EngineError {
+    fn from(mut issue: Issue) -> Self {
+        if issue.kind == IssueKind::NoPermission {
+            name_what_is_missing(&mut issue.detail);
+        }
+        Self::Issue(issue)
+    }
+}
+
 impl From<AttachError> for EngineError {
     fn from(error: AttachError) -> Self {
         match error {
-            AttachError::Issue(issue) => Self::Issue(issue),
+            AttachError::Issue(issue) => issue.into(),
             AttachError::Kernel { what, source, .. } if is_permission(&source) => {
-                Self::Issue(Issue::new(IssueKind::NoPermission, what, source.to_string()))
+                Issue::new(IssueKind::NoPermission, what, source.to_string()).into()
             }
             other => Self::Attach(other),
         }
+    }
+}
+
+/// The kernel says only that it refuses; what this process lacks is the likely reason.
+fn name_what_is_missing(detail: &mut String) {
+    for (name, what) in support::missing_capabilities().unwrap_or_default() {
+        let separator = if detail.is_empty() { "" } else { "; " };
+        detail.push_str(&format!("{separator}{name} is missing: {what}"));
     }
 }
 

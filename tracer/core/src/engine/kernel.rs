@@ -3,6 +3,7 @@
 use super::Engine;
 use super::error::EngineError;
 use super::event::Outcomes;
+use super::readings::Durations;
 use crate::attach::link::{Counts, LinkId, Links};
 use crate::attach::load::{LoadOptions, Program};
 use std::sync::atomic::AtomicU64;
@@ -19,8 +20,18 @@ pub(super) struct Kernel {
     pub(super) received: AtomicU64,
     /// Those of them that were malformed.
     pub(super) malformed: AtomicU64,
-    /// Counts of probes that have gone.
-    gone: Mutex<Counts>,
+    /// The most that was told of the time of captures.
+    capture_ns: AtomicU64,
+    /// Of probes that have gone.
+    gone: Mutex<Gone>,
+}
+
+/// What is left of probes that have gone.
+#[derive(Clone, Copy, Debug, Default)]
+struct Gone {
+    counts: Counts,
+    attach: Durations,
+    detach: Durations,
 }
 
 /// What probes have counted together.
@@ -31,6 +42,8 @@ pub(super) struct Totals {
     pub(super) malformed: u64,
     pub(super) rings_size: u64,
     pub(super) probes: u64,
+    pub(super) attach: Durations,
+    pub(super) detach: Durations,
 }
 
 /// The kernel side of an engine, loaded by the first who needs it.
@@ -61,6 +74,7 @@ impl Engine {
             links: Links::default(),
             received: AtomicU64::default(),
             malformed: AtomicU64::default(),
+            capture_ns: AtomicU64::default(),
             gone: Mutex::default(),
         };
         // Of two that load it at once, one is dropped.
@@ -75,8 +89,8 @@ impl Engine {
     /// its summary has the final figures.
     pub fn outcomes(&self, link: LinkId) -> Option<Outcomes> {
         let kernel = self.loaded()?;
-        let counts = kernel.links.counts(&kernel.program, link).ok();
-        counts.filter(|_| kernel.links.is_known(link)).map(|counts| by_outcome(&counts))
+        kernel.links.attached(link)?;
+        kernel.links.counts(&kernel.program, link).ok().map(|counts| by_outcome(&counts))
     }
 }
 
@@ -88,21 +102,36 @@ impl Kernel {
         // Held throughout: who reads the totals counts a probe once, here or there.
         let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
         match self.links.counts(&self.program, link) {
-            Ok(counts) => *gone += counts,
+            Ok(counts) => gone.counts += counts,
             Err(error) => tracing::warn!(%error, "the counts of a probe are lost"),
         }
+        if let Some(attached) = self.links.attached(link) {
+            gone.attach.add(attached.took);
+        }
+        if let Some(removal) = self.links.breakpoints(link).removal() {
+            gone.detach.add(removal);
+        }
         self.links.forget(&self.program, link);
+    }
+
+    /// The time of all captures. It is estimated by a mean, which may fall; what is told of it only
+    /// grows.
+    pub(super) fn capture_ns(&self, totals: &Totals) -> u64 {
+        let now = totals.counts.capture_ns;
+        self.capture_ns.fetch_max(now, Relaxed).max(now)
     }
 
     /// What all probes have counted so far.
     pub(super) fn totals(&self) -> Totals {
         let gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
         let mut totals = Totals {
-            counts: *gone,
+            counts: gone.counts,
             received: self.received.load(Relaxed),
             malformed: self.malformed.load(Relaxed),
             rings_size: 0,
             probes: 0,
+            attach: gone.attach,
+            detach: gone.detach,
         };
         for link in self.links.ids() {
             if let Ok(counts) = self.links.counts(&self.program, link) {
@@ -110,6 +139,9 @@ impl Kernel {
             }
             totals.rings_size += self.links.ring_bytes(link);
             totals.probes += 1;
+            if let Some(attached) = self.links.attached(link) {
+                totals.attach.add(attached.took);
+            }
         }
         totals
     }

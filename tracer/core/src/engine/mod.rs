@@ -19,19 +19,30 @@ mod words;
 pub use crate::resolve::function::parse as parse_location;
 pub use doctor::doctor;
 
+use crate::binary::cache::{Cache, CacheOptions};
+use crate::binary::index_store::IndexStore;
 use options::Options;
+use std::sync::Arc;
 
 /// The pipe with all that it keeps between requests. Requests may come from many threads at once;
 /// each occupies its thread until it ends.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Engine {
     options: Options,
     kernel: kernel::Slot,
+    cache: Arc<Cache>,
+}
+
+impl Default for Engine {
+    fn default() -> Self {
+        Self::new(Options::default())
+    }
 }
 
 impl Engine {
     /// Nothing is loaded before the first request needs it.
     pub fn new(options: Options) -> Self {
-        Self { options, kernel: kernel::Slot::default() }
+        let cache = Cache::new(CacheOptions::default(), IndexStore::of_user());
+        Self { options, kernel: kernel::Slot::default(), cache: Arc::new(cache) }
     }
 }

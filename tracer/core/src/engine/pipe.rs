@@ -7,7 +7,7 @@ use super::findings::Found;
 use super::mapped::Mapped;
 use super::probe::{Probe, Wake, is_readable};
 use super::request::SnapshotRequest;
-use crate::attach::late;
+use crate::attach::late::LateReader;
 use crate::binary::modules::{Code, Modules};
 use crate::model::caller::Caller;
 use crate::model::plan::Plan;
@@ -42,7 +42,7 @@ impl Engine {
     ///
     /// An issue: no such process, no function that matches, a process that is not the caller's.
     pub fn find(&self, caller: Caller, pid: u32, pattern: &str) -> Result<Vec<Found>, EngineError> {
-        find(caller, pid, pattern)
+        find(self, caller, pid, pattern)
     }
 }
 
@@ -60,7 +60,7 @@ fn snapshot(
     deliver: &mut Deliver<'_>,
 ) -> Result<Summary, EngineError> {
     let process = process_of(request.caller, request.pid)?;
-    let modules = Modules::of(&process);
+    let modules = Modules::with(&engine.cache, &process, request.caller);
     let code = Code::new(&modules);
     let resolved = resolve::resolve(&request.location, &request.location_text, &code)?;
     let plans: Vec<Plan> = resolved
@@ -75,6 +75,8 @@ fn snapshot(
         let _more = deliver(Event::Finished(summary.clone()));
         return Ok(summary);
     }
+    // Before the probe is placed: it looks once more whether this is still that process.
+    let mut late = LateReader::open(&process);
     let mut probe = Probe::arm(engine, request, &process, &modules, &resolved, &plans, stop)?;
     let mapped = Mapped::new(&code, &process);
     let armed = armed(request, &process, &code, &resolved, &probe);
@@ -84,7 +86,7 @@ fn snapshot(
     };
     while ended.is_none() {
         ended = match probe.wait(stop)? {
-            Wake::Records => take(&mut probe, request, &mapped, &resolved, deliver)?,
+            Wake::Records => take(&mut probe, request, &mut late, &mapped, &resolved, deliver)?,
             Wake::Check => check(&probe, &mapped, &resolved)?,
             Wake::Ended(ended) => Some(ended),
         };
@@ -92,7 +94,7 @@ fn snapshot(
     probe.remove();
     // Hits of the last moment are in the ring still.
     while probe.has_records() {
-        take(&mut probe, request, &mapped, &resolved, deliver)?;
+        take(&mut probe, request, &mut late, &mapped, &resolved, deliver)?;
     }
     let summary = probe.summary(ended.unwrap_or_default(), &mapped)?;
     // The door has been told all; whether it wants more makes no difference now.
@@ -104,6 +106,7 @@ fn snapshot(
 fn take(
     probe: &mut Probe<'_>,
     request: &SnapshotRequest,
+    late: &mut LateReader,
     mapped: &Mapped<'_>,
     resolved: &Resolved,
     deliver: &mut Deliver<'_>,
@@ -112,7 +115,7 @@ fn take(
     // Read after the hits: what is the same now as at the beginning was the same at the hit.
     if let Some(now) = probe.process_now() {
         mapped.update(&now);
-        batch.iter_mut().for_each(|(_, record)| late::explain_faults(record, &now));
+        late.complete(batch.iter_mut().map(|(_, record)| record), &now, &request.limits);
     }
     for (index, record) in batch {
         let Some(site) = resolved.sites.get(index).filter(|_| !probe.is_quiet()) else { continue };
@@ -178,9 +181,14 @@ pub(super) fn label(code: &Code<'_>, index: ModuleIndex, opened: bool) -> Module
     }
 }
 
-fn find(caller: Caller, pid: u32, pattern: &str) -> Result<Vec<Found>, EngineError> {
+fn find(
+    engine: &Engine,
+    caller: Caller,
+    pid: u32,
+    pattern: &str,
+) -> Result<Vec<Found>, EngineError> {
     let process = process_of(caller, pid)?;
-    let modules = Modules::of(&process);
+    let modules = Modules::with(&engine.cache, &process, caller);
     let code = Code::new(&modules);
     let label = |found: resolve::find::Found| {
         let module = modules.get(found.module).ok()?;

@@ -33,18 +33,19 @@ impl Engine {
         location: &LocationSpec,
         text: &str,
     ) -> Result<Vars, EngineError> {
-        vars(caller, pid, location, text)
+        vars(self, caller, pid, location, text)
     }
 }
 
 fn vars(
+    engine: &Engine,
     caller: Caller,
     pid: u32,
     location: &LocationSpec,
     text: &str,
 ) -> Result<Vars, EngineError> {
     let process = process_of(caller, pid)?;
-    let modules = Modules::of(&process);
+    let modules = Modules::with(&engine.cache, &process, caller);
     let code = Code::new(&modules);
     let resolved = resolve::resolve(location, text, &code)?;
     let Resolved { sites, types, issues } = resolved;

@@ -89,13 +89,20 @@ pub struct Variable {
     pub provenance: Provenance,
 }
 
-/// Where a value came from.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+/// Where a value came from; of several places, the last one in this order counts.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Provenance {
     /// It was where debug info says that it lives at this pc.
     Live,
     /// The compiler knew it: a constant.
     Constant,
+    /// It was not in memory at the hit. It is in the file that is mapped there, and nobody has
+    /// written to it.
+    MappedFile,
+    /// It was not in memory at the hit. Nobody has written to its page yet: it is zero.
+    Untouched,
+    /// It was not in memory at the hit and was read right after it: it may have changed between.
+    ReadAfterHit,
     /// It is not available.
     None,
 }

@@ -32,7 +32,7 @@ issues! {
     NoPermission "no_permission" 12 "not permitted"
         "run as root, or give the binary CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH and CAP_CHECKPOINT_RESTORE";
     KernelTooOld "kernel_too_old" 13 "this kernel lacks what tracer needs"
-        "use Linux 6.6 or later; `tracer doctor` shows what is missing";
+        "use Linux 5.17 or later (6.6 or later for all that tracer can do); `tracer doctor` shows what is missing";
     BadLocation "bad_location" 14 "the location is not understood"
         "write function, module!function, function+offset, file:line or *0xADDRESS";
     NoDebugInfo "no_debug_info" 15 "there is no debug info for this module"

@@ -42,6 +42,8 @@ reasons! {
     ThreadLocal "thread_local" "it is in thread-local storage" "";
     NotResident "not_resident" "not resident: the page is mapped but was not in memory at the hit"
         "";
+    TooLate "too_late"
+        "not resident: the page was not in memory at the hit and did not arrive in time after it" "";
     NoAccess "no_access" "the process itself may not read the memory at this address" "";
     Unmapped "unmapped" "nothing was mapped at this address right after the hit" "";
     Unreadable "unreadable" "the memory could not be read at the hit" "";

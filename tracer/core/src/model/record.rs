@@ -1,6 +1,7 @@
 //! A record from the kernel, checked: who hit, when, the registers, and the memory image.
 
 use super::address::Avma;
+use super::capture::Provenance;
 use tracer_common::status::Status;
 use tracer_common::wire::{ItemKind, REGISTERS};
 
@@ -29,6 +30,19 @@ pub struct Record {
     pub flags: u16,
     /// The memory.
     pub items: Vec<Item>,
+    /// Memory that could not be read at the hit and was found otherwise.
+    pub late: Vec<LateBytes>,
+}
+
+/// Memory that the kernel could not read at the hit.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LateBytes {
+    /// Where.
+    pub address: Avma,
+    /// What is there.
+    pub bytes: Vec<u8>,
+    /// How it was found.
+    pub provenance: Provenance,
 }
 
 /// A piece of the target's memory, or why it is missing.
@@ -42,7 +56,8 @@ pub struct Item {
     pub bytes: Vec<u8>,
     /// How it ended.
     pub status: Status,
-    /// For a fault: what is at the failing address, looked up right after the hit.
+    /// For a fault: what is at the first address that is missing still, looked up right after the
+    /// hit.
     pub absent: Option<Absence>,
     /// What it was copied for.
     pub kind: ItemKind,
@@ -50,11 +65,15 @@ pub struct Item {
     pub depth: u8,
 }
 
-/// What the process's maps say about memory that could not be read.
+/// Why memory that could not be read at the hit is missing still.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Absence {
     /// A readable mapping is there: the page was not in memory at the hit.
     NotResident,
+    /// As before, and it did not arrive in time.
+    TooLate,
+    /// As before, and more than enough was read.
+    LimitBytes,
     /// A mapping is there that may not be read.
     NoAccess,
     /// Nothing is mapped there.

@@ -1,5 +1,6 @@
 //! The value of a variable as a tree.
 
+use super::capture::Provenance;
 use super::reason::Reason;
 
 /// A value with its type's name.
@@ -66,6 +67,8 @@ pub enum Value {
         address: u64,
         /// What is there.
         target: Box<Typed>,
+        /// Where that came from.
+        provenance: Provenance,
     },
     /// A pointer to an object that is shown elsewhere in the same capture: a cycle or sharing.
     Reference {
@@ -95,6 +98,8 @@ pub enum Value {
         at_least: bool,
         /// Why it is cut.
         cut: Option<Reason>,
+        /// Where the bytes came from; for text inside the value itself, with all of that.
+        provenance: Provenance,
     },
     /// `void`, unit.
     Nothing,

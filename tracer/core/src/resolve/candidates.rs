@@ -6,7 +6,8 @@
 use super::function::{Target, parse, target};
 use super::name::{Fit, Query, nearest, short};
 use crate::binary::demangle;
-use crate::binary::functions::{FunctionName, declaration};
+use crate::binary::dwarf::{Unit, UnitIndex};
+use crate::binary::functions::declaration;
 use crate::binary::lines::{has_tail, normalize};
 use crate::binary::modules::Code;
 use crate::binary::symbols::{Part, Symbol, SymbolTable, split_suffix};
@@ -15,6 +16,7 @@ use crate::model::issue::{Issue, IssueKind};
 use crate::model::resolved::{LocationSpec, ModuleIndex, SourceLine};
 use gimli::UnitOffset;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::rc::Rc;
 
 /// Candidates in an issue, at most.
 const CANDIDATES_MAX: usize = 20;
@@ -51,6 +53,9 @@ struct Identity {
     file: String,
     line: u64,
 }
+
+/// Code by the function that it is of.
+type Groups<'c> = BTreeMap<Rc<Identity>, Vec<Hit<'c>>>;
 
 /// The entries of the function that a name means.
 pub(super) fn function(
@@ -141,8 +146,10 @@ fn by_symbol<'c>(code: &'c Code<'_>, modules: &[ModuleIndex], query: &Query) -> 
     let mut hits = Vec::new();
     for module in modules {
         let Ok(symbols) = code.symbols(*module) else { continue };
-        let found: Vec<_> =
-            symbols.iter().filter_map(|s| Some((s, symbol_fit(query, s)?))).collect();
+        let found: Vec<_> = symbols
+            .matching(&query.text(), |symbol| symbol_fit(query, symbol).is_some())
+            .filter_map(|symbol| Some((symbol, symbol_fit(query, symbol)?)))
+            .collect();
         for (symbol, fit) in &found {
             let is_default = symbol.version.is_none_or(|version| version.is_default);
             // A name without a version means the one that new programs are linked to.
@@ -242,27 +249,33 @@ fn by_debug_info<'c>(
     let known: BTreeSet<ModuleIndex> = hits.iter().map(|hit| hit.module).collect();
     let asked = modules.iter().filter(|module| known.is_empty() || known.contains(module));
     for module in asked {
-        let (Ok(index), Ok(symbols)) = (code.functions(*module), code.symbols(*module)) else {
+        let (Ok(info), Ok(symbols)) = (code.debug_info(*module), code.symbols(*module)) else {
             continue;
         };
-        let mut fits: HashMap<FunctionName<'_>, Option<Fit>> = HashMap::new();
-        for (function, name) in index.iter() {
-            let Some(raw) = name.searched() else { continue };
-            let Some(fit) = *fits.entry(name).or_insert_with(|| query.fit(raw)) else { continue };
-            if function.inlined || is_whole(symbols, function.entry) {
-                hits.push(Hit {
-                    module: *module,
-                    svma: function.entry,
-                    name: raw,
-                    fit,
-                    die: Some((function.unit, function.offset)),
-                    inlined: function.inlined,
-                    resolver: false,
-                    implementation: false,
-                    outdated: false,
-                });
+        let index = info.function_index();
+        let mut found = Vec::new();
+        for number in index.matching(info, &query.text(), |name| query.fit(name).is_some()).iter() {
+            let Some(raw) = index.name(info, *number).searched() else { continue };
+            let Some(fit) = query.fit(raw) else { continue };
+            for function in index.code(info, *number) {
+                if function.inlined || is_whole(symbols, function.entry) {
+                    found.push(Hit {
+                        module: *module,
+                        svma: function.entry,
+                        name: raw,
+                        fit,
+                        die: Some((function.unit, function.offset)),
+                        inlined: function.inlined,
+                        resolver: false,
+                        implementation: false,
+                        outdated: false,
+                    });
+                }
             }
         }
+        // Of several that are inlined at one address the outermost comes first.
+        found.sort_by_key(|hit| hit.die);
+        hits.append(&mut found);
     }
 }
 
@@ -275,26 +288,42 @@ fn is_whole(symbols: &SymbolTable<'_>, svma: Svma) -> bool {
         })
 }
 
-fn group<'c>(code: &Code<'_>, hits: Vec<Hit<'c>>) -> BTreeMap<Identity, Vec<Hit<'c>>> {
-    let mut groups: BTreeMap<Identity, Vec<Hit<'c>>> = BTreeMap::new();
-    let mut at: HashMap<(ModuleIndex, Svma, bool), Identity> = HashMap::new();
+fn group<'c>(code: &Code<'_>, mut hits: Vec<Hit<'c>>) -> Groups<'c> {
+    let mut groups = Groups::new();
+    let mut at: HashMap<(ModuleIndex, Svma, bool), Rc<Identity>> = HashMap::new();
+    // What was found by its DIE needs no search for it.
+    hits.sort_by_key(|hit| hit.die.is_none());
+    let mut last = None;
     for hit in hits {
         // One address is one function, whatever it is called.
         let key = (hit.module, hit.svma, hit.inlined);
-        let identity = at.entry(key).or_insert_with(|| identity(code, &hit));
-        groups.entry(identity.clone()).or_default().push(hit);
+        let identity = at.entry(key).or_insert_with(|| {
+            let identity = identity(code, &hit, &mut last);
+            // A function may have thousands of copies.
+            groups.get_key_value(&identity).map_or_else(|| Rc::new(identity), |(k, _)| Rc::clone(k))
+        });
+        groups.entry(Rc::clone(identity)).or_default().push(hit);
     }
     groups
 }
 
-fn identity(code: &Code<'_>, hit: &Hit<'_>) -> Identity {
-    let source = || {
+/// The unit that was read last. There may be thousands, and each is needed once.
+type LastUnit<'c> = Option<(ModuleIndex, UnitIndex, Unit<'c>)>;
+
+fn identity<'c>(code: &Code<'c>, hit: &Hit<'_>, last: &mut LastUnit<'c>) -> Identity {
+    let mut source = || {
         let info = code.debug_info(hit.module).ok()?;
-        let die = match hit.die {
-            Some((unit, offset)) => info.die(info.unit(unit)?, offset),
-            None => info.function_at(hit.svma)?,
+        let declaration = match hit.die {
+            Some((index, offset)) => {
+                let at = (hit.module, index);
+                if last.as_ref().is_none_or(|(module, index, _)| (*module, *index) != at) {
+                    *last = info.read_unit(index).map(|unit| (hit.module, index, unit));
+                }
+                let (_, _, unit) = last.as_ref()?;
+                declaration(info, info.die(unit, offset))
+            }
+            None => declaration(info, info.function_at(hit.svma)?),
         };
-        let declaration = declaration(info, die);
         let plain = declaration.name.plain.map(short);
         Some((plain.unwrap_or_default(), declaration.line?))
     };
@@ -306,7 +335,7 @@ fn identity(code: &Code<'_>, hit: &Hit<'_>) -> Identity {
     Identity { module: hit.module, name, file, line }
 }
 
-fn ambiguous(code: &Code<'_>, subject: String, groups: &BTreeMap<Identity, Vec<Hit<'_>>>) -> Issue {
+fn ambiguous(code: &Code<'_>, subject: String, groups: &Groups<'_>) -> Issue {
     let modules: BTreeSet<_> = groups.keys().map(|identity| identity.module).collect();
     let mut candidates = Vec::new();
     for (identity, hits) in groups.iter().take(CANDIDATES_MAX) {
@@ -328,7 +357,7 @@ fn unique_text(
     prefix: &str,
     identity: &Identity,
     hits: &[Hit<'_>],
-    rivals: &[(&Identity, &Vec<Hit<'_>>)],
+    rivals: &[(&Rc<Identity>, &Vec<Hit<'_>>)],
 ) -> String {
     // Copies of one function mostly have one name.
     let names: BTreeSet<&[u8]> = hits.iter().map(|hit| split_suffix(hit.name).0).collect();
@@ -366,13 +395,14 @@ fn unique_text(
 }
 
 fn no_function(code: &Code<'_>, modules: &[ModuleIndex], subject: String, name: &str) -> Issue {
-    let mut names = BTreeSet::new();
+    let mut near = Vec::new();
     let mut bare = Vec::new();
+    let mut look = |names: &mut dyn Iterator<Item = &[u8]>| {
+        near.extend(nearest(name, names.map(short), NEAREST_MAX));
+    };
     for module in modules {
         match code.symbols(*module) {
-            Ok(symbols) => {
-                names.extend(symbols.iter().map(|symbol| short(split_suffix(symbol.name).0)));
-            }
+            Ok(symbols) => look(&mut symbols.iter().map(|symbol| split_suffix(symbol.name).0)),
             // Without the symbols of what was most likely meant the name is not known to be
             // wrong. The main program comes first.
             Err(issue) if modules.first() == Some(module) => {
@@ -380,10 +410,11 @@ fn no_function(code: &Code<'_>, modules: &[ModuleIndex], subject: String, name: 
             }
             Err(_) => {}
         }
-        match code.functions(*module) {
-            Ok(index) => {
-                let raw = index.iter().filter_map(|(_, name)| name.searched());
-                names.extend(raw.collect::<BTreeSet<_>>().into_iter().map(short));
+        match code.debug_info(*module) {
+            Ok(info) => {
+                let names = info.function_index().names(info);
+                look(&mut names.filter_map(|(_, name)| name.searched()));
+                info.release();
             }
             Err(issue) if issue.kind != IssueKind::NoDebugInfo => bare.push(issue.to_string()),
             Err(_) => bare.extend(
@@ -391,7 +422,7 @@ fn no_function(code: &Code<'_>, modules: &[ModuleIndex], subject: String, name: 
             ),
         }
     }
-    let near = nearest(name, names.into_iter(), NEAREST_MAX);
+    let near = nearest(name, near.into_iter(), NEAREST_MAX);
     // The main program comes first; that a system library is bare is the rule.
     let detail = bare.into_iter().next().unwrap_or_default();
     Issue::new(IssueKind::NoFunction, subject, detail).with_candidates(near)

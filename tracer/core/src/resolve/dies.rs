@@ -5,9 +5,10 @@
 //! to may be of any kind.
 
 use super::lang::Language;
-use crate::binary::dwarf::{Dwarf, Reader, Unit};
+use crate::binary::dwarf::{DebugInfo, Dwarf, Reader, Unit};
+use crate::binary::units::Headers;
 use gimli::{AttributeValue, SectionId, UnitOffset};
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -139,6 +140,7 @@ pub fn flag(entry: &Entry<'_>, attribute: gimli::DwAt) -> bool {
 
 /// The DIEs of a file and its supplementary file; units are read when they are first needed.
 pub struct Dies<'a> {
+    info: Option<&'a DebugInfo>,
     main: Units<'a>,
     supplementary: Option<Units<'a>>,
 }
@@ -146,25 +148,33 @@ pub struct Dies<'a> {
 struct Units<'a> {
     file: File,
     dwarf: &'a Dwarf<'a>,
-    /// Headers by section (.debug_info, .debug_types), in order of their offset.
-    headers: RefCell<Option<Rc<Headers<'a>>>>,
+    /// The list of units, where it is known already.
+    given: Option<&'a Headers<'a>>,
+    listed: OnceCell<Headers<'a>>,
     loaded: RefCell<HashMap<(bool, usize), Rc<SourceUnit<'a>>>>,
-}
-
-#[derive(Default)]
-struct Headers<'a> {
-    info: Vec<(usize, gimli::UnitHeader<Reader<'a>>)>,
-    types: Vec<(usize, gimli::UnitHeader<Reader<'a>>)>,
-    /// Signature of a type unit: which section, the unit's offset, the type's offset in it.
-    signatures: HashMap<u64, (bool, usize, UnitOffset)>,
 }
 
 impl<'a> Dies<'a> {
     /// The DIEs of `dwarf`.
     pub fn new(dwarf: &'a Dwarf<'a>) -> Self {
-        Self {
-            main: Units::new(File::Main, dwarf),
-            supplementary: dwarf.sup().map(|dwarf| Units::new(File::Supplementary, dwarf)),
+        let supplementary = dwarf.sup().map(|dwarf| Units::new(File::Supplementary, dwarf, None));
+        Self { info: None, main: Units::new(File::Main, dwarf, None), supplementary }
+    }
+
+    /// The DIEs of a file whose units were listed.
+    pub fn of(info: &'a DebugInfo) -> Self {
+        let dwarf = info.dwarf();
+        let supplementary = dwarf.sup().map(|dwarf| {
+            Units::new(File::Supplementary, dwarf, Some(info.supplementary_headers()))
+        });
+        let main = Units::new(File::Main, dwarf, Some(info.headers()));
+        Self { info: Some(info), main, supplementary }
+    }
+
+    /// Gives back the pages of the file that were touched.
+    pub fn release(&self) {
+        if let Some(info) = self.info {
+            info.release();
         }
     }
 
@@ -273,29 +283,15 @@ impl<'a> Dies<'a> {
 }
 
 impl<'a> Units<'a> {
-    fn new(file: File, dwarf: &'a Dwarf<'a>) -> Self {
-        Self { file, dwarf, headers: RefCell::default(), loaded: RefCell::default() }
+    fn new(file: File, dwarf: &'a Dwarf<'a>, given: Option<&'a Headers<'a>>) -> Self {
+        Self { file, dwarf, given, listed: OnceCell::new(), loaded: RefCell::default() }
     }
 
-    fn headers(&self) -> Rc<Headers<'a>> {
-        if let Some(headers) = self.headers.borrow().as_ref() {
-            return Rc::clone(headers);
-        }
-        let mut headers = Headers::default();
-        let mut units = self.dwarf.units();
-        // A malformed header hides the units behind it; those before it still serve.
-        while let Ok(Some(header)) = units.next() {
-            headers.sign(&header, false);
-            headers.info.push((header.offset().0, header));
-        }
-        let mut units = self.dwarf.type_units();
-        while let Ok(Some(header)) = units.next() {
-            headers.sign(&header, true);
-            headers.types.push((header.offset().0, header));
-        }
-        let headers = Rc::new(headers);
-        *self.headers.borrow_mut() = Some(Rc::clone(&headers));
-        headers
+    fn headers(&self) -> &Headers<'a> {
+        self.given.unwrap_or_else(|| {
+            // A malformed header hides the units behind it; those before it still serve.
+            self.listed.get_or_init(|| Headers::list(self.dwarf, &|| {}).0)
+        })
     }
 
     fn entry(&self, offset: usize) -> Result<Die<'a>, DieError> {
@@ -306,9 +302,8 @@ impl<'a> Units<'a> {
     }
 
     fn signature(&self, signature: u64) -> Result<Die<'a>, DieError> {
-        let headers = self.headers();
         let (types, start, offset) =
-            *headers.signatures.get(&signature).ok_or(DieError::NoSignature(signature))?;
+            self.headers().signed(signature).ok_or(DieError::NoSignature(signature))?;
         let unit = self.holding(types, start)?;
         let entry = unit.unit.entry(offset)?;
         Ok(Die { unit, entry })
@@ -317,23 +312,17 @@ impl<'a> Units<'a> {
     /// The unit that holds `offset` of .debug_info or .debug_types.
     fn holding(&self, types: bool, offset: usize) -> Result<Rc<SourceUnit<'a>>, DieError> {
         let headers = self.headers();
-        let list = if types { &headers.types } else { &headers.info };
-        let before = list.partition_point(|(start, _)| *start <= offset);
-        let (start, header) =
-            before.checked_sub(1).and_then(|at| list.get(at)).ok_or(DieError::NoUnit(offset))?;
-        if offset - start >= header.length_including_self() {
-            return Err(DieError::NoUnit(offset));
-        }
-        if let Some(unit) = self.loaded.borrow().get(&(types, *start)) {
+        let header = headers.holding(types, offset).ok_or(DieError::NoUnit(offset))?;
+        let key = (types, header.offset().0);
+        if let Some(unit) = self.loaded.borrow().get(&key) {
             return Ok(Rc::clone(unit));
         }
-        let unit = Rc::new(self.load(*header)?);
-        self.loaded.borrow_mut().insert((types, *start), Rc::clone(&unit));
+        let unit = Rc::new(self.load(headers.read(self.dwarf, header)?)?);
+        self.loaded.borrow_mut().insert(key, Rc::clone(&unit));
         Ok(unit)
     }
 
-    fn load(&self, header: gimli::UnitHeader<Reader<'a>>) -> Result<SourceUnit<'a>, DieError> {
-        let unit = self.dwarf.unit(header)?;
+    fn load(&self, unit: Unit<'a>) -> Result<SourceUnit<'a>, DieError> {
         let (mut language, mut producer) = (None, Reader::default());
         let mut entries = unit.entries();
         if let Some(root) = entries.next_dfs()? {
@@ -346,16 +335,5 @@ impl<'a> Units<'a> {
         }
         drop(entries);
         Ok(SourceUnit { dwarf: self.dwarf, unit, language, producer, file: self.file })
-    }
-}
-
-impl<'a> Headers<'a> {
-    fn sign(&mut self, header: &gimli::UnitHeader<Reader<'a>>, types: bool) {
-        if let gimli::UnitType::Type { type_signature, type_offset }
-        | gimli::UnitType::SplitType { type_signature, type_offset } = header.type_()
-        {
-            let place = (types, header.offset().0, type_offset);
-            self.signatures.entry(type_signature.0).or_insert(place);
-        }
     }
 }

@@ -82,7 +82,7 @@ pub fn elsewhere(
     let Some(here) = parts.iter().find(|part| part.range().contains(&site.svma)) else {
         return Ok(absent);
     };
-    let mut builder = TypeBuilder::new(info.dwarf(), TypeGraph::default());
+    let mut builder = TypeBuilder::of(info, TypeGraph::default());
     let declared = here.variables(&mut builder, site.svma)?;
     let mut search = Search {
         site,
@@ -116,7 +116,7 @@ pub fn elsewhere(
 struct Search<'s, 't, 'm> {
     site: &'s Site,
     code: &'t Code<'m>,
-    info: &'t DebugInfo<'m>,
+    info: &'t DebugInfo,
     parts: &'s [FunctionAt<'t, 'm>],
     builder: TypeBuilder<'t>,
     /// What is in scope at the site.

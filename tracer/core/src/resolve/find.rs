@@ -70,22 +70,22 @@ pub fn find(pattern: &str, code: &Code<'_>) -> Result<Vec<Found>, Issue> {
 
 /// Functions that have no symbol.
 fn by_debug_info(pattern: &str, code: &Code<'_>, module: ModuleIndex) -> Vec<Found> {
-    let (Ok(index), Ok(info)) = (code.functions(module), code.debug_info(module)) else {
-        return Vec::new();
-    };
-    // Names are demangled once; a function may have thousands of copies.
-    let mut shown = std::collections::HashMap::new();
+    let Ok(info) = code.debug_info(module) else { return Vec::new() };
+    let index = info.function_index();
     let mut out_of_line: BTreeMap<String, Vec<Svma>> = BTreeMap::new();
     let mut inlined = BTreeMap::new();
-    for (function, name) in index.iter() {
-        let text: &Option<String> = shown
-            .entry(name)
-            .or_insert_with(|| name.display().filter(|text| matches_pattern(pattern, text)));
+    for (number, name) in index.names(info) {
+        let text = name.display().filter(|text| matches_pattern(pattern, text));
         let Some(text) = text else { continue };
-        if function.inlined {
-            inlined.entry(text.clone()).or_insert(*function);
-        } else {
-            out_of_line.entry(text.clone()).or_default().push(function.entry);
+        for function in index.code(info, number) {
+            if function.inlined {
+                let first = inlined.entry(text.clone()).or_insert(function);
+                if (function.unit, function.offset) < (first.unit, first.offset) {
+                    *first = function;
+                }
+            } else {
+                out_of_line.entry(text.clone()).or_default().push(function.entry);
+            }
         }
     }
     let mut found = Vec::new();

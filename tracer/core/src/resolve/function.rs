@@ -199,7 +199,7 @@ fn symbol_name(symbol: &Symbol<'_>) -> String {
 pub(super) fn is_entry(
     code: &Code<'_>,
     module: ModuleIndex,
-    info: Option<&DebugInfo<'_>>,
+    info: Option<&DebugInfo>,
     svma: Svma,
 ) -> bool {
     if let Ok(symbols) = code.symbols(module) {

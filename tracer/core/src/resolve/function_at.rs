@@ -33,13 +33,13 @@ pub(super) struct FunctionAt<'t, 'm> {
     /// Where calls enter it; `None` where that is in another part.
     entry: Option<Svma>,
     bytes: &'t [u8],
-    debug: Option<Debug<'t, 'm>>,
+    debug: Option<Debug<'t>>,
 }
 
 /// The function in debug info.
-struct Debug<'t, 'm> {
-    info: &'t DebugInfo<'m>,
-    die: Die<'t, 'm>,
+struct Debug<'t> {
+    info: &'t DebugInfo,
+    die: Die<'t>,
     rows: Vec<lines::Row>,
     dies: Dies<'t>,
 }
@@ -237,12 +237,12 @@ fn covered(code: &Code<'_>, target: &Target) -> Option<Range<Svma>> {
     code.cfi(target.module).ok()?.covered(target.svma).map(|covered| covered.range)
 }
 
-impl<'t, 'm> Debug<'t, 'm> {
-    fn find(code: &'t Code<'m>, target: &Target, range: &Range<Svma>) -> Option<Self> {
+impl<'t> Debug<'t> {
+    fn find(code: &'t Code<'_>, target: &Target, range: &Range<Svma>) -> Option<Self> {
         let info = code.debug_info(target.module).ok()?;
         let die = info.function_at(target.svma)?;
         let rows = lines::rows(info, die.unit, range.clone()).copied().collect();
-        Some(Self { info, die, rows, dies: Dies::new(info.dwarf()) })
+        Some(Self { info, die, rows, dies: Dies::of(info) })
     }
 
     fn site_rows(&self) -> impl Iterator<Item = Row> {
@@ -281,7 +281,7 @@ impl<'t, 'm> Debug<'t, 'm> {
     }
 }
 
-impl Variables for Debug<'_, '_> {
+impl Variables for Debug<'_> {
     fn same(&self, a: Svma, b: Svma) -> bool {
         match (self.meaning(a), self.meaning(b)) {
             (Some(a), Some(b)) => a.same_as(&b),

@@ -3,9 +3,10 @@
 use super::function::{Target, target};
 use super::name::nearest;
 use crate::binary::dwarf::DebugInfo;
-use crate::binary::line_sites::{self, SourceFile};
-use crate::binary::lines::{normalize, paths};
+use crate::binary::line_sites;
+use crate::binary::lines::normalize;
 use crate::binary::modules::Code;
+use crate::binary::source_index::SourceFile;
 use crate::model::issue::{Issue, IssueKind};
 use crate::model::resolved::ModuleIndex;
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,13 +32,8 @@ pub(super) fn lookup(code: &Code<'_>, file: &str, line: u64) -> Result<Vec<Targe
             by_path.entry(found.path.clone()).or_default().push((*module, found));
         }
     }
-    // Files that only declare things have no lines to stop at.
-    let with_code = |(module, file): &(ModuleIndex, SourceFile)| {
-        let info = modules.iter().find(|(index, _)| index == module);
-        info.is_some_and(|(_, info)| line_sites::has_code(info, file))
-    };
-    if by_path.values().flatten().any(with_code) {
-        by_path.retain(|_, files| files.iter().any(with_code));
+    if by_path.len() > 1 {
+        with_code(&mut by_path, &modules);
     }
     // A whole path means itself even where another path ends in it.
     if let Some(exact) = by_path.remove_entry(&normalize(file)) {
@@ -50,7 +46,7 @@ pub(super) fn lookup(code: &Code<'_>, file: &str, line: u64) -> Result<Vec<Targe
                 continue;
             };
             let sites = line_sites::sites(info, file, line);
-            targets.extend(sites.into_iter().map(|svma| target(code, *module, svma)));
+            targets.extend(sites.iter().map(|svma| target(code, *module, *svma)));
         }
         targets
     };
@@ -71,9 +67,24 @@ pub(super) fn lookup(code: &Code<'_>, file: &str, line: u64) -> Result<Vec<Targe
     Ok(targets)
 }
 
-fn with_debug_info<'c, 'm>(
-    code: &'c Code<'m>,
-) -> Result<Vec<(ModuleIndex, &'c DebugInfo<'m>)>, Issue> {
+/// Leaves out files that only declare things, where there are others: they have no lines to stop
+/// at.
+fn with_code(by_path: &mut ByPath, modules: &[(ModuleIndex, &DebugInfo)]) {
+    let mut have = BTreeSet::new();
+    for (module, info) in modules {
+        let of_module = by_path.iter().flat_map(|(path, files)| {
+            files.iter().filter(|(index, _)| index == module).map(move |(_, file)| (path, file))
+        });
+        let (paths, files): (Vec<&String>, Vec<&SourceFile>) = of_module.unzip();
+        let found = line_sites::have_code(info, &files).into_iter().zip(paths);
+        have.extend(found.filter(|(has, _)| *has).map(|(_, path)| path.clone()));
+    }
+    if !have.is_empty() {
+        by_path.retain(|path, _| have.contains(path));
+    }
+}
+
+fn with_debug_info<'m>(code: &Code<'m>) -> Result<Vec<(ModuleIndex, &'m DebugInfo)>, Issue> {
     let mut first_issue = None;
     let mut found = Vec::new();
     for module in 0..code.modules().len() {
@@ -101,18 +112,11 @@ fn ambiguous(
     Issue::new(IssueKind::Ambiguous, subject, detail).with_candidates(candidates.collect())
 }
 
-fn no_file(
-    subject: &str,
-    file: &str,
-    line: u64,
-    modules: &[(ModuleIndex, &DebugInfo<'_>)],
-) -> Issue {
+fn no_file(subject: &str, file: &str, line: u64, modules: &[(ModuleIndex, &DebugInfo)]) -> Issue {
     let mut names = BTreeSet::new();
     for (_, info) in modules {
-        for (_, unit) in info.units() {
-            let paths = paths(info.dwarf(), unit).into_iter();
-            names.extend(paths.filter_map(|(_, path)| Some(path.rsplit('/').next()?.to_owned())));
-        }
+        let paths = info.source_index().paths();
+        names.extend(paths.filter_map(|path| Some(path.rsplit('/').next()?.to_owned())));
     }
     let wanted = file.rsplit('/').next().unwrap_or(file);
     let near = nearest(wanted, names.into_iter(), FILES_NEAR);
@@ -126,7 +130,7 @@ fn no_line(
     path: &str,
     files: &[(ModuleIndex, SourceFile)],
     line: u64,
-    modules: &[(ModuleIndex, &DebugInfo<'_>)],
+    modules: &[(ModuleIndex, &DebugInfo)],
 ) -> Issue {
     let mut lines = BTreeSet::new();
     for (module, file) in files {

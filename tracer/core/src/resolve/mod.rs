@@ -65,8 +65,7 @@ fn add_module(
     let Some(module) = targets.first().map(|target| target.module) else { return Ok(()) };
     // Without debug info a function's entry can be probed still: registers and stack.
     let info = code.debug_info(module).ok();
-    let mut builder =
-        info.map(|info| TypeBuilder::new(info.dwarf(), std::mem::take(&mut resolved.types)));
+    let mut builder = info.map(|info| TypeBuilder::of(info, std::mem::take(&mut resolved.types)));
     for target in targets {
         let function = FunctionAt::new(code, target, text)?;
         match function.site(builder.as_mut()) {
@@ -78,6 +77,9 @@ fn add_module(
     }
     if let Some(builder) = builder {
         resolved.types = builder.into_graph();
+    }
+    if let Some(info) = info {
+        info.release();
     }
     Ok(())
 }

@@ -27,6 +27,8 @@ pub(super) struct Query {
     normal: String,
     /// A word that every mangled name which fits must hold.
     needle: Option<String>,
+    /// How the last part of the path is spelled in it: one of these.
+    last: Option<[String; 2]>,
 }
 
 impl Query {
@@ -37,8 +39,17 @@ impl Query {
         Self {
             normal: normal(&name),
             needle: needle(&name),
+            last: last(&name),
             name,
             version: version.map(|version| owned(version.name)),
+        }
+    }
+
+    /// What was asked, in one form.
+    pub(super) fn text(&self) -> String {
+        match &self.version {
+            Some(version) => format!("{}@{version}", self.name),
+            None => self.name.clone(),
         }
     }
 
@@ -52,11 +63,14 @@ impl Query {
             let text = std::str::from_utf8(name).ok()?;
             return text.contains('<').then(|| self.fit_forms(&plain_forms(text)))?;
         }
-        let holds = |needle: &String| find(name, needle.as_bytes()).is_some();
-        if !self.needle.as_ref().is_none_or(holds) {
-            return None;
-        }
-        self.fit_forms(&forms(name))
+        self.may_fit(name).then(|| self.fit_forms(&forms(name)))?
+    }
+
+    /// A mangled name holds what it must if it fits: a look that spares the demangling of all names.
+    fn may_fit(&self, name: &[u8]) -> bool {
+        let Ok(text) = std::str::from_utf8(name) else { return false };
+        self.needle.as_ref().is_none_or(|needle| text.contains(needle))
+            && self.last.as_ref().is_none_or(|spelled| spelled.iter().any(|s| text.contains(s)))
     }
 
     fn fit_forms(&self, forms: &[(Fit, String)]) -> Option<Fit> {
@@ -219,54 +233,79 @@ fn normal(name: &str) -> String {
 /// The longest word of a name that every mangling spells out; C++ abbreviates `std`, types of the
 /// standard library and of the language, and Rust its closures.
 fn needle(name: &str) -> Option<String> {
-    const ABBREVIATED: [&str; 31] = [
-        "std",
-        "allocator",
-        "basic_string",
-        "string",
-        "char_traits",
-        "istream",
-        "ostream",
-        "iostream",
-        "basic_istream",
-        "basic_ostream",
-        "basic_iostream",
-        "operator",
-        "closure",
-        "shim",
-        "impl",
-        "dyn",
-        "const",
-        "unsigned",
-        "signed",
-        "char",
-        "short",
-        "long",
-        "double",
-        "float",
-        "bool",
-        "void",
-        "int",
-        "anonymous",
-        "namespace",
-        "volatile",
-        "wchar_t",
-    ];
     // `a.b` and `#0` are not mangled literally, so words end there; words of primitive types of
     // Rust (`u32`, `str`) are too short to win over a function's name.
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     // Parameters and arguments may be abbreviated as types; the path before them may not.
-    let path = name.split(['(', '<', '{']).next().filter(|path| !path.is_empty()).unwrap_or("");
-    let words = path.split(|c| !is_word(c)).filter(|word| word.len() > 3);
-    words
-        .filter(|word| !ABBREVIATED.contains(word))
-        .max_by_key(|word| word.len())
-        .map(str::to_owned)
+    // Rust's, which alone start with a type, are spelled out.
+    let path = if name.starts_with('<') { Some(name) } else { name.split(['(', '<', '{']).next() };
+    let path = path.unwrap_or_default();
+    let words = || path.split(|c| !is_word(c));
+    // `operator delete` is `dl`, and `transaction clone for` is `GTt`.
+    let is_prose = !name.starts_with('<') && [" for ", " to "].iter().any(|s| path.contains(s));
+    if is_prose || words().any(|word| word == "operator") {
+        return None;
+    }
+    let long = words().filter(|word| word.len() > 3);
+    long.filter(|word| !ABBREVIATED.contains(word)).max_by_key(|word| word.len()).map(str::to_owned)
 }
 
-fn find(text: &[u8], part: &[u8]) -> Option<usize> {
-    text.windows(part.len().max(1)).position(|window| window == part)
+/// The ways in which the last part of a path is spelled in mangled names: behind its length or,
+/// where Rust's older mangling has arguments, before a `$`. `None` where it may be spelled in
+/// another way.
+fn last(name: &str) -> Option<[String; 2]> {
+    let name = normal(name);
+    let start = boundaries(&name).last().unwrap_or(0);
+    let part = name.get(start..)?.split(['(', '<', '[']).next()?;
+    let is_plain = part.starts_with(|c: char| c.is_ascii_alphabetic())
+        && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && part != "operator"
+        && !ABBREVIATED.contains(&part);
+    is_plain.then(|| [format!("{}{part}", part.len()), format!("{part}$")])
 }
+
+/// Words that manglings do not spell out: of the standard library and of the languages.
+const ABBREVIATED: [&str; 39] = [
+    "std",
+    "allocator",
+    "basic_string",
+    "string",
+    "char_traits",
+    "istream",
+    "ostream",
+    "iostream",
+    "basic_istream",
+    "basic_ostream",
+    "basic_iostream",
+    "closure",
+    "shim",
+    "impl",
+    "dyn",
+    "const",
+    "unsigned",
+    "signed",
+    "char",
+    "short",
+    "long",
+    "double",
+    "float",
+    "bool",
+    "void",
+    "int",
+    "anonymous",
+    "namespace",
+    "volatile",
+    "wchar_t",
+    "usize",
+    "isize",
+    "u128",
+    "i128",
+    "f128",
+    "unsafe",
+    "extern",
+    "vtable",
+    "reify",
+];
 
 /// Names that are close to `wanted`, the closest first.
 pub(super) fn nearest(
@@ -336,6 +375,9 @@ pub(super) fn matches_pattern(pattern: &str, name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::binary::modules::Modules;
+    use std::path::Path;
+    use std::process::Command;
 
     fn fit(query: &str, name: &str) -> Option<Fit> {
         Query::new(query).fit(name.as_bytes())
@@ -410,6 +452,32 @@ mod tests {
         let old = "_ZN4demo3run17h0123456789abcdefE";
         assert_eq!(fit("demo::run", old), Some(Fit::Exact));
         assert_eq!(fit("run", old), Some(Fit::Suffix));
+    }
+
+    /// The names of all functions of a program.
+    fn names_in(program: &Path) -> Vec<Vec<u8>> {
+        let modules = Modules::of_file(program).unwrap();
+        let symbols = modules.get(0).unwrap().code().symbols().unwrap();
+        symbols.iter().map(|symbol| symbol.name.to_vec()).collect()
+    }
+
+    #[test]
+    fn what_is_passed_over_undemangled_does_not_fit() {
+        let mut of_cpp = Command::new("gcc");
+        let of_cpp = of_cpp.arg("-print-file-name=libstdc++.so.6").output().unwrap().stdout;
+        let of_cpp = String::from_utf8(of_cpp).unwrap();
+        let mut names = names_in(&std::env::current_exe().unwrap());
+        names.extend(names_in(Path::new(of_cpp.trim())));
+        assert!(names.len() > 1000);
+        for name in names.iter().step_by(7).filter(|name| demangle::is_mangled(name)) {
+            for (_, form) in forms(name) {
+                let tails = boundaries(&form).chain([0]).filter_map(|at| form.get(at..));
+                for query in tails.map(Query::new).filter(|query| query.version.is_none()) {
+                    let fits = query.fit_forms(&forms(name)).is_some();
+                    assert!(!fits || query.may_fit(name), "{} in {form}", query.name);
+                }
+            }
+        }
     }
 
     #[test]

@@ -3,13 +3,17 @@
 use super::find::find;
 use super::function::{Target, lookup, parse};
 use super::process;
+use crate::binary::cache::{Cache, CacheOptions};
 use crate::binary::code_map::CodeMap;
 use crate::binary::fixture::{Fixture, line_of, program};
 use crate::binary::modules::{Code, Modules};
 use crate::model::address::Svma;
+use crate::model::caller::Caller;
 use crate::model::issue::{Issue, IssueKind};
 use std::os::unix::fs::FileExt;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
 
 /// A program that runs until it is dropped.
 struct Running(Child);
@@ -25,6 +29,10 @@ impl Running {
 
     fn modules(&self) -> Modules {
         Modules::of(&process::read(self.0.id()).unwrap())
+    }
+
+    fn modules_with(&self, cache: &Arc<Cache>) -> Modules {
+        Modules::with(cache, &process::read(self.0.id()).unwrap(), Caller::Root)
     }
 }
 
@@ -505,4 +513,27 @@ fn functions_of_several_modules_are_ambiguous_unless_the_loader_has_the_other() 
     assert!(find_in(&code, "libc!abort").is_ok());
     let libc = find_in(&code, "abort").unwrap();
     assert_eq!(modules.name(libc[0].module).as_deref(), Some("libc.so.6"));
+}
+
+#[test]
+fn processes_share_what_is_read_of_the_file_that_they_map() {
+    let options = CacheOptions { settled_after: Duration::ZERO, ..CacheOptions::default() };
+    let cache = Arc::new(Cache::new(options, None));
+    let fixture = program(WAIT, "-O1");
+    let first = Running::start(&mut Command::new(fixture.path("main")));
+    let second = Running::start(&mut Command::new(fixture.path("main")));
+    // The one that comes later has other functions at these addresses, under the same path.
+    let longer = WAIT.replace("int work(", "int earlier(int n) { return n; } int work(");
+    let other = program(&longer, "-O1");
+    std::fs::rename(other.path("main"), fixture.path("main")).unwrap();
+    let later = Running::start(&mut Command::new(fixture.path("main")));
+
+    let all = [&first, &second, &later].map(|running| running.modules_with(&cache));
+    let main = all.each_ref().map(|modules| std::ptr::from_ref(modules.get(0).unwrap().code()));
+    assert_eq!(main[0], main[1]);
+    assert_ne!(main[0], main[2]);
+    let knows = all.each_ref().map(|modules| find_in(&Code::new(modules), "earlier").is_ok());
+    assert_eq!(knows, [false, false, true]);
+    let readings = cache.readings();
+    assert!(readings.hits > 0 && readings.entries >= 2, "{readings:?}");
 }

@@ -12,7 +12,7 @@ pub(crate) mod tests;
 use self::definition::Definitions;
 use super::dies::{self, Attribute, Die, DieError, DieId, Dies, SourceUnit};
 use super::lang::{self, Language};
-use crate::binary::dwarf::Dwarf;
+use crate::binary::dwarf::{DebugInfo, Dwarf};
 use crate::model::types::{Scalar, Shape, Type, TypeGraph, TypeId};
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
@@ -24,6 +24,9 @@ const BYTES_MAX: usize = 64 * 1024 * 1024;
 /// What a member takes beside its name.
 const MEMBER_BYTES: usize = 80;
 
+/// Types that are read before the pages that their names are on are given back.
+const TYPES_AT_ONCE: usize = 512;
+
 /// Builds the types of one file into a graph.
 ///
 /// Types that are asked for get their id at once and their content in [`TypeBuilder::finish`].
@@ -33,6 +36,8 @@ pub struct TypeBuilder<'a> {
     known: HashMap<(DieId, usize), TypeId>,
     queue: VecDeque<Pending<'a>>,
     definitions: Definitions,
+    /// Types that have their content.
+    described: usize,
     void: Option<TypeId>,
     overflow: Option<TypeId>,
     bytes_left: usize,
@@ -50,12 +55,22 @@ struct Pending<'a> {
 impl<'a> TypeBuilder<'a> {
     /// Types of `dwarf` are added to `graph`, which may hold those of other files.
     pub fn new(dwarf: &'a Dwarf<'a>, graph: TypeGraph) -> Self {
+        Self::with(Dies::new(dwarf), graph)
+    }
+
+    /// The same for a file whose units were listed.
+    pub fn of(info: &'a DebugInfo, graph: TypeGraph) -> Self {
+        Self::with(Dies::of(info), graph)
+    }
+
+    fn with(dies: Dies<'a>, graph: TypeGraph) -> Self {
         Self {
-            dies: Rc::new(Dies::new(dwarf)),
+            dies: Rc::new(dies),
             graph,
             known: HashMap::new(),
             queue: VecDeque::new(),
             definitions: Definitions::default(),
+            described: 0,
             void: None,
             overflow: None,
             bytes_left: BYTES_MAX,
@@ -99,6 +114,10 @@ impl<'a> TypeBuilder<'a> {
     /// after this.
     pub fn finish(&mut self) {
         while let Some(pending) = self.queue.pop_front() {
+            if self.described.is_multiple_of(TYPES_AT_ONCE) {
+                self.dies.release();
+            }
+            self.described += 1;
             let content = self.describe(&pending);
             if let Some(slot) = self.graph.types.get_mut(pending.id.0 as usize) {
                 *slot = content;

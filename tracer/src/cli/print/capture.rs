@@ -3,10 +3,9 @@
 use super::line::{Ink, Line, Page};
 use super::source::{Sources, at};
 use super::time;
-use super::value::{Row, WIDTH};
+use super::value::{Row, WIDTH, special};
 use crate::api::types::{
-    Armed, CaptureLine, Code, Frame, How, Provenance, Site, StackEnd, StackEndCode, Variable,
-    VariableKind,
+    Armed, CaptureLine, Code, Frame, How, Site, StackEnd, StackEndCode, Variable, VariableKind,
 };
 use crate::escape::Escaped;
 use tracer_core::model::reason::ReasonCode;
@@ -119,9 +118,9 @@ fn variable_tree(variable: &Variable, page: &mut Page) {
     let indent = Line::new().pad(6);
     let label = Line::new().with(Ink::Name, Escaped::name(&variable.name));
     let row = Row::labelled(label, &variable.type_name, &variable.node, WIDTH - indent.width());
-    let row = match variable.provenance {
-        Provenance::Constant => row.with(Ink::Dim, "  (constant)"),
-        Provenance::Live | Provenance::None => row,
+    let row = match special(variable.provenance) {
+        Some(special) => row.with(Ink::Dim, "  (").with(Ink::Dim, special).with(Ink::Dim, ")"),
+        None => row,
     };
     row.write(&indent, page);
 }

@@ -117,6 +117,9 @@ big: struct big =
 │  ├─ [30] 1030, 1031, 1032, 1033, 1034, 1035, 1036, 1037, 1038, 1039
 │  └─ … 24 more; raise --max-items
 └─ places: struct place [2] = [{street = "A", number = 12}, {street = "B", number = 12}]
+constant: const char * = "never read before" (from the mapped file)
+zero: int * = 0x558100006000 -> 0 (never touched)
+swapped: struct s * = 0x558100007000 -> {x = 5} (read after the hit)
 count: int * = 0x558100001000 -> 7
 deep: struct node * = 0x558100001010 -> <unavailable: the depth limit was met; raise --depth>
 again: struct node * = 0x558100001020 -> shown at head->next

@@ -2,6 +2,7 @@
 
 use super::line::{Ink, Line, Page};
 use crate::api::scalar::{Address, Integer};
+use crate::api::types::Provenance;
 use crate::api::value::{Field, Item, Node, Unavailable, Value};
 use crate::escape::Escaped;
 use tracer_core::model::reason::ReasonCode;
@@ -108,7 +109,8 @@ fn short(shown: Shown<'_>, width: usize) -> Option<Line> {
         Value::Pointer { address, target } => {
             let arrow = pointer(*address);
             let left = width.checked_sub(arrow.width())?;
-            arrow.and(short((&target.node).into(), left)?)
+            let line = arrow.and(short((&target.node).into(), left)?);
+            marked(line, target.provenance)
         }
         whole => return Some(scalar(whole)),
     };
@@ -181,6 +183,7 @@ fn expand(shown: Shown<'_>, width: usize) -> (Line, Vec<Row>) {
         Value::Pointer { address, target } => {
             let (head, below) = expand((&target.node).into(), width);
             let arrow = Line::new().with(Ink::Dim, Escaped::hex(address.0)).text(" ->");
+            let arrow = marked(arrow, target.provenance);
             (if head.width() == 0 { arrow } else { arrow.text(" ").and(head) }, below)
         }
         whole => (scalar(whole), Vec::new()),
@@ -281,8 +284,8 @@ fn scalar(value: &Value) -> Line {
             }
             .text(">")
         }
-        Value::Text { content, total, at_least, cut, .. } => {
-            text(content.bytes(), *total, *at_least, cut.as_deref())
+        Value::Text { content, total, at_least, cut, provenance, .. } => {
+            marked(text(content.bytes(), *total, *at_least, cut.as_deref()), *provenance)
         }
         Value::Nothing(()) => line.with(Ink::Dim, "void"),
         // These have parts; `expand` and `short` take them apart.
@@ -299,6 +302,25 @@ fn integer(number: Integer) -> Escaped {
     match number {
         Integer::Signed(number) => number.into(),
         Integer::Unsigned(number) => number.into(),
+    }
+}
+
+/// Says where a value came from, if not simply from its place.
+fn marked(line: Line, provenance: Option<Provenance>) -> Line {
+    match provenance.and_then(special) {
+        Some(special) => line.with(Ink::Dim, " (").with(Ink::Dim, special).with(Ink::Dim, ")"),
+        None => line,
+    }
+}
+
+/// What is said of values that were not simply read where they live.
+pub(super) fn special(provenance: Provenance) -> Option<&'static str> {
+    match provenance {
+        Provenance::Live | Provenance::None => None,
+        Provenance::Constant => Some("constant"),
+        Provenance::MappedFile => Some("from the mapped file"),
+        Provenance::Untouched => Some("never touched"),
+        Provenance::ReadAfterHit => Some("read after the hit"),
     }
 }
 

@@ -142,6 +142,12 @@ impl<'a> Cfi<'a> {
         })
     }
 
+    /// Bytes that it takes beside the mapped file.
+    pub fn bytes(&self) -> usize {
+        let eh_frame = self.eh_frame.as_ref().map_or(0, Indexed::bytes);
+        size_of::<Self>() + eh_frame + self.debug_frames.iter().map(Indexed::bytes).sum::<usize>()
+    }
+
     fn eh_frame_entry(
         &self,
         eh_frame: &Indexed<EhFrame<Reader<'a>>>,
@@ -266,6 +272,11 @@ struct EntryRange {
 impl<S> Indexed<S> {
     fn new(section: S) -> Self {
         Self { section, ranges: OnceLock::new() }
+    }
+
+    fn bytes(&self) -> usize {
+        let ranges = self.ranges.get().map_or(0, Vec::capacity);
+        size_of::<Self>() + ranges * size_of::<EntryRange>()
     }
 
     fn entry_at<'a>(

@@ -157,6 +157,13 @@ impl Decoder<'_> {
             Shape::Slice { element, pointer_offset, length_offset, text } => {
                 match self.slice_parts(place, *pointer_offset, *length_offset) {
                     Err(reason) => Value::Unavailable(reason),
+                    Ok((address, length))
+                        if self.is_late(place, *pointer_offset)
+                            || self.is_late(place, *length_offset) =>
+                    {
+                        let count = Some(length);
+                        self.not_followed(Object { address, type_id: *element, count })
+                    }
                     Ok((address, length)) if *text => self.text_slice(address, length, place.depth),
                     Ok((address, length)) => self.slice(*element, address, length, place, path),
                 }

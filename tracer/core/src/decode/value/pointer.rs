@@ -4,6 +4,7 @@ use super::path::{Path, Target};
 use super::{Decoder, Object, Place};
 use crate::decode::source::Source;
 use crate::model::address::Avma;
+use crate::model::capture::Provenance;
 use crate::model::reason::{Reason, ReasonCode};
 use crate::model::types::{Shape, TypeId};
 use crate::model::value::{Typed, Value};
@@ -33,11 +34,13 @@ impl Decoder<'_> {
             Ok(address) => address as u64,
             Err(reason) => return Value::Unavailable(reason),
         };
+        let object = Object { address, type_id: target, count: None };
         match self.world.types.get(target).shape {
             _ if address == 0 => Value::Address(0),
             Shape::Nothing => Value::Address(address),
             Shape::Function => self.function(address),
-            _ => self.followed(Object { address, type_id: target, count: None }, place, path),
+            _ if self.is_late(place, 0) => self.not_followed(object),
+            _ => self.followed(object, place, path),
         }
     }
 
@@ -50,7 +53,17 @@ impl Decoder<'_> {
         place: Place<'_>,
         path: &Path,
     ) -> Value {
-        self.followed(Object { address, type_id: element, count: Some(length) }, place, path)
+        let object = Object { address, type_id: element, count: Some(length) };
+        self.followed(object, place, path)
+    }
+
+    /// The eight bytes at `offset` were read after the hit: what they point to now need not be what
+    /// was copied at the hit from there.
+    pub(super) fn is_late(&self, place: Place<'_>, offset: u64) -> bool {
+        place.part(offset).is_some_and(|part| {
+            let provenance = part.source.provenance(self.world.image, part.offset, 8);
+            provenance == Provenance::ReadAfterHit
+        })
     }
 
     /// The address and the length in a slice.
@@ -79,13 +92,21 @@ impl Decoder<'_> {
         let type_name = self.target_name(object);
         // Stands here only until the pointer is followed.
         let value = Value::Unavailable(ReasonCode::NotCaptured.into());
-        Value::Pointer { address: object.address, target: Box::new(Typed { type_name, value }) }
+        let target = Box::new(Typed { type_name, value });
+        Value::Pointer { address: object.address, target, provenance: Provenance::None }
     }
 
-    /// A pointer whose target is known.
+    /// A pointer that was read after the hit.
+    pub(super) fn not_followed(&mut self, object: Object) -> Value {
+        let value = Value::Unavailable(late_pointer());
+        let target = Typed { type_name: self.target_name(object), value };
+        self.known_pointer(object.address, target)
+    }
+
+    /// A pointer to something that is known not to be shown.
     pub(super) fn known_pointer(&mut self, address: u64, target: Typed) -> Value {
         self.pending.push(Pending::Known);
-        Value::Pointer { address, target: Box::new(target) }
+        Value::Pointer { address, target: Box::new(target), provenance: Provenance::None }
     }
 
     fn target_name(&self, object: Object) -> String {
@@ -130,7 +151,17 @@ impl Decoder<'_> {
             let place = Place { source: &source, offset: 0, depth: depth + 1, height: height + 1 };
             self.target(object, place, path)
         };
-        Value::Pointer { address, target: Box::new(target) }
+        let provenance = match target.value {
+            Value::Unavailable(_) => Provenance::None,
+            _ => self.world.image.provenance(address, self.bytes_of(object)),
+        };
+        Value::Pointer { address, target: Box::new(target), provenance }
+    }
+
+    /// The size of an object, as far as it is shown.
+    fn bytes_of(&self, object: Object) -> u64 {
+        let count = object.count.unwrap_or(1).min(self.world.limits.items_max.into());
+        self.world.types.get(object.type_id).size.unwrap_or(0).saturating_mul(count)
     }
 
     fn target(&mut self, object: Object, place: Place<'_>, path: Path) -> Typed {
@@ -153,6 +184,11 @@ impl Decoder<'_> {
         };
         Typed { type_name: self.target_name(object), value }
     }
+}
+
+/// Why a pointer that was read after the hit is not followed.
+pub(super) fn late_pointer() -> Reason {
+    Reason::new(ReasonCode::NotCaptured, "the pointer was read after the hit")
 }
 
 /// Pairs the pointers of a fresh tree with what is to become of them.

@@ -1,7 +1,9 @@
 //! Text: C strings, `char[N]`, `&str`.
 
+use super::pointer::late_pointer;
 use super::{Decoder, Place, values_spent};
 use crate::decode::source::Source;
+use crate::model::capture::Provenance;
 use crate::model::reason::{Reason, ReasonCode};
 use crate::model::record::Item;
 use crate::model::types::{Encoding, Scalar};
@@ -37,7 +39,8 @@ impl Decoder<'_> {
             return Value::Unavailable(values_spent());
         }
         let total = cut.is_some().then_some(total);
-        Value::Text { address: None, bytes, total, at_least: false, cut }
+        let provenance = Provenance::Live;
+        Value::Text { address: None, bytes, total, at_least: false, cut, provenance }
     }
 
     /// `char *`: the text that the kernel copied for it.
@@ -48,6 +51,7 @@ impl Decoder<'_> {
             Err(reason) => return Value::Unavailable(reason),
         };
         match self.world.image.text(address) {
+            _ if self.is_late(place, 0) => self.missing_text(address, late_pointer()),
             Some(item) => self.text_item(address, item),
             None if place.depth >= self.world.limits.depth_max => {
                 self.missing_text(address, ReasonCode::LimitDepth.into())
@@ -65,11 +69,32 @@ impl Decoder<'_> {
                 (item.want.max(copied), true, Some(ReasonCode::LimitText.into()))
             }
             Status::LimitBytes => (copied, true, Some(ReasonCode::LimitBytes.into())),
-            Status::Fault => {
-                (copied, true, Some(self.world.image.missing(address.saturating_add(copied))))
-            }
+            Status::Fault => return self.faulted_text(address, item),
         };
         self.text(address, &item.bytes, total, at_least, cut)
+    }
+
+    /// A text that the kernel could not read to its end, with what was found after the hit.
+    fn faulted_text(&mut self, address: u64, item: &Item) -> Value {
+        let image = self.world.image;
+        let most = self.world.limits.text_bytes_max as usize;
+        let behind = address.saturating_add(item.bytes.len() as u64);
+        let found = image.available(behind);
+        let found = found.get(..most.saturating_sub(item.bytes.len())).unwrap_or(found);
+        let nul = found.iter().position(|&byte| byte == 0);
+        let bytes = [&item.bytes, found.get(..nul.unwrap_or(found.len())).unwrap_or(&[])].concat();
+        let length = bytes.len() as u64;
+        let cut = match nul {
+            Some(_) => None,
+            None if bytes.len() >= most => Some(ReasonCode::LimitText.into()),
+            None => Some(image.missing(address.saturating_add(length))),
+        };
+        let mut value = self.text(address, &bytes, length, cut.is_some(), cut);
+        if let Value::Text { provenance, .. } = &mut value {
+            // The NUL that ends it is a part of it here.
+            *provenance = image.provenance(address, length + u64::from(nul.is_some()));
+        }
+        value
     }
 
     /// `&str`: the bytes of a slice, as far as they were copied.
@@ -101,8 +126,9 @@ impl Decoder<'_> {
                 self.missing_text(address, reason)
             }
             cut => {
-                let total = cut.is_some().then_some(total);
-                Value::Text { address: Some(address), bytes: bytes.to_vec(), total, at_least, cut }
+                let provenance = self.world.image.provenance(address, bytes.len() as u64);
+                let (address, total) = (Some(address), cut.is_some().then_some(total));
+                Value::Text { address, bytes: bytes.to_vec(), total, at_least, cut, provenance }
             }
         }
     }

@@ -38,7 +38,7 @@ impl Line {
 }
 
 /// Sites by their lines.
-pub(super) fn lines_of(info: &DebugInfo<'_>, index: UnitIndex, sites: &[Numbered]) -> Vec<Line> {
+pub(super) fn lines_of(info: &DebugInfo, index: UnitIndex, sites: &[Numbered]) -> Vec<Line> {
     let mut by_line: BTreeMap<(u64, u64), Vec<Numbered>> = BTreeMap::new();
     for site in sites {
         by_line.entry(site.line).or_default().push(*site);
@@ -50,7 +50,7 @@ pub(super) fn lines_of(info: &DebugInfo<'_>, index: UnitIndex, sites: &[Numbered
 /// The rows of the line table that start within the code of a line, each as a part of its line: an
 /// address that can be asked for only by itself.
 pub(super) fn parts_of_lines<'r>(
-    info: &DebugInfo<'_>,
+    info: &DebugInfo,
     index: UnitIndex,
     rows: impl Iterator<Item = &'r Row>,
     sites: &[Numbered],
@@ -66,7 +66,7 @@ pub(super) fn parts_of_lines<'r>(
 
 /// Lines with the names of their files.
 fn named(
-    info: &DebugInfo<'_>,
+    info: &DebugInfo,
     index: UnitIndex,
     lines: impl IntoIterator<Item = ((u64, u64), Vec<Numbered>)>,
     whole: bool,
@@ -85,7 +85,7 @@ fn named(
 /// Where the parts of a function start that its lines lead to, that of the site first.
 pub(super) fn part_starts(
     site: &Site,
-    info: &DebugInfo<'_>,
+    info: &DebugInfo,
     index: UnitIndex,
     sites: &[Numbered],
 ) -> Vec<Svma> {

@@ -1,6 +1,7 @@
 //! Types and hand-made images → values.
 
 mod hostile;
+mod late;
 mod objects;
 mod texts;
 

@@ -1,0 +1,223 @@
+//! Where indices are kept on disk, by build-id: a directory of our own, bounded by bytes.
+//!
+//! An index spares a look at a whole file, so one of another's making could hide what is there: the
+//! directory must belong to us and to nobody else. Whatever goes wrong here, the file is read.
+
+use super::index_file::{Fingerprint, IndexFile, Kind, encode};
+use super::open::MappedFile;
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
+use rustix::io::Errno;
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+/// Bytes that all indices may take; the least recently used ones go.
+const BYTES_MAX: u64 = 256 << 20;
+/// Debug info that is smaller is read in no time.
+const INDEXED_BYTES_MIN: u64 = 8 << 20;
+/// Names of files that are being written start so.
+const NEW: &str = ".new-";
+
+/// Where indices are kept.
+#[derive(Debug)]
+pub struct IndexStore {
+    path: PathBuf,
+    bytes_max: u64,
+    indexed_bytes_min: u64,
+    directory: OnceLock<Option<OwnedFd>>,
+    hits: AtomicU64,
+    misses: AtomicU64,
+    written: AtomicU64,
+}
+
+/// An index that can be kept on disk.
+pub(super) trait Stored: Sized {
+    /// What it is of.
+    const KIND: Kind;
+    /// Its tables.
+    fn tables(&self) -> [&[u8]; 3];
+    /// The index that a file holds; `None` where its tables don't fit together.
+    fn parse(file: &Arc<IndexFile>) -> Option<Self>;
+}
+
+/// Why a directory does not serve.
+#[derive(Debug, thiserror::Error)]
+enum StoreError {
+    #[error("{0}")]
+    System(#[from] Errno),
+    #[error("it belongs to user {0}")]
+    Foreign(u32),
+    #[error("others may write to it (mode {0:o})")]
+    Open(u32),
+}
+
+impl IndexStore {
+    /// Indices in a directory, which is made when it is needed.
+    pub fn new(path: PathBuf) -> Self {
+        Self::bounded(path, BYTES_MAX, INDEXED_BYTES_MIN)
+    }
+
+    /// The same with another bound, and for debug info of at least so many bytes.
+    pub(super) fn bounded(path: PathBuf, bytes_max: u64, indexed_bytes_min: u64) -> Self {
+        Self {
+            path,
+            bytes_max,
+            indexed_bytes_min,
+            directory: OnceLock::new(),
+            hits: AtomicU64::new(0),
+            misses: AtomicU64::new(0),
+            written: AtomicU64::new(0),
+        }
+    }
+
+    /// Where this user's indices are kept: `TRACER_CACHE_DIR`, else `/var/cache/tracer` for root
+    /// and `tracer` in the user's cache directory for others; `None` where there is none.
+    pub fn of_user() -> Option<Self> {
+        let path = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+        let of_user = || {
+            if rustix::process::geteuid().is_root() {
+                return Some(PathBuf::from("/var/cache/tracer"));
+            }
+            let caches = path("XDG_CACHE_HOME").or_else(|| Some(path("HOME")?.join(".cache")));
+            Some(caches?.join("tracer"))
+        };
+        path("TRACER_CACHE_DIR").or_else(of_user).filter(|path| path.is_absolute()).map(Self::new)
+    }
+
+    /// How often an index was there, and how often not.
+    pub(super) fn hits_and_misses(&self) -> (u64, u64) {
+        (self.hits.load(Ordering::Relaxed), self.misses.load(Ordering::Relaxed))
+    }
+
+    /// The debug info is large enough for an index to pay.
+    pub(super) fn pays_for(&self, fingerprint: &Fingerprint) -> bool {
+        fingerprint.section_bytes.first().is_some_and(|bytes| *bytes >= self.indexed_bytes_min)
+    }
+
+    /// An index as `parse` reads it or, where there is none that serves, as `build` makes it from
+    /// the file: then it is kept for later.
+    pub(super) fn get<T: Stored>(&self, fingerprint: &Fingerprint, build: impl Fn() -> T) -> T {
+        if let Some(found) = self.read(fingerprint) {
+            self.hits.fetch_add(1, Ordering::Relaxed);
+            return found;
+        }
+        self.misses.fetch_add(1, Ordering::Relaxed);
+        let built = build();
+        self.write(T::KIND, fingerprint, built.tables());
+        // What is on disk takes no memory of ours.
+        self.read(fingerprint).unwrap_or(built)
+    }
+
+    fn read<T: Stored>(&self, fingerprint: &Fingerprint) -> Option<T> {
+        let directory = self.directory()?;
+        let file = MappedFile::own_in(directory.as_fd(), &name(T::KIND, fingerprint)).ok()?;
+        touch(&file);
+        T::parse(&Arc::new(IndexFile::check(file, T::KIND, fingerprint)?))
+    }
+
+    fn write(&self, kind: Kind, fingerprint: &Fingerprint, tables: [&[u8]; 3]) {
+        let Some(directory) = self.directory() else { return };
+        let bytes = encode(kind, fingerprint, tables);
+        // Two processes may write the same one.
+        let number = self.written.fetch_add(1, Ordering::Relaxed);
+        let new = format!("{NEW}{}-{number}", std::process::id());
+        let written = write_new(directory, &new, &bytes).and_then(|()| {
+            Ok(rustix::fs::renameat(directory, &new, directory, name(kind, fingerprint))?)
+        });
+        if let Err(error) = written {
+            tracing::debug!(directory = %self.path.display(), %error, "an index was not kept");
+            let _gone = rustix::fs::unlinkat(directory, &new, AtFlags::empty());
+        }
+        if let Err(error) = bound(directory, self.bytes_max) {
+            tracing::debug!(directory = %self.path.display(), %error, "indices were not counted");
+        }
+    }
+
+    fn directory(&self) -> Option<&OwnedFd> {
+        let open = || match open(&self.path) {
+            Ok(directory) => Some(directory),
+            Err(error) => {
+                tracing::debug!(directory = %self.path.display(), %error, "no index is kept");
+                None
+            }
+        };
+        self.directory.get_or_init(open).as_ref()
+    }
+}
+
+fn open(path: &Path) -> Result<OwnedFd, StoreError> {
+    match rustix::fs::mkdir(path, Mode::RWXU) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        // The user's cache directory may be missing too.
+        Err(Errno::NOENT) if path.parent().is_some_and(|p| p.parent().is_some()) => {
+            rustix::fs::mkdir(path.parent().unwrap_or(path), Mode::RWXU)?;
+            rustix::fs::mkdir(path, Mode::RWXU)?;
+        }
+        Err(errno) => return Err(errno.into()),
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let directory = rustix::fs::open(path, flags, Mode::empty())?;
+    check_owner(&rustix::fs::fstat(&directory)?)?;
+    Ok(directory)
+}
+
+fn check_owner(stat: &Stat) -> Result<(), StoreError> {
+    if stat.st_uid != rustix::process::geteuid().as_raw() {
+        return Err(StoreError::Foreign(stat.st_uid));
+    }
+    if stat.st_mode & 0o022 != 0 {
+        return Err(StoreError::Open(stat.st_mode & 0o7777));
+    }
+    Ok(())
+}
+
+fn name(kind: Kind, fingerprint: &Fingerprint) -> String {
+    let id = super::debugfile::hex(&fingerprint.build_id);
+    // Build-ids are filled up with zeros.
+    format!("{}.{}", id.trim_end_matches("00"), kind.suffix())
+}
+
+/// Marks an index as used just now.
+fn touch(file: &MappedFile) {
+    let now = rustix::fs::Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW };
+    let times = rustix::fs::Timestamps { last_access: now, last_modification: now };
+    // Without it, it only goes sooner.
+    let _touched = rustix::fs::futimens(file.fd(), &times);
+}
+
+fn write_new(directory: &OwnedFd, name: &str, bytes: &[u8]) -> std::io::Result<()> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(directory, name, flags, Mode::RUSR | Mode::WUSR)?;
+    File::from(file).write_all(bytes)
+}
+
+/// Removes the files that were used longest ago until the rest takes no more than `bytes_max`.
+fn bound(directory: &OwnedFd, bytes_max: u64) -> Result<(), Errno> {
+    let mut files = Vec::new();
+    for entry in Dir::read_from(directory)? {
+        let name = entry?.file_name().to_owned();
+        let Ok(stat) = rustix::fs::statat(directory, &name, AtFlags::SYMLINK_NOFOLLOW) else {
+            continue;
+        };
+        if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile {
+            files.push(((stat.st_mtime, stat.st_mtime_nsec), name, stat.st_size.unsigned_abs()));
+        }
+    }
+    files.sort();
+    let mut bytes: u64 = files.iter().map(|(.., bytes)| bytes).sum();
+    for (_, name, size) in files {
+        if bytes <= bytes_max {
+            break;
+        }
+        // Another process may have been quicker.
+        let _gone = rustix::fs::unlinkat(directory, &name, AtFlags::empty());
+        bytes = bytes.saturating_sub(size);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
