@@ -10,6 +10,7 @@ use super::maps::{Gate, Occupied, SitePlan};
 use super::ring::Ring;
 use super::text::{self, COMPARED_BYTES};
 use crate::model::address::{Avma, FileOffset};
+use crate::model::caller::Caller;
 use crate::model::issue::{Issue, IssueKind};
 use crate::model::plan::Plan;
 use std::collections::{HashMap, HashSet};
@@ -163,7 +164,7 @@ impl Links {
         let _places = self.reserve(gate.pid, sites)?;
         let mut armed = Vec::new();
         for site in sites {
-            let mut text = check(gate.pid, site)?;
+            let mut text = check(gate, site)?;
             // What is compared afterwards is what the breakpoint replaces; behind it others may
             // place and remove theirs meanwhile.
             text.truncate(site.instruction.len());
@@ -306,10 +307,10 @@ fn site_plans<'p>(sites: &[SiteToArm<'p>]) -> Result<Vec<SitePlan<'p>>, Issue> {
 }
 
 /// Compares the site's bytes in file, process and decoder; gives those of the process.
-fn check(pid: u32, site: &SiteToArm<'_>) -> Result<Vec<u8>, AttachError> {
+fn check(gate: Gate, site: &SiteToArm<'_>) -> Result<Vec<u8>, AttachError> {
     text::check_filesystem(site.file, site.file_name)?;
     let in_file = text::read_page_first(site.file, site.offset, site.file_name)?;
-    let in_process = unprobed_bytes(pid, site.pc)?;
+    let in_process = unprobed_bytes(gate.pid, site.pc)?;
     let changed = |detail: String| {
         Issue::new(IssueKind::TextChanged, format!("{} in {}", site.pc, site.file_name), detail)
     };
@@ -323,7 +324,9 @@ fn check(pid: u32, site: &SiteToArm<'_>) -> Result<Vec<u8>, AttachError> {
     // Behind the instruction another tracer's breakpoint may stand.
     let same = |(file, process): (&u8, &u8)| file == process || *process == BREAKPOINT;
     if !in_process.starts_with(site.instruction) || !in_file.iter().zip(&in_process).all(same) {
-        return Err(changed(format!("file {in_file:02x?}, process {in_process:02x?}")).into());
+        let found = format!("file {in_file:02x?}, process {in_process:02x?}");
+        // What a user's process holds may have become another's while it was read.
+        return Err(changed(if gate.owner == Caller::Root { found } else { String::new() }).into());
     }
     Ok(in_process)
 }

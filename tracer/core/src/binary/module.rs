@@ -61,7 +61,7 @@ impl Module {
             ));
         };
         let debug = debugfile::find(&elf, &roots(pid, reader));
-        Ok(Self { code: cache.get(Files { elf, debug }), bias })
+        Ok(Self { code: cache.get(Files { elf, debug }, reader), bias })
     }
 
     /// A file that no process has mapped, at the addresses that it states.
@@ -80,7 +80,7 @@ impl Module {
             return Err(Issue::new(kind, path.display().to_string(), "it has no segments"));
         }
         let debug = debugfile::find(&elf, &[root]);
-        Ok(Self { code: cache.get(Files { elf, debug }), bias: 0 })
+        Ok(Self { code: cache.get(Files { elf, debug }, Caller::Root), bias: 0 })
     }
 
     /// What is read of the file.

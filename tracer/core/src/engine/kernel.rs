@@ -57,7 +57,7 @@ impl Engine {
     ///
     /// When the kernel refuses it.
     pub fn load(&self) -> Result<(), EngineError> {
-        self.kernel().map(drop)
+        Ok(self.kernel()?.program.prepare(self.options.attach)?)
     }
 
     pub(super) fn kernel(&self) -> Result<&Kernel, EngineError> {

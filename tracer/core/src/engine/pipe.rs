@@ -48,8 +48,11 @@ impl Engine {
 
 /// The process that a caller names, if they may see into it.
 pub(super) fn process_of(caller: Caller, pid: u32) -> Result<Process, EngineError> {
+    resolve::access::check(caller, pid)?;
     let process = resolve::process::read(pid)?;
-    resolve::access::check(caller, process.id)?;
+    // It may have become another program's, or another process, meanwhile.
+    resolve::access::check(caller, pid)?;
+    resolve::process::check(process.id)?;
     Ok(process)
 }
 
