@@ -16,6 +16,7 @@ use crate::model::issue::Issue;
 use gimli::{AttributeValue, UnitOffset, UnitSectionOffset};
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 /// How DWARF is read: slices of the mapped or decompressed sections, little-endian.
@@ -31,6 +32,8 @@ pub type Value<'a> = AttributeValue<Reader<'a>>;
 
 /// Ranges of one DW_AT_ranges that are read, at most; a unit may have one for each function.
 const RANGES_MAX: usize = 1 << 16;
+/// Bytes that are looked at before the pages are given back.
+const TOUCHED_BYTES: usize = 8 << 20;
 /// Units that others refer to and that are kept.
 const REFERRED_KEPT: usize = 128;
 /// Functions whose inlined copies are remembered.
@@ -46,6 +49,8 @@ pub struct DebugInfo {
     /// Where indices are kept on disk.
     store: Option<Arc<IndexStore>>,
     text: Vec<Range<u64>>,
+    /// Bytes that were looked at since pages were given back.
+    touched: AtomicUsize,
     units: Box<[OnceLock<Option<SharedUnit>>]>,
     /// Those that others refer to; the last ones.
     referred: Mutex<VecDeque<(Part, UnitIndex, SharedUnit)>>,
@@ -82,6 +87,7 @@ impl DebugInfo {
             sections,
             store,
             text: text.map(|segment| segment.file_range()).collect(),
+            touched: AtomicUsize::new(0),
             units: (0..count).map(|_| OnceLock::new()).collect(),
             referred: Mutex::default(),
             by_address: OnceLock::new(),
@@ -137,12 +143,25 @@ impl DebugInfo {
 
     /// A unit that is needed once; `None` where it is malformed.
     pub fn read_unit(&self, index: UnitIndex) -> Option<Unit<'_>> {
-        self.sections.read(Part::Main, index, false)
+        self.counted(self.sections.read(Part::Main, index, false))
     }
 
     /// The same without its line program.
     pub(super) fn read_bare_unit(&self, part: Part, index: UnitIndex) -> Option<Unit<'_>> {
-        self.sections.read(part, index, true)
+        self.counted(self.sections.read(part, index, true))
+    }
+
+    fn counted<'d>(&self, unit: Option<Unit<'d>>) -> Option<Unit<'d>> {
+        unit.inspect(|unit| self.touched(unit.header.length_including_self()))
+    }
+
+    /// About so many bytes of the files are looked at: now and then the pages are given back, for
+    /// mapped ones count as our memory.
+    pub(super) fn touched(&self, bytes: usize) {
+        if self.touched.fetch_add(bytes, Ordering::Relaxed) >= TOUCHED_BYTES {
+            self.touched.store(0, Ordering::Relaxed);
+            self.release();
+        }
     }
 
     /// The unit that holds an offset of `.debug_info` which another one refers to, with where that

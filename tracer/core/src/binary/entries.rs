@@ -6,8 +6,6 @@ use std::ops::Range;
 
 /// Nesting of DIEs that is looked into.
 const DEPTH_MAX: isize = 256;
-/// Abbreviations of a unit that are remembered; compilers use a few hundred, numbered from 1.
-const FORMS_KEPT: usize = 1 << 16;
 
 /// Whether to look at the children of an entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -125,49 +123,95 @@ pub(super) fn walk<'a>(
 }
 
 /// How the entries of a unit are stored, by the code of their abbreviation. Most entries are passed
-/// over, so that is quick where the length is always the same.
+/// over, so how to do that is worked out once for each abbreviation.
 struct Forms<'u, 'a> {
     unit: &'u Unit<'a>,
     known: Vec<Option<Form>>,
+    /// Of all forms.
+    steps: Vec<Step>,
 }
 
 /// How an entry is stored.
 #[derive(Clone, Copy)]
 struct Form {
-    code: u64,
     visited: bool,
     has_children: bool,
-    /// Bytes of its attributes, where that is always the same.
-    length: Option<usize>,
+    /// The first of its steps, and their number.
+    steps: (u32, u16),
+}
+
+/// What to pass over.
+#[derive(Clone, Copy)]
+enum Step {
+    Bytes(usize),
+    /// A number in LEB128.
+    Number,
+    /// A block with its length, in LEB128, before it.
+    Block,
+    /// A string up to its NUL.
+    Text,
+    /// An attribute that needs a closer look.
+    Other(gimli::AttributeSpecification),
 }
 
 impl<'u, 'a> Forms<'u, 'a> {
     fn of(unit: &'u Unit<'a>) -> Self {
-        Self { unit, known: Vec::new() }
+        Self { unit, known: Vec::new(), steps: Vec::new() }
     }
 
+    #[inline]
     fn get(&mut self, code: u64) -> Result<Form, gimli::Error> {
-        let index = usize::try_from(code).unwrap_or(usize::MAX);
-        if let Some(Some(form)) = self.known.get(index) {
-            return Ok(*form);
+        match self.known.get(code as usize) {
+            Some(Some(form)) => Ok(*form),
+            _ => self.learn(code),
         }
+    }
+
+    /// Compilers use a few hundred abbreviations, numbered from 1; a number of more than 16 bits is
+    /// taken for damage.
+    #[cold]
+    fn learn(&mut self, code: u64) -> Result<Form, gimli::Error> {
         let abbreviation = self.abbreviation(code)?;
-        let length = |spec: &gimli::AttributeSpecification| spec.size(&self.unit.header);
-        let lengths = abbreviation.attributes().iter().map(length);
+        let invalid = |_| gimli::Error::InvalidAbbreviationCode(code);
+        let index = u16::try_from(code).map(usize::from).map_err(invalid)?;
         let tag = abbreviation.tag();
-        let form = Form {
-            code,
-            visited: [gimli::DW_TAG_subprogram, gimli::DW_TAG_inlined_subroutine].contains(&tag),
-            has_children: abbreviation.has_children(),
-            length: lengths.sum(),
-        };
-        if index < FORMS_KEPT {
-            self.known.resize(self.known.len().max(index + 1), None);
-            if let Some(known) = self.known.get_mut(index) {
-                *known = Some(form);
+        let first = self.steps.len();
+        for spec in abbreviation.attributes() {
+            let step = self.step(spec);
+            match (self.steps.get_mut(first..).and_then(<[Step]>::last_mut), step) {
+                (Some(Step::Bytes(before)), Step::Bytes(more)) => *before += more,
+                _ => self.steps.push(step),
             }
         }
+        let form = Form {
+            visited: [gimli::DW_TAG_subprogram, gimli::DW_TAG_inlined_subroutine].contains(&tag),
+            has_children: abbreviation.has_children(),
+            steps: (
+                u32::try_from(first).map_err(invalid)?,
+                u16::try_from(self.steps.len() - first).map_err(invalid)?,
+            ),
+        };
+        self.known.resize(self.known.len().max(index + 1), None);
+        self.known.get_mut(index).into_iter().for_each(|known| *known = Some(form));
         Ok(form)
+    }
+
+    fn step(&self, spec: &gimli::AttributeSpecification) -> Step {
+        if let Some(bytes) = spec.size(&self.unit.header) {
+            return Step::Bytes(bytes);
+        }
+        match spec.form() {
+            gimli::DW_FORM_udata
+            | gimli::DW_FORM_sdata
+            | gimli::DW_FORM_ref_udata
+            | gimli::DW_FORM_strx
+            | gimli::DW_FORM_addrx
+            | gimli::DW_FORM_loclistx
+            | gimli::DW_FORM_rnglistx => Step::Number,
+            gimli::DW_FORM_exprloc | gimli::DW_FORM_block => Step::Block,
+            gimli::DW_FORM_string => Step::Text,
+            _ => Step::Other(*spec),
+        }
     }
 
     fn abbreviation(&self, code: u64) -> Result<&'u gimli::Abbreviation, gimli::Error> {
@@ -176,12 +220,25 @@ impl<'u, 'a> Forms<'u, 'a> {
     }
 
     /// Passes over the attributes of an entry.
+    #[inline]
     fn skip(&self, form: Form, input: &mut Reader<'a>) -> Result<(), gimli::Error> {
-        if let Some(length) = form.length {
-            return input.skip(length);
+        let (first, count) = (form.steps.0 as usize, usize::from(form.steps.1));
+        for step in self.steps.get(first..first + count).unwrap_or_default() {
+            match step {
+                Step::Bytes(bytes) => input.skip(*bytes)?,
+                Step::Number => input.skip_leb128()?,
+                Step::Block => {
+                    let bytes = input.read_uleb128()?;
+                    let bytes = usize::try_from(bytes);
+                    input.skip(bytes.map_err(|_large| gimli::Error::UnsupportedOffset)?)?;
+                }
+                Step::Text => drop(input.read_null_terminated_slice()?),
+                Step::Other(spec) => {
+                    self.consume(input, |entries| entries.skip_attributes(&[*spec]))?;
+                }
+            }
         }
-        let specs = self.abbreviation(form.code)?.attributes();
-        self.consume(input, |entries| entries.skip_attributes(specs))
+        Ok(())
     }
 
     /// Reads the attributes of an entry.

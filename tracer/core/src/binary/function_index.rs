@@ -24,6 +24,10 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Names that a thread compares at once.
 const NAMES_AT_ONCE: usize = 4096;
+/// Bytes of the file that are mapped for each linkage name, in whose order names are.
+const NAME_BYTES: usize = 1024;
+/// The same for the plain names, which may be anywhere.
+const PLAIN_NAME_BYTES: usize = 32 << 10;
 
 /// Code of a function, its own or inlined.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -84,7 +88,10 @@ impl FunctionIndex {
         &'i self,
         info: &'i DebugInfo,
     ) -> impl Iterator<Item = (NameIndex, FunctionName<'i>)> {
-        self.names.iter().enumerate().map(|(index, name)| (index, read_name(info, name.key)))
+        self.names.iter().enumerate().map(|(index, name)| {
+            info.touched(PLAIN_NAME_BYTES);
+            (index, read_name(info, name.key))
+        })
     }
 
     /// The name of an index.
@@ -102,12 +109,11 @@ impl FunctionIndex {
     ) -> Arc<Vec<NameIndex>> {
         self.questions.answer(question, || {
             let starts: Vec<NameIndex> = (0..self.names.len()).step_by(NAMES_AT_ONCE).collect();
-            let found = scan::each(&starts, info, |found: &mut Vec<NameIndex>, start| {
+            let found = scan::each(&starts, |found: &mut Vec<NameIndex>, start| {
                 let names = self.names.iter().enumerate().skip(*start).take(NAMES_AT_ONCE);
                 let fitting = names.filter(|(_, name)| searched(info, name.key).is_some_and(&fits));
                 found.extend(fitting.map(|(index, _)| index));
-                // Names lie far apart.
-                scan::READ_BYTES
+                info.touched(NAMES_AT_ONCE * NAME_BYTES);
             });
             let mut found = found.concat();
             found.sort_unstable();

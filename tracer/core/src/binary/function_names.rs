@@ -169,8 +169,9 @@ impl Elsewhere {
             let unit_of = |at: &Reference| info.unit_of(at.part(), at.offset());
             let units: Vec<&[Reference]> =
                 open.chunk_by(|a, b| a.part() == b.part() && unit_of(a) == unit_of(b)).collect();
-            let found = scan::each(&units, info, |found: &mut Vec<_>, of_unit| {
-                read_some(info, of_unit, found).unwrap_or(0)
+            let found = scan::each(&units, |found: &mut Vec<_>, of_unit| {
+                // A DIE in no unit says nothing.
+                let _none = read_some(info, of_unit, found);
             });
             let found = found.concat();
             open = found.iter().filter_map(|(_, described)| described.rest).collect();
@@ -196,12 +197,12 @@ impl Elsewhere {
     }
 }
 
-/// Reads DIEs of one unit; gives its length.
+/// Reads DIEs of one unit; `None` where there is none.
 fn read_some(
     info: &DebugInfo,
     wanted: &[Reference],
     found: &mut Vec<(Reference, Described)>,
-) -> Option<usize> {
+) -> Option<()> {
     let first = wanted.first()?;
     let index = info.unit_of(first.part(), first.offset())?;
     let unit = info.read_bare_unit(first.part(), index)?;
@@ -210,5 +211,5 @@ fn read_some(
         let offset = UnitOffset(reference.offset().checked_sub(start)?);
         found.push((*reference, Described::of(info, first.part(), &unit, offset)));
     }
-    Some(unit.header.length_including_self())
+    Some(())
 }

@@ -1,4 +1,4 @@
-//! Reads much of a file at once, on a few threads, in bounded memory.
+//! Reads much of a file at once, on a few threads.
 
 use super::dwarf::{DebugInfo, Unit, UnitIndex};
 use super::sections::Part;
@@ -9,9 +9,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 const THREADS_MAX: usize = 4;
 /// Units that a thread takes at once.
 const UNITS_AT_ONCE: usize = 16;
-/// Bytes that a thread touches before the pages are given back.
-pub(super) const READ_BYTES: usize = 4 << 20;
-
 /// What of a unit is wanted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Read {
@@ -39,8 +36,7 @@ fn units_on<'d, S: Default + Send>(
     visit: impl Fn(&mut S, UnitIndex, &Unit<'d>) + Sync,
 ) -> Vec<S> {
     let some: Vec<&[UnitIndex]> = wanted.chunks(UNITS_AT_ONCE).collect();
-    each_on(threads, &some, info, |state, indices| {
-        let mut bytes = 0;
+    each_on(threads, &some, |state, indices| {
         for index in *indices {
             let unit = match read {
                 Read::Bare => info.read_bare_unit(Part::Main, *index),
@@ -48,20 +44,16 @@ fn units_on<'d, S: Default + Send>(
             };
             let Some(unit) = unit else { continue };
             visit(state, *index, &unit);
-            bytes += unit.header.length_including_self();
         }
-        bytes
     })
 }
 
-/// Calls `visit` for each item, in no order. Each thread adds to a state of its own. `visit` gives
-/// about how many bytes of the files of `info` it has touched.
+/// Calls `visit` for each item, in no order. Each thread adds to a state of its own.
 pub(super) fn each<T: Sync, S: Default + Send>(
     items: &[T],
-    info: &DebugInfo,
-    visit: impl Fn(&mut S, &T) -> usize + Sync,
+    visit: impl Fn(&mut S, &T) + Sync,
 ) -> Vec<S> {
-    each_on(threads(), items, info, visit)
+    each_on(threads(), items, visit)
 }
 
 fn threads() -> usize {
@@ -71,20 +63,14 @@ fn threads() -> usize {
 fn each_on<T: Sync, S: Default + Send>(
     threads: usize,
     items: &[T],
-    info: &DebugInfo,
-    visit: impl Fn(&mut S, &T) -> usize + Sync,
+    visit: impl Fn(&mut S, &T) + Sync,
 ) -> Vec<S> {
     let next = AtomicUsize::new(0);
     let done: Mutex<Vec<S>> = Mutex::default();
     let work = || {
         let mut state = S::default();
-        let mut bytes = 0;
         while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
-            bytes += visit(&mut state, item);
-            if bytes >= READ_BYTES {
-                info.release();
-                bytes = 0;
-            }
+            visit(&mut state, item);
         }
         if let Ok(mut done) = done.lock() {
             done.push(state);
