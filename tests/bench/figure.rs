@@ -77,6 +77,11 @@ pub(crate) fn rounded(number: f64) -> f64 {
     (number * 10.0).round() / 10.0
 }
 
+/// A number with two digits behind the point.
+pub(crate) fn fine(number: f64) -> f64 {
+    (number * 100.0).round() / 100.0
+}
+
 fn class(class: TrapClass) -> &'static str {
     match class {
         TrapClass::Emulated => "emulated",

@@ -1,12 +1,15 @@
 //! What a hit costs, how many of them can be taken, and how long one waits for the first.
 //!
 //!     bench [--json] [--short] [PART...]
+//!     bench [--json] [--short] cold PID FUNCTION
 //!
 //! Without a PART all are measured. `--json` prints one object a line, else there are tables; what
 //! is going on is told on stderr. `--short` measures so little that the figures mean nothing: it
-//! shows that everything can be measured. `cargo xtask bench` builds what this needs and runs it.
+//! shows that everything can be measured. `cold` places a probe in a process of yours as if it were
+//! the first, and lets gdb do the same. `cargo xtask bench` builds what this needs and runs it.
 
 mod bpftrace;
+mod cold;
 mod figure;
 mod functions;
 mod hits;
@@ -19,7 +22,7 @@ mod run_time;
 mod share;
 mod variant;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result};
 use figure::{Figure, Form};
 use std::process::ExitCode;
 use tracer_tests::privilege;
@@ -54,28 +57,29 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<()> {
-    let (mut form, mut extent, mut parts) = (Form::Table, Extent::Full, Vec::new());
-    for word in std::env::args().skip(1) {
-        match word.as_str() {
-            "--json" => form = Form::Json,
-            "--short" => extent = Extent::Short,
-            name => match PARTS.iter().find(|(part, _)| *part == name) {
-                Some(part) => parts.push(*part),
-                None => bail!("no part is called {name}; there are {}", names()),
-            },
-        }
-    }
-    if parts.is_empty() {
-        parts = PARTS.to_vec();
-    }
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let (options, words): (Vec<&str>, Vec<&str>) =
+        words.iter().map(String::as_str).partition(|word| ["--json", "--short"].contains(word));
+    let form = if options.contains(&"--json") { Form::Json } else { Form::Table };
+    let extent = if options.contains(&"--short") { Extent::Short } else { Extent::Full };
     privilege::require()?;
+    if let ["cold", pid, function] = words[..] {
+        machine::describe()?;
+        form.print(&cold::compare(pid, function, extent)?);
+        return Ok(());
+    }
+    let named = words.into_iter().map(part).collect::<Result<Vec<_>>>()?;
     machine::describe()?;
-    for (_, measure) in parts {
+    for (_, measure) in if named.is_empty() { PARTS } else { &named } {
         form.print(&measure(extent)?);
     }
     Ok(())
 }
 
-fn names() -> String {
-    PARTS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+fn part(name: &str) -> Result<Part> {
+    let found = PARTS.iter().find(|(part, _)| *part == name);
+    found.copied().with_context(|| {
+        let names: Vec<&str> = PARTS.iter().map(|(name, _)| *name).collect();
+        format!("no part is called {name}; there are {}", names.join(", "))
+    })
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tracer_common::outcome::Outcome;
 use tracer_core::engine::event::{Event, Summary};
 use tracer_core::engine::request::SnapshotRequest;
+use tracer_core::model::action::Action;
 use tracer_core::model::capture::{Capture, Variable};
 use tracer_core::model::value::Value;
 use tracer_tests::snapshot::{during, engine, request};
@@ -23,6 +24,10 @@ const DEPTH: u32 = 3;
 /// What a hit does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Probe {
+    /// Counts, and nothing limits it.
+    Count,
+    /// Counts what a gate lets pass.
+    CountGated,
     /// Captures four arguments and no stack.
     Arguments,
     /// Captures 16 KiB of stack and what the argument points to, three pointers deep.
@@ -30,21 +35,30 @@ pub(crate) enum Probe {
 }
 
 impl Probe {
-    /// Its request, with a gate that checks everything and stops nothing.
+    /// Its request. If there is a gate, it checks everything and stops nothing.
     pub(crate) fn request(self, pid: u32, function: &str) -> Result<SnapshotRequest> {
         let mut request = request(pid, function)?;
-        request.rate = RATE;
-        request.hits = HITS;
+        (request.rate, request.hits) = if self == Self::Count { (0, 0) } else { (RATE, HITS) };
         match self {
+            Self::Count | Self::CountGated => request.action = Action::Count,
             Self::Arguments => request.limits.stack_bytes = 0,
             Self::Snapshot => request.limits.depth_max = DEPTH,
         }
         Ok(request)
     }
 
+    /// How its hits should end.
+    fn outcome(self) -> Outcome {
+        match self {
+            Self::Count | Self::CountGated => Outcome::Aggregated,
+            Self::Arguments | Self::Snapshot => Outcome::Captured,
+        }
+    }
+
     /// Records that surely fit into the ring before the reader has taken any.
     fn at_once(self) -> u64 {
         match self {
+            Self::Count | Self::CountGated => u64::MAX,
             Self::Arguments => 8000,
             Self::Snapshot => 400,
         }
@@ -54,13 +68,14 @@ impl Probe {
     fn is_right(self, capture: &Capture) -> bool {
         let Some(frame) = capture.frames.first() else { return false };
         match self {
+            Self::Count | Self::CountGated => false,
             Self::Arguments => are_consecutive(&frame.variables),
             Self::Snapshot => capture.frames.len() > 1 && frame.variables.iter().any(is_deep),
         }
     }
 }
 
-/// Times calls that are all captured and read: a hit that is lost costs less.
+/// Times calls that are all counted, or captured and read: a hit that is lost costs less.
 ///
 /// # Errors
 ///
@@ -73,7 +88,7 @@ pub(crate) fn time(
 ) -> Result<Sample> {
     let request = probe.request(target.pid(), function)?;
     let (taken, taking) = channel();
-    let work = move || in_batches(target, function, calls, probe.at_once(), &taking);
+    let work = move || in_batches(target, probe, function, calls, &taking);
     let mut wrong = 0;
     let (summary, sample) = during(&engine(), &request, work, &mut |event, _| {
         if let Event::Capture { capture, .. } = event {
@@ -82,33 +97,37 @@ pub(crate) fn time(
             taken.send(()).ok();
         }
     })?;
-    ensure!(captured(&summary) == calls, "of {calls} hits of {function}: {summary:?}");
+    ensure!(
+        ended(&summary, probe.outcome()) == calls,
+        "of {calls} hits of {function}: {summary:?}"
+    );
     ensure!(wrong == 0, "{wrong} captures of {function} are wrong");
     sample.with_context(|| format!("{function} was never probed"))
 }
 
-/// Hits that were captured.
-pub(crate) fn captured(summary: &Summary) -> u64 {
-    summary.outcomes.get(&Outcome::Captured).copied().unwrap_or(0)
+/// Hits that ended so.
+pub(crate) fn ended(summary: &Summary, outcome: Outcome) -> u64 {
+    summary.outcomes.get(&outcome).copied().unwrap_or(0)
 }
 
-/// Times calls, `at_once` of them and then the next when the reader has taken those.
+/// Times calls, some of them at once and then the next when the reader has taken those.
 fn in_batches(
     target: &mut RunningTarget,
+    probe: Probe,
     function: &str,
     calls: u64,
-    at_once: u64,
     taking: &Receiver<()>,
 ) -> Result<Sample> {
     let (mut ns, mut in_program_ns, mut left) = (0.0, None, calls);
     while left > 0 {
-        let batch = left.min(at_once);
+        let batch = left.min(probe.at_once());
         let sample = call(target, function, batch, std::process::id())?;
         ns += sample.ns * batch as f64;
         if let Some(of_batch) = sample.in_program_ns {
             *in_program_ns.get_or_insert(0.0) += of_batch * batch as f64;
         }
-        for _ in 0..batch {
+        let records = if probe.outcome() == Outcome::Captured { batch } else { 0 };
+        for _ in 0..records {
             taking.recv_timeout(PATIENCE).context("a record is missing")?;
         }
         left -= batch;

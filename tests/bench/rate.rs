@@ -6,10 +6,11 @@
 use super::Extent;
 use super::figure::Figure;
 use super::functions;
-use super::ours::{Probe, captured};
+use super::ours::{Probe, ended};
 use anyhow::{Context as _, Result};
 use serde_json::json;
 use std::time::{Duration, Instant};
+use tracer_common::outcome::Outcome;
 use tracer_tests::snapshot::{during, engine};
 use tracer_tests::targets::RunningTarget;
 
@@ -97,7 +98,7 @@ fn holds(
     let (summary, took) = during(&engine(), &request, work, &mut |_, _| {})?;
     let took = took.with_context(|| format!("{function} was never probed"))?;
     let in_time = took.as_secs_f64() < time.as_secs_f64() * LATE;
-    let all = captured(&summary) == calls;
+    let all = ended(&summary, Outcome::Captured) == calls;
     eprintln!("rate: {function}, {rate} a second: all captured {all}, in time {in_time}");
     Ok(all && in_time)
 }

@@ -17,6 +17,10 @@ pub(crate) enum Variant {
     None,
     /// An empty program by `uprobe_multi`, at the instruction that we would probe.
     Empty,
+    /// Our probe that counts, without limits.
+    Count,
+    /// Our probe that counts, with a rate and a limit.
+    CountGated,
     /// Our probe that captures four arguments and no stack; with a rate and a limit.
     Args4,
     /// Our probe that captures 16 KiB of stack and what the argument points to.
@@ -41,6 +45,8 @@ impl Variant {
     pub(crate) const ALL: &[Self] = &[
         Self::None,
         Self::Empty,
+        Self::Count,
+        Self::CountGated,
         Self::Args4,
         Self::Snapshot,
         Self::BpftraceCount,
@@ -52,6 +58,8 @@ impl Variant {
         match self {
             Self::None => "none",
             Self::Empty => "empty",
+            Self::Count => "count",
+            Self::CountGated => "count_gated",
             Self::Args4 => "args4",
             Self::Snapshot => "snapshot",
             Self::BpftraceCount => "bpftrace_count",
@@ -61,7 +69,7 @@ impl Variant {
 
     /// Whether it goes where we would probe and not where the function begins.
     fn is_placed_by_us(self) -> bool {
-        matches!(self, Self::Empty | Self::Args4 | Self::Snapshot)
+        !matches!(self, Self::None | Self::BpftraceCount | Self::BpftraceArgs4)
     }
 
     /// The class of the instruction that it probes.
@@ -108,6 +116,8 @@ impl Variant {
                 let _link = bpf::link(program.as_fd(), &place.path, target.pid(), &at)?;
                 call(target, function, calls, own)
             }
+            Self::Count => ours::time(target, Probe::Count, function, calls),
+            Self::CountGated => ours::time(target, Probe::CountGated, function, calls),
             Self::Args4 => ours::time(target, Probe::Arguments, function, calls),
             Self::Snapshot => ours::time(target, Probe::Snapshot, function, calls),
             Self::BpftraceCount => bpftrace(target, place, function, calls, "@ = count();"),

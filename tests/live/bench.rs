@@ -4,11 +4,13 @@
 use serde_json::Value as Json;
 use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
+use tracer_tests::targets::Target;
 
 /// Runs the benchmark in its shortest form; gives the objects that it prints.
-fn measure() -> Vec<Json> {
+fn measure(words: &[&str]) -> Vec<Json> {
     let output = Command::new(env!("CARGO_BIN_EXE_bench"))
         .args(["--short", "--json"])
+        .args(words)
         .stdin(Stdio::null())
         .output()
         .unwrap();
@@ -20,7 +22,7 @@ fn measure() -> Vec<Json> {
 
 #[test]
 fn every_bench_gives_a_figure() {
-    let figures = measure();
+    let figures = measure(&[]);
     let with_key = |key| figures.iter().filter(move |figure| figure.get(key).is_some());
     let hits: BTreeSet<_> = with_key("ns_per_hit")
         .map(|hit| {
@@ -34,7 +36,8 @@ fn every_bench_gives_a_figure() {
         })
         .collect();
     assert_eq!(hits.len(), with_key("ns_per_hit").count(), "each case once");
-    for bench in ["none", "empty", "args4", "snapshot", "bpftrace_count", "bpftrace_args4"] {
+    let ours = ["count", "count_gated", "args4", "snapshot"];
+    for bench in ["none", "empty", "bpftrace_count", "bpftrace_args4"].into_iter().chain(ours) {
         for site in ["emulated", "single_step"] {
             assert!(hits.iter().any(|hit| (&*hit.0, &*hit.1) == (bench, site)), "{bench} {site}");
         }
@@ -48,11 +51,26 @@ fn every_bench_gives_a_figure() {
     for (bench, key) in [
         ("rate_args4", "events_per_second"),
         ("rate_snapshot", "events_per_second"),
-        ("latency_hit_to_line", "us_median"),
-        ("latency_cold_small", "ms_median"),
+        ("hit_to_printed", "ms"),
+        ("latency_warm", "ms"),
+        ("latency_cold", "ms"),
+        ("idle_daemon", "rss_mb"),
+        ("idle_daemon", "cpu_percent"),
         ("share", "emulated_percent"),
     ] {
         let mut those = with_key(key).filter(|figure| figure["bench"] == bench);
         assert!(those.any(|figure| figure[key].is_number()), "{bench}: {figures:#?}");
     }
+}
+
+#[test]
+fn the_first_probe_is_compared_with_gdb() {
+    let target = Target::c("counter", "gcc", &["-O2"]).unwrap().start(&[]).unwrap();
+    let figures = measure(&["cold", &target.pid().to_string(), "counted"]);
+    for (figure, bench) in figures.iter().zip(["cold_tracer", "cold_gdb"]) {
+        assert_eq!(figure["bench"], bench);
+        let is_more = |key: &str, least| figure[key].as_f64().is_some_and(|number| number > least);
+        assert!(is_more("ms", 0.0) && is_more("peak_mb", 1.0), "{figure}");
+    }
+    assert_eq!(figures.len(), 2, "{figures:?}");
 }

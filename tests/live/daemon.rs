@@ -4,6 +4,7 @@
 mod access;
 mod api;
 mod stream;
+mod together;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value as Json;
@@ -87,6 +88,11 @@ fn members(json: &Json, path: &str, all: &mut Vec<String>) {
     }
 }
 
+/// As the daemon that was started here places breakpoints.
+fn attach() -> Option<(&'static str, std::ffi::OsString)> {
+    std::env::var_os("TRACER_ATTACH").map(|how| ("TRACER_ATTACH", how))
+}
+
 #[test]
 fn results_are_as_without_a_daemon() {
     require().unwrap();
@@ -102,7 +108,7 @@ fn results_are_as_without_a_daemon() {
             let arguments = [&["snapshot", "-p", &pid, "counted", "--hits", "2"], format].concat();
             let mut command = daemon.command(&arguments).unwrap();
             if !by_daemon {
-                command.arg("--no-daemon");
+                command.arg("--no-daemon").envs(attach());
             }
             let mut tracer = RunningTracer::start(&mut command).unwrap();
             if !json {

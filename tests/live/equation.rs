@@ -149,6 +149,13 @@ fn run(
     summary
 }
 
+/// Runs until an outcome comes that needs two threads in the kernel program at once: on a machine
+/// that does much else they may take turns.
+fn until_met(outcome: Outcome, mut run: impl FnMut() -> Summary) -> Summary {
+    let mut summaries = (0..20).map(|_| run());
+    summaries.find(|summary| of(summary, outcome) > 0).expect("twenty runs without it")
+}
+
 /// All records fit into the ring, so there is nothing to lose.
 #[test]
 fn one_thread() {
@@ -185,8 +192,9 @@ fn one_scratch_buffer_for_four_threads() {
         options.scratch_slots = 1;
         request.limits.stack_bytes = 64 * 1024;
     };
-    let summary = run("one scratch buffer", 4, calls(20_000), one_slot, &mut |_, _| {});
-    assert!(of(&summary, Outcome::LostNoScratch) > 0, "{summary:?}");
+    let summary = until_met(Outcome::LostNoScratch, || {
+        run("one scratch buffer", 4, calls(20_000), one_slot, &mut |_, _| {})
+    });
     assert!(summary.received > 0, "{summary:?}");
 }
 
@@ -230,16 +238,17 @@ fn everything_scarce() {
         request.ring_bytes = 64 * 1024;
         request.limits.stack_bytes = 32 * 1024;
     };
-    let mut captures = 0_u64;
-    let mut slow = |_: &Capture, work: &Work| {
-        captures += 1;
-        if captures == 3 {
-            work.wait();
-        }
-    };
-    let summary = run("everything scarce", 4, calls(20_000), scarce, &mut slow);
+    let summary = until_met(Outcome::LostNoScratch, || {
+        let mut captures = 0_u64;
+        let mut slow = |_: &Capture, work: &Work| {
+            captures += 1;
+            if captures == 3 {
+                work.wait();
+            }
+        };
+        run("everything scarce", 4, calls(20_000), scarce, &mut slow)
+    });
     assert!(of(&summary, Outcome::LostRingFull) > 0, "{summary:?}");
-    assert!(of(&summary, Outcome::LostNoScratch) > 0, "{summary:?}");
 }
 
 /// Hits between the placing of the breakpoint and the switch of the site find it switched off.

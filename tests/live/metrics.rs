@@ -107,6 +107,8 @@ fn a_scrape_is_what_the_api_says() {
     assert_eq!(value(&samples, "tracer_probes", &json!({ "state": "armed" })).unwrap(), 2.0);
     let one = |name| value(&samples, name, &json!({})).unwrap();
     assert!(one("tracer_program_seconds_total") > 0.0, "{samples:?}");
+    assert!(one("tracer_cache_entries") > 0.0, "{samples:?}");
+    assert!(one("tracer_cache_bytes") <= one("tracer_cache_max_bytes"), "{samples:?}");
     assert!(one("process_resident_memory_bytes") > 1e6, "{samples:?}");
 
     for probe in daemon.living().unwrap() {

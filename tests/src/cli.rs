@@ -4,6 +4,7 @@ use crate::project;
 use anyhow::{Context as _, Result, bail};
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 
 /// What is said on stderr, without `--json`, when the breakpoints are in place.
 const ARMED: &str = "probing ";
@@ -64,7 +65,8 @@ pub fn tracer(arguments: &[&str]) -> Result<Done> {
 #[derive(Debug)]
 pub struct RunningTracer {
     child: Child,
-    errors: BufReader<ChildStderr>,
+    /// Lines of its standard error, read all the time: a full pipe would stop it.
+    errors: Receiver<Vec<u8>>,
     said: Vec<u8>,
 }
 
@@ -77,7 +79,7 @@ impl RunningTracer {
     pub fn start(command: &mut Command) -> Result<Self> {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().with_context(|| format!("can't start {command:?}"))?;
-        let errors = BufReader::new(child.stderr.take().context("no standard error")?);
+        let errors = lines_of(child.stderr.take().context("no standard error")?);
         Ok(Self { child, errors, said: Vec::new() })
     }
 
@@ -100,10 +102,9 @@ impl RunningTracer {
     /// It ends before.
     pub fn wait_for(&mut self, text: &str) -> Result<()> {
         loop {
-            let mut line = Vec::new();
-            if self.errors.read_until(b'\n', &mut line)? == 0 {
+            let Ok(line) = self.errors.recv() else {
                 bail!("it never said {text:?}: {}", String::from_utf8_lossy(&self.said));
-            }
+            };
             self.said.extend_from_slice(&line);
             if String::from_utf8_lossy(&line).contains(text) {
                 return Ok(());
@@ -152,10 +153,25 @@ impl RunningTracer {
             output.map_or(Ok(0), |mut output| output.read_to_end(&mut bytes)).map(|_| bytes)
         });
         let mut stderr = std::mem::take(&mut self.said);
-        self.errors.read_to_end(&mut stderr)?;
+        stderr.extend(self.errors.iter().flatten());
         let stdout = reader.join().map_err(|_| anyhow::anyhow!("the reader of stdout died"))??;
         Ok(Done { stdout, stderr, status: self.child.wait()? })
     }
+}
+
+/// Reads lines as they come; the other end hangs up after the last one.
+fn lines_of(errors: ChildStderr) -> Receiver<Vec<u8>> {
+    let (send, lines) = channel();
+    std::thread::spawn(move || {
+        let mut errors = BufReader::new(errors);
+        let mut line = Vec::new();
+        while errors.read_until(b'\n', &mut line).is_ok_and(|bytes| bytes > 0) {
+            if send.send(std::mem::take(&mut line)).is_err() {
+                break;
+            }
+        }
+    });
+    lines
 }
 
 impl Drop for RunningTracer {

@@ -88,7 +88,9 @@ impl Container {
         let mut command = Command::new("unshare");
         command.args(["--mount", "--propagation", "private", "sh", "-e", "-c", SCRIPT, "sh"]);
         command.arg(self.root.path()).arg(&self.folders).arg(self.dropped()?).args(arguments);
-        command.env_remove("TRACER_LOG").env_remove("NO_COLOR").envs(self.environment.clone());
+        command.env_remove("TRACER_LOG").env_remove("NO_COLOR");
+        // Perf events need a capability that the manifest does not give.
+        command.env_remove("TRACER_ATTACH").envs(self.environment.clone());
         Ok(command)
     }
 

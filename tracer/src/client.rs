@@ -23,6 +23,9 @@ const BASE: &str = "http://tracer";
 /// How long a probe that is to be removed may take to tell its end.
 const END_PATIENCE: Duration = Duration::from_secs(15);
 
+/// How long a short question may take: a removal by perf events takes some seconds.
+const PATIENCE: Duration = Duration::from_secs(15);
+
 /// A daemon that answers.
 #[derive(Debug)]
 pub struct Daemon {
@@ -76,7 +79,8 @@ impl Daemon {
     ///
     /// The daemon's refusal; or it went away.
     pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Box<Error>> {
-        self.runtime.block_on(self.answer(self.request(Method::GET, path)))
+        let request = self.request(Method::GET, path).timeout(PATIENCE);
+        self.runtime.block_on(self.answer(request))
     }
 
     /// What a path gives when it is to be deleted.
@@ -85,7 +89,8 @@ impl Daemon {
     ///
     /// The daemon's refusal; or it went away.
     pub fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, Box<Error>> {
-        self.runtime.block_on(self.answer(self.request(Method::DELETE, path)))
+        let request = self.request(Method::DELETE, path).timeout(PATIENCE);
+        self.runtime.block_on(self.answer(request))
     }
 
     /// What a path gives for `question`.
@@ -220,7 +225,10 @@ impl Daemon {
 
     /// The response, if it is what was asked for.
     async fn checked(&self, response: reqwest::Result<Response>) -> Result<Response, Box<Error>> {
-        let response = response.map_err(|error| self.gone(&error))?;
+        let response = response.map_err(|error| match error.is_timeout() {
+            true => self.no_answer(),
+            false => self.gone(&error),
+        })?;
         if response.status().is_success() {
             return Ok(response);
         }
@@ -239,6 +247,11 @@ impl Daemon {
 
     fn no_end(&self) -> Box<Error> {
         let waited = format!("the probe did not end in {} s", END_PATIENCE.as_secs());
+        self.refusal(RefusalKind::Busy, waited)
+    }
+
+    fn no_answer(&self) -> Box<Error> {
+        let waited = format!("no answer in {} s", PATIENCE.as_secs());
         self.refusal(RefusalKind::Busy, waited)
     }
 

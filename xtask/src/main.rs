@@ -27,7 +27,10 @@ Usage: cargo xtask COMMAND
   test             everything that must pass: formatting, lints, licences, tests, live tests
   soak NAME [N]    the live tests whose name contains NAME, at full length (N calls)
   bench [--json] [PART...]
-                   what a hit costs, how many can be taken, how long the first one takes
+                   what a hit costs (hits), how many a second can be taken (rate), how long one
+                   waits (latency), where probes can sit (share); on a machine that rests
+  bench [--json] cold PID FUNCTION
+                   the first probe in a large program of yours, beside gdb's break
   tidy [--pin]     the project's rules; --pin accepts a changed wire format
 ";
 

@@ -1,10 +1,11 @@
 //! Who may talk to the daemon, and whose probes they see.
 
 use super::{Daemon, detach, probe, target};
+use rustix::process::Signal;
 use std::fs::Permissions;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use tracer_tests::cli::{Done, RunningTracer};
 use tracer_tests::privilege::require;
 use tracer_tests::project;
@@ -134,6 +135,46 @@ fn pids_of_another_namespace_are_not_taken_for_ours() {
     }
     assert!(daemon.living().unwrap().is_empty());
 }
+
+/// The connection of a process that has ended may be another's by now.
+///
+/// IDENT-1
+#[test]
+fn a_connection_that_was_left_to_another_namespace_is_not_ours() {
+    let target = target();
+    let daemon = start(&[]);
+    // While it is stopped it looks at nobody: who has connected meanwhile has ended by then.
+    daemon.send(Signal::STOP).unwrap();
+    let pid = target.pid().to_string();
+    let mut maker = Command::new("python3")
+        .args(["-c", LEFT_TO_A_CHILD])
+        .args([daemon.socket().as_os_str(), pid.as_ref()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (stdin, stdout) = (maker.stdin.take().unwrap(), maker.stdout.take().unwrap());
+    assert!(maker.wait().unwrap().success());
+    daemon.send(Signal::CONT).unwrap();
+    // The child asks when it sees the end of its input.
+    drop(stdin);
+    let answer = std::io::read_to_string(stdout).unwrap();
+    assert!(answer.contains("\"pid_namespace\""), "{answer}");
+}
+
+/// Connects, ends, and leaves the connection to a child.
+const LEFT_TO_A_CHILD: &str = r#"
+import os, socket, sys
+made = socket.socket(socket.AF_UNIX)
+made.connect(sys.argv[1])
+if os.fork() == 0:
+    sys.stdin.read()
+    body = '{"pid": %s, "pattern": "counted"}' % sys.argv[2]
+    head = "POST /v1/find HTTP/1.0\r\ncontent-length: %d\r\n\r\n" % len(body)
+    made.sendall((head + body).encode())
+    while part := made.recv(65536):
+        sys.stdout.write(part.decode())
+"#;
 
 /// A target of a user.
 fn target_of(shared: &Shared, uid: u32) -> RunningTarget {

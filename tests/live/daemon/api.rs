@@ -40,6 +40,9 @@ fn what_is_not_understood_is_refused_with_a_code_and_a_remedy() {
     assert_eq!(ask("GET", "/v1/probes/none"), (404, json!("no_such_probe")));
     assert_eq!(ask("DELETE", "/v1/probes/none"), (404, json!("no_such_probe")));
     assert_eq!(ask("GET", "/v1/probes/none/captures"), (404, json!("no_such_probe")));
+    assert_eq!(ask("GET", "/v1/probes/%ff"), bad);
+    assert_eq!(ask("DELETE", "/v1/probes/%ff"), bad);
+    assert_eq!(ask("GET", "/v1/probes/%ff/captures"), bad);
     assert_eq!(ask("GET", "/v1/probes/none/captures?after=x"), bad);
     assert_eq!(ask("GET", "/v1/probes/none/captures?unknown=1"), bad);
     assert!(daemon.living().unwrap().is_empty());

@@ -1,6 +1,7 @@
 //! tracer's view: probes on several places of one process at once, by the library.
 
 use super::limits;
+use crate::snapshot::{engine, options};
 use anyhow::{Context, Result, bail};
 use std::io::PipeReader;
 use std::ops::ControlFlow;
@@ -9,6 +10,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 use tracer_core::engine::error::EngineError;
 use tracer_core::engine::event::Event;
+use tracer_core::engine::options::AttachMode;
 use tracer_core::engine::request::SnapshotRequest;
 use tracer_core::model::capture::Capture;
 use tracer_core::model::issue::IssueKind;
@@ -89,7 +91,7 @@ fn probe(
     };
     let (mut sites, mut captures) = (Vec::new(), Vec::new());
     let mut armed = Some(armed);
-    let result = crate::snapshot::engine().snapshot(&request, stop.as_fd(), &mut |event| {
+    let result = engine().snapshot(&request, stop.as_fd(), &mut |event| {
         match event {
             Event::Armed(facts) => {
                 sites = facts.resolved.sites;
@@ -106,6 +108,12 @@ fn probe(
     let summary = match result {
         // Another of the locations means the same address.
         Err(EngineError::Issue(issue)) if issue.kind == IssueKind::TextChanged => {
+            return Ok(Observed { location: location.to_owned(), sites, captures });
+        }
+        // Some lines are at more places than perf events may be put to.
+        Err(EngineError::Issue(issue))
+            if issue.kind == IssueKind::TooManySites && options().attach == AttachMode::Perf =>
+        {
             return Ok(Observed { location: location.to_owned(), sites, captures });
         }
         other => other.with_context(|| format!("no snapshot of {location}"))?,

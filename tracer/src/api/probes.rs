@@ -2,8 +2,7 @@
 
 use super::types::{Code, Ended, Error, FoundLine, Outcomes, SNAPSHOT};
 use serde::{Deserialize, Serialize};
-use tracer_common::limits::RING_BYTES;
-use tracer_core::engine::request::SnapshotRequest;
+use tracer_core::engine::request::{SMALL_RING_BYTES, SnapshotRequest};
 use tracer_core::model::limits::Limits;
 use utoipa::{IntoParams, ToSchema};
 
@@ -107,7 +106,7 @@ fn timeout_ms() -> u64 {
 }
 
 fn ring_bytes() -> u32 {
-    RING_BYTES
+    SMALL_RING_BYTES
 }
 
 /// A probe of a daemon.

@@ -31,7 +31,7 @@ use help::{
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
-use tracer_common::limits::{RING_BYTES, SCRATCH_SLOTS};
+use tracer_common::limits::SCRATCH_SLOTS;
 use tracer_core::engine::options::AttachMode;
 use tracer_core::model::limits::Limits;
 
@@ -146,9 +146,9 @@ pub struct SnapshotArgs {
     #[arg(hide_possible_values = true, hide_env = true)]
     pub attach: Attach,
 
-    /// Size of the ring buffer; a power of two
-    #[arg(long, hide = true, value_parser = ring_bytes, default_value_t = RING_BYTES)]
-    pub ring_bytes: u32,
+    /// Size of the ring buffer; a power of two. By the number of captures if nothing is said
+    #[arg(long, hide = true, value_parser = ring_bytes)]
+    pub ring_bytes: Option<u32>,
 
     /// Scratch buffers of the kernel program; a power of two
     #[arg(long, hide = true, value_parser = scratch_slots, default_value_t = SCRATCH_SLOTS)]

@@ -14,7 +14,7 @@ use crate::client::Daemon;
 use std::ops::ControlFlow;
 use tracer_core::engine::Engine;
 use tracer_core::engine::options::Options;
-use tracer_core::engine::request::SnapshotRequest;
+use tracer_core::engine::request::{SnapshotRequest, ring_bytes};
 use tracer_core::model::action::Action;
 use tracer_core::model::caller::Caller;
 use tracer_core::model::issue::{Issue, IssueKind};
@@ -125,7 +125,7 @@ pub(crate) fn request(args: &SnapshotArgs, location: LocationSpec) -> SnapshotRe
             depth_max: args.limits.depth,
             nodes_max: Limits::DEFAULT.nodes_max,
         },
-        ring_bytes: args.ring_bytes,
+        ring_bytes: args.ring_bytes.unwrap_or_else(|| ring_bytes(args.hits)),
     }
 }
 

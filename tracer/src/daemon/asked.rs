@@ -5,7 +5,7 @@ use crate::api::json;
 use crate::api::refusal::{Refusal, RefusalKind};
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
@@ -43,6 +43,20 @@ fn kind(rejection: &BytesRejection) -> RefusalKind {
     match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => RefusalKind::LargeRequest,
         _ => RefusalKind::BadRequest,
+    }
+}
+
+/// The name of a probe in a path.
+pub(super) struct AskedId(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for AskedId {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refused> {
+        let refused =
+            |detail| Refused::from(Refusal::new(RefusalKind::BadRequest, "the path", detail));
+        let id = Path::<String>::from_request_parts(parts, state).await;
+        id.map(|Path(id)| Self(id)).map_err(|error| refused(error.body_text()))
     }
 }
 

@@ -108,6 +108,9 @@ async fn serve(
     };
     let listener = UnixListener::from_std(listener)?;
     let engine = Arc::new(Engine::new(config.options));
+    if let Err(error) = engine.load() {
+        tracing::warn!(%error, "no probe can be placed; `tracer doctor` and /readyz tell why");
+    }
     let probes = Probes::new(Arc::clone(&engine));
     let daemon = Arc::new(Daemon { engine, probes, work: Work::default() });
     let tidying = Arc::clone(&daemon);

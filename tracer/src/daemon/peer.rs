@@ -55,8 +55,8 @@ impl Peer {
     }
 }
 
-/// Whether a process is known to live in another pid namespace than we. It has none that we can
-/// see if its number is 0. One that has ended waits for no answer.
+/// Whether a process may live in another pid namespace than we. It has none that we can see if its
+/// number is 0. One that has ended may have left its connection to others, so it tells nothing.
 fn has_other_pids(pid: Option<i32>) -> bool {
     let namespace = |process: &str| read_link(format!("/proc/{process}/ns/pid"));
     match pid {
@@ -65,7 +65,7 @@ fn has_other_pids(pid: Option<i32>) -> bool {
             (Ok(theirs), Ok(ours)) => theirs != ours,
             (theirs, ours) => {
                 tracing::debug!(?theirs, ?ours, pid, "pid namespaces can't be compared");
-                false
+                true
             }
         },
     }
@@ -74,6 +74,18 @@ fn has_other_pids(pid: Option<i32>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Its connection may live on in a process of another namespace (a child, or whoever it was
+    /// sent to), for which the pid says nothing.
+    #[test]
+    fn who_has_ended_before_we_looked_counts_processes_in_an_unknown_way() {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        child.wait().unwrap();
+        assert!(has_other_pids(Some(pid)));
+        assert!(has_other_pids(None) && has_other_pids(Some(0)));
+        assert!(!has_other_pids(i32::try_from(std::process::id()).ok()));
+    }
 
     #[test]
     fn everyone_sees_their_own_and_root_sees_all() {

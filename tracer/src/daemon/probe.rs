@@ -46,6 +46,11 @@ enum State {
 }
 
 impl Probe {
+    /// Size of its ring buffer.
+    pub(super) fn ring_bytes(&self) -> u32 {
+        self.asked.ring_bytes
+    }
+
     /// Starts a probe; `on_end` is called when its breakpoints are out and its log is complete.
     ///
     /// # Errors

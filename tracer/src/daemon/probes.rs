@@ -17,16 +17,27 @@ use tracer_core::engine::{self, Engine};
 use tracer_core::model::action::Action;
 use tracer_core::model::limits::Limits;
 
-/// Probes that may live at once.
-const LIVE_MAX: usize = 256;
-/// Probes of one user who is not root that may live at once.
-const LIVE_OF_USER_MAX: usize = 64;
+/// What probes that live may have at once.
+const ROOM: Room = Room { probes: 256, rings_bytes: 256 << 20 };
+/// What those of users who are not root may have of it: root always gets in.
+const ROOM_OF_USERS: Room = Room { probes: 192, rings_bytes: 192 << 20 };
+/// What those of one user who is not root may have.
+const ROOM_OF_USER: Room = Room { probes: 64, rings_bytes: 64 << 20 };
 /// Probes that have ended and are kept.
 const ENDED_MAX: usize = 1000;
 /// How long a probe that has ended is kept.
 const ENDED_KEPT: Duration = Duration::from_secs(10 * 60);
 /// What the ring buffer of a probe may have.
 const RING_BYTES: std::ops::RangeInclusive<u32> = 4096..=64 << 20;
+
+/// A share of what probes take.
+#[derive(Clone, Copy, Debug)]
+struct Room {
+    probes: usize,
+    /// Bytes of their ring buffers: the kernel's memory, which is never swapped, and is charged to
+    /// the daemon.
+    rings_bytes: u64,
+}
 
 /// The probes of a daemon.
 #[derive(Debug)]
@@ -63,7 +74,7 @@ impl Probes {
         let request = meant(owner, &asked)?;
         let mut all = self.all();
         all.forget(Instant::now());
-        all.admit(owner)?;
+        all.admit(owner, asked.ring_bytes)?;
         let id = all.new_id();
         let ended = Arc::clone(&self.ended);
         let on_end = move || ended.notify_one();
@@ -156,13 +167,13 @@ impl Probes {
 
 impl All {
     /// Whether `owner` may have one more.
-    fn admit(&self, owner: Peer) -> Result<(), Refusal> {
+    fn admit(&self, owner: Peer, ring_bytes: u32) -> Result<(), Refusal> {
         if self.closed {
             return Err(Refusal::new(RefusalKind::Stopping, "a new probe", ""));
         }
         let live = self.probes.iter().filter(|probe| probe.ended_at().is_none());
-        let live: Vec<Peer> = live.map(|probe| probe.owner).collect();
-        room(&live, owner)
+        let live = live.map(|probe| (probe.owner, u64::from(probe.ring_bytes())));
+        room(&live.collect::<Vec<_>>(), owner, u64::from(ring_bytes))
     }
 
     /// A name that no other probe has, nor had one of a daemon before: someone may still know it.
@@ -190,17 +201,24 @@ impl All {
     }
 }
 
-/// Whether there is room for one more beside those who have probes.
-fn room(owners: &[Peer], owner: Peer) -> Result<(), Refusal> {
-    let full = |detail| Err(Refusal::new(RefusalKind::TooManyProbes, "a new probe", detail));
-    if owners.len() >= LIVE_MAX {
-        return full(format!("{LIVE_MAX} in all"));
+/// Whether there is room for one more, with a ring of `ring_bytes`, beside those that live: who has
+/// them, and the bytes of their rings.
+fn room(live: &[(Peer, u64)], owner: Peer, ring_bytes: u64) -> Result<(), Refusal> {
+    let fits = |most: Room, whose: &str, counts: &dyn Fn(Peer) -> bool| {
+        let rings = live.iter().filter(|(other, _)| counts(*other)).map(|(_, bytes)| bytes);
+        let detail = match (rings.clone().count() < most.probes, rings.sum::<u64>() + ring_bytes) {
+            (true, bytes) if bytes <= most.rings_bytes => return Ok(()),
+            (true, _) => format!("{} MiB of ring buffers {whose}", most.rings_bytes >> 20),
+            (false, _) => format!("{} {whose}", most.probes),
+        };
+        Err(Refusal::new(RefusalKind::TooManyProbes, "a new probe", detail))
+    };
+    fits(ROOM, "in all", &|_| true)?;
+    if owner.is_root() {
+        return Ok(());
     }
-    let own = owners.iter().filter(|other| other.uid == owner.uid).count();
-    if !owner.is_root() && own >= LIVE_OF_USER_MAX {
-        return full(format!("{LIVE_OF_USER_MAX} of user {}", owner.uid));
-    }
-    Ok(())
+    fits(ROOM_OF_USERS, "of users", &|other| !other.is_root())?;
+    fits(ROOM_OF_USER, &format!("of user {}", owner.uid), &|other| other.uid == owner.uid)
 }
 
 /// What the engine is to do for what was asked.
@@ -270,13 +288,26 @@ mod tests {
 
     #[test]
     fn nobody_takes_all_the_room() {
-        let detail = |owners: &[Peer], owner| room(owners, owner).map_err(|refusal| refusal.detail);
-        let users = vec![USER; LIVE_OF_USER_MAX];
-        assert_eq!(detail(&users, USER), Err("64 of user 1000".to_owned()));
-        assert_eq!(detail(&users, OTHER), Ok(()));
-        assert_eq!(detail(&vec![ROOT; LIVE_MAX - 1], ROOT), Ok(()));
-        assert_eq!(detail(&vec![ROOT; LIVE_MAX], ROOT), Err("256 in all".to_owned()));
-        assert_eq!(detail(&vec![ROOT; LIVE_MAX], USER), Err("256 in all".to_owned()));
+        let detail = |live: &[(Peer, u64)], owner, ring_bytes| {
+            room(live, owner, ring_bytes).map_err(|refusal| refusal.detail)
+        };
+        let full = |text: &str| Err(text.to_owned());
+        let of = |owner, count| vec![(owner, 0); count];
+        assert_eq!(detail(&of(USER, 64), USER, 0), full("64 of user 1000"));
+        assert_eq!(detail(&of(USER, 64), OTHER, 0), Ok(()));
+        assert_eq!(detail(&of(USER, 192), OTHER, 0), full("192 of users"));
+        assert_eq!(detail(&of(USER, 192), ROOT, 0), Ok(()));
+        assert_eq!(detail(&of(ROOT, 256), ROOT, 0), full("256 in all"));
+        assert_eq!(detail(&of(ROOT, 256), USER, 0), full("256 in all"));
+
+        let of = |owner, mebibytes: u64| [(owner, mebibytes << 20)];
+        let ring = 1 << 20;
+        assert_eq!(detail(&of(USER, 63), USER, ring), Ok(()));
+        assert_eq!(detail(&of(USER, 64), USER, ring), full("64 MiB of ring buffers of user 1000"));
+        assert_eq!(detail(&of(USER, 64), OTHER, ring), Ok(()));
+        assert_eq!(detail(&of(USER, 192), OTHER, ring), full("192 MiB of ring buffers of users"));
+        assert_eq!(detail(&of(USER, 192), ROOT, 64 << 20), Ok(()));
+        assert_eq!(detail(&of(ROOT, 256), ROOT, ring), full("256 MiB of ring buffers in all"));
     }
 
     #[tokio::test]

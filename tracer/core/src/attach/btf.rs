@@ -4,6 +4,7 @@
 //! are looked at; everything is bounds-checked.
 
 use std::fs;
+use std::ops::Range;
 use std::path::Path;
 
 /// Where the kernel shows its own types.
@@ -30,23 +31,31 @@ pub enum BtfError {
     NoMember(&'static str),
 }
 
-/// The types of the running kernel.
+/// The types of the running kernel: some hundred thousand, so only where each is.
 #[derive(Debug)]
 pub struct KernelTypes {
-    types: Vec<Type>,
-    strings: Vec<u8>,
+    bytes: Vec<u8>,
+    strings: Range<usize>,
+    /// By type id, less 1: id 0 is void.
+    offsets: Vec<usize>,
 }
 
-#[derive(Debug)]
+/// The fixed part of a type.
+#[derive(Clone, Copy, Debug)]
 struct Type {
+    /// Where it is.
+    at: usize,
     name: u32,
     kind: u32,
+    /// Members and the like behind it.
+    count: usize,
     /// For qualifiers and typedefs.
     target: u32,
-    members: Vec<Member>,
+    /// The offsets of its members leave room for the size of a bit field.
+    has_bit_fields: bool,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Member {
     name: u32,
     type_id: u32,
@@ -61,27 +70,32 @@ impl KernelTypes {
     /// When the kernel shows none, or malformed ones.
     pub fn load() -> Result<Self, BtfError> {
         let bytes = fs::read(Path::new(VMLINUX)).map_err(BtfError::Unreadable)?;
-        Self::parse(&bytes).ok_or(BtfError::Malformed)
+        Self::parse(bytes).ok_or(BtfError::Malformed)
     }
 
-    fn parse(bytes: &[u8]) -> Option<Self> {
+    fn parse(bytes: Vec<u8>) -> Option<Self> {
         if bytes.get(..2)? != [0x9f, 0xeb] {
             return None;
         }
-        let header = word(bytes, 4)? as usize;
-        let types_at = header.checked_add(word(bytes, 8)? as usize)?;
-        let types = bytes.get(types_at..)?.get(..word(bytes, 12)? as usize)?;
-        let strings_at = header.checked_add(word(bytes, 16)? as usize)?;
-        let strings = bytes.get(strings_at..)?.get(..word(bytes, 20)? as usize)?.to_vec();
-        // Id 0 is void.
-        let mut all = vec![Type { name: 0, kind: 0, target: 0, members: Vec::new() }];
-        let mut at = 0;
-        while at < types.len() {
-            let (read, size) = Type::parse(types.get(at..)?)?;
-            all.push(read);
-            at += size;
+        let header = word(&bytes, 4)? as usize;
+        let part = |offset, length| {
+            let start = header.checked_add(word(&bytes, offset)? as usize)?;
+            let end = start.checked_add(word(&bytes, length)? as usize)?;
+            (end <= bytes.len()).then_some(start..end)
+        };
+        let (types, strings) = (part(8, 12)?, part(16, 20)?);
+        let mut offsets = Vec::new();
+        let mut at = types.start;
+        while at < types.end {
+            offsets.push(at);
+            at = Type::read(&bytes, at)?.end()?;
         }
-        Some(Self { types: all, strings })
+        (at == types.end).then_some(Self { bytes, strings, offsets })
+    }
+
+    fn get(&self, type_id: u32) -> Option<Type> {
+        let index = (type_id as usize).checked_sub(1)?;
+        Type::read(&self.bytes, *self.offsets.get(index)?)
     }
 
     /// Byte offset of a member of a struct, anonymous structs and unions looked through.
@@ -97,10 +111,9 @@ impl KernelTypes {
     fn find(&self, path: &str) -> Option<u32> {
         let mut names = path.split('.');
         let root = names.next()?;
-        let is_root = |t: &&Type| {
-            t.kind == KIND_STRUCT && !t.members.is_empty() && self.name_is(t.name, root)
-        };
-        let mut current = self.types.iter().find(is_root)?;
+        let is_root = |t: &Type| t.kind == KIND_STRUCT && t.count > 0 && self.name_is(t.name, root);
+        let all = self.offsets.iter().filter_map(|at| Type::read(&self.bytes, *at));
+        let mut current = all.into_iter().find(is_root)?;
         let mut bits = 0;
         for name in names {
             let (offset, type_id) = self.member(current, name, 0)?;
@@ -110,8 +123,9 @@ impl KernelTypes {
         (bits % 8 == 0).then_some(bits / 8)
     }
 
-    fn member(&self, of: &Type, name: &str, depth: u32) -> Option<(u32, u32)> {
-        for member in &of.members {
+    fn member(&self, of: Type, name: &str, depth: u32) -> Option<(u32, u32)> {
+        for index in 0..of.count {
+            let member = of.member(&self.bytes, index)?;
             if member.name != 0 {
                 if self.name_is(member.name, name) {
                     return Some((member.bit_offset, member.type_id));
@@ -127,54 +141,65 @@ impl KernelTypes {
     }
 
     /// The type behind qualifiers and typedefs.
-    fn strip(&self, type_id: u32) -> Option<&Type> {
-        let mut current = self.types.get(type_id as usize)?;
+    fn strip(&self, type_id: u32) -> Option<Type> {
+        let mut current = self.get(type_id)?;
         for _ in 0..32 {
             if !matches!(current.kind, 8..=11 | 18) {
                 return Some(current);
             }
-            current = self.types.get(current.target as usize)?;
+            current = self.get(current.target)?;
         }
         None
     }
 
     fn name_is(&self, at: u32, name: &str) -> bool {
-        self.strings
-            .get(at as usize..)
+        self.bytes
+            .get(self.strings.clone())
+            .and_then(|strings| strings.get(at as usize..))
             .and_then(|s| s.strip_prefix(name.as_bytes()))
             .is_some_and(|rest| rest.first() == Some(&0))
     }
 }
 
 impl Type {
-    /// The type at the start of `bytes` and how long it is.
-    fn parse(bytes: &[u8]) -> Option<(Self, usize)> {
-        let info = word(bytes, 4)?;
-        let (kind, count) = ((info >> 24) & 0x1f, (info & 0xffff) as usize);
-        let bit_fields = info >> 31 != 0;
-        let mut members = Vec::new();
-        let extra = match kind {
-            KIND_STRUCT | KIND_UNION => {
-                for i in 0..count {
-                    let at = 12 + i * 12;
-                    let offset = word(bytes, at + 8)?;
-                    let bit_offset = if bit_fields { offset & 0xff_ffff } else { offset };
-                    members.push(Member {
-                        name: word(bytes, at)?,
-                        type_id: word(bytes, at + 4)?,
-                        bit_offset,
-                    });
-                }
-                count * 12
-            }
+    /// The type at a place.
+    fn read(bytes: &[u8], at: usize) -> Option<Self> {
+        let info = word(bytes, at.checked_add(4)?)?;
+        Some(Self {
+            at,
+            name: word(bytes, at)?,
+            kind: (info >> 24) & 0x1f,
+            count: (info & 0xffff) as usize,
+            target: word(bytes, at.checked_add(8)?)?,
+            has_bit_fields: info >> 31 != 0,
+        })
+    }
+
+    /// Where the next one is.
+    fn end(&self) -> Option<usize> {
+        let extra = match self.kind {
+            KIND_STRUCT | KIND_UNION => self.count * 12,
             1 | 14 | 17 => 4, // INT, VAR, DECL_TAG
             KIND_ARRAY => 12,
-            KIND_ENUM | KIND_FUNC_PROTO => count * 8,
-            KIND_DATASEC | 19 => count * 12, // and ENUM64
+            KIND_ENUM | KIND_FUNC_PROTO => self.count * 8,
+            KIND_DATASEC | 19 => self.count * 12, // and ENUM64
             _ => 0,
         };
-        let read = Self { name: word(bytes, 0)?, kind, target: word(bytes, 8)?, members };
-        Some((read, 12 + extra))
+        self.at.checked_add(12 + extra)
+    }
+
+    /// A member of a struct or union; `None` for what has none.
+    fn member(&self, bytes: &[u8], index: usize) -> Option<Member> {
+        if !matches!(self.kind, KIND_STRUCT | KIND_UNION) {
+            return None;
+        }
+        let at = self.at.checked_add(12 + index * 12)?;
+        let offset = word(bytes, at.checked_add(8)?)?;
+        Some(Member {
+            name: word(bytes, at)?,
+            type_id: word(bytes, at.checked_add(4)?)?,
+            bit_offset: if self.has_bit_fields { offset & 0xff_ffff } else { offset },
+        })
     }
 }
 
@@ -202,7 +227,7 @@ mod tests {
     fn cut_types_are_refused() {
         let bytes = fs::read(VMLINUX).unwrap();
         for length in [0, 1, 8, 23, 24, 1000, bytes.len() / 2] {
-            assert!(KernelTypes::parse(&bytes[..length]).is_none(), "{length} bytes");
+            assert!(KernelTypes::parse(bytes[..length].to_vec()).is_none(), "{length} bytes");
         }
     }
 }

@@ -21,6 +21,11 @@
 //! the file's change time tells of all writes but those of another process through a shared mapping
 //! of the same file that it had dirtied already.
 //!
+//! One thing can't be told: that the process, between the hit and the look at it, mapped something
+//! else there or dropped a page of its own (MADV_DONTNEED). For anonymous memory with swap that is
+//! what allocators do, so nothing is called untouched there; of a read-only mapping of a file it
+//! would be a page that was made writable, patched, protected, swapped out and thrown away.
+//!
 //! What a read costs the target, measured by pagemap and statm:
 //!
 //! * A file is read by pread(2) of the mapped file, which does not touch the process at all. A fault

@@ -10,9 +10,10 @@ use super::maps::{Gate, Occupied, SitePlan};
 use super::ring::Ring;
 use super::text::{self, COMPARED_BYTES};
 use crate::model::address::{Avma, FileOffset};
+use crate::model::caller::Caller;
 use crate::model::issue::{Issue, IssueKind};
 use crate::model::plan::Plan;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::CString;
 use std::ops::Range;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -27,6 +28,9 @@ const BREAKPOINT: u8 = 0xcc;
 /// Breakpoints by perf events that one probe may have: their removal takes 0.1 s each, one after
 /// another.
 const PERF_SITES_MAX: usize = 32;
+
+/// How long the breakpoint of a tracer that was killed may still be there.
+const LEAVING: Duration = Duration::from_secs(1);
 
 /// A probe's breakpoints, as the rest of the program knows them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -90,6 +94,24 @@ pub struct Links(Mutex<Table>);
 struct Table {
     last: u64,
     links: HashMap<LinkId, Arc<Link>>,
+    /// Places of processes where breakpoints are being placed.
+    reserved: HashSet<(u32, Avma)>,
+}
+
+/// Places that nobody else takes until this is dropped.
+#[derive(Debug)]
+struct Reserved<'l> {
+    links: &'l Links,
+    places: Vec<(u32, Avma)>,
+}
+
+impl Drop for Reserved<'_> {
+    fn drop(&mut self) {
+        let mut table = self.links.table();
+        for place in &self.places {
+            table.reserved.remove(place);
+        }
+    }
 }
 
 /// How the text looks after a removal.
@@ -139,9 +161,10 @@ impl Links {
         sites: &[SiteToArm<'_>],
     ) -> Result<(LinkId, Attached), AttachError> {
         let start = Instant::now();
+        let _places = self.reserve(gate.pid, sites)?;
         let mut armed = Vec::new();
         for site in sites {
-            let mut text = check(gate.pid, site)?;
+            let mut text = check(gate, site)?;
             // What is compared afterwards is what the breakpoint replaces; behind it others may
             // place and remove theirs meanwhile.
             text.truncate(site.instruction.len());
@@ -170,6 +193,18 @@ impl Links {
                 Err(error)
             }
         }
+    }
+
+    /// Keeps others from placing breakpoints there meanwhile: two that look at once would both
+    /// see none.
+    fn reserve(&self, pid: u32, sites: &[SiteToArm<'_>]) -> Result<Reserved<'_>, Issue> {
+        let mut table = self.table();
+        if let Some(site) = sites.iter().find(|site| table.reserved.contains(&(pid, site.pc))) {
+            return Err(already_probed(site));
+        }
+        let places: Vec<_> = sites.iter().map(|site| (pid, site.pc)).collect();
+        table.reserved.extend(&places);
+        Ok(Reserved { links: self, places })
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -272,26 +307,45 @@ fn site_plans<'p>(sites: &[SiteToArm<'p>]) -> Result<Vec<SitePlan<'p>>, Issue> {
 }
 
 /// Compares the site's bytes in file, process and decoder; gives those of the process.
-fn check(pid: u32, site: &SiteToArm<'_>) -> Result<Vec<u8>, Issue> {
+fn check(gate: Gate, site: &SiteToArm<'_>) -> Result<Vec<u8>, AttachError> {
     text::check_filesystem(site.file, site.file_name)?;
     let in_file = text::read_page_first(site.file, site.offset, site.file_name)?;
-    let in_process = text::process_bytes(pid, site.pc, COMPARED_BYTES)?;
+    let in_process = unprobed_bytes(gate.pid, site.pc)?;
     let changed = |detail: String| {
         Issue::new(IssueKind::TextChanged, format!("{} in {}", site.pc, site.file_name), detail)
     };
     if in_process.first() == Some(&BREAKPOINT) {
-        let subject = format!("{} in {}", site.pc, site.file_name);
-        return Err(Issue::new(IssueKind::AlreadyProbed, subject, ""));
+        return Err(already_probed(site).into());
     }
     if site.instruction.is_empty() || !in_file.starts_with(site.instruction) {
-        return Err(changed("the file does not hold the instruction that was decoded".to_owned()));
+        let detail = "the file does not hold the instruction that was decoded";
+        return Err(changed(detail.to_owned()).into());
     }
     // Behind the instruction another tracer's breakpoint may stand.
     let same = |(file, process): (&u8, &u8)| file == process || *process == BREAKPOINT;
     if !in_process.starts_with(site.instruction) || !in_file.iter().zip(&in_process).all(same) {
-        return Err(changed(format!("file {in_file:02x?}, process {in_process:02x?}")));
+        let found = format!("file {in_file:02x?}, process {in_process:02x?}");
+        // What a user's process holds may have become another's while it was read.
+        return Err(changed(if gate.owner == Caller::Root { found } else { String::new() }).into());
     }
     Ok(in_process)
+}
+
+/// The code of a process at a place. A breakpoint there may be that of a tracer that was killed: the
+/// kernel takes it out a moment later, and tells nobody.
+fn unprobed_bytes(pid: u32, pc: Avma) -> Result<Vec<u8>, Issue> {
+    let start = Instant::now();
+    loop {
+        let bytes = text::process_bytes(pid, pc, COMPARED_BYTES)?;
+        if bytes.first() != Some(&BREAKPOINT) || start.elapsed() >= LEAVING {
+            return Ok(bytes);
+        }
+        std::thread::sleep(LEAVING / 100);
+    }
+}
+
+fn already_probed(site: &SiteToArm<'_>) -> Issue {
+    Issue::new(IssueKind::AlreadyProbed, format!("{} in {}", site.pc, site.file_name), "")
 }
 
 /// Places the breakpoints file by file, reads them back, and switches the sites on.

@@ -1,5 +1,6 @@
 //! Loads the fixed kernel program once: maps by aya, the program by our own call.
 
+use super::breakpoints::AttachMode;
 use super::btf::KernelTypes;
 use super::error::AttachError;
 use super::maps::{Maps, Plain};
@@ -108,6 +109,19 @@ impl Program {
         // Of two that load it at once, one is dropped.
         let program = load_program(&self.named, flavour)?;
         Ok(slot.get_or_init(|| program).as_fd())
+    }
+
+    /// Loads the program now, and not when the first probe needs it.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refuses it.
+    pub fn prepare(&self, mode: AttachMode) -> Result<(), AttachError> {
+        let flavour = match mode {
+            AttachMode::Auto | AttachMode::Multi => Flavour::Multi,
+            AttachMode::Perf => Flavour::Perf,
+        };
+        self.flavour(flavour).map(drop)
     }
 
     /// Hands what the kernel program logged to the `log` crate.

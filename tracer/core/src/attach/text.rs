@@ -1,5 +1,6 @@
 //! Checks of a target's code before and after a breakpoint is placed there.
 
+use super::error::AttachError;
 use crate::model::address::{Avma, FileOffset};
 use crate::model::issue::{Issue, IssueKind};
 use rustix::io::{Errno, pread};
@@ -49,31 +50,32 @@ pub fn check_filesystem(file: BorrowedFd<'_>, name: &str) -> Result<(), Issue> {
 /// # Errors
 ///
 /// [`IssueKind::UnsupportedFilesystem`] when the deadline passes, [`IssueKind::MalformedFile`]
-/// when the file is too short.
+/// when the file is too short; the kernel's when it has no thread for it.
 pub fn read_page_first(
     file: BorrowedFd<'_>,
     offset: FileOffset,
     name: &str,
-) -> Result<Vec<u8>, Issue> {
+) -> Result<Vec<u8>, AttachError> {
     let file: OwnedFd = file
         .try_clone_to_owned()
         .map_err(|e| Issue::new(IssueKind::MalformedFile, name, e.to_string()))?;
     let (send, receive) = mpsc::channel();
     // A thread of its own: a read from a hung filesystem can't be interrupted, only left behind.
-    thread::spawn(move || {
+    let reader = thread::Builder::new().name("page".to_owned()).spawn(move || {
         let mut bytes = [0; COMPARED_BYTES];
         let read = pread(file.as_fd(), &mut bytes, offset.0).map(|n| bytes[..n].to_vec());
         // The receiver is gone when the deadline passed; nobody needs the bytes then.
         drop(send.send(read));
     });
+    // Without a thread there is no deadline.
+    reader.map_err(|e| AttachError::kernel("a thread", e))?;
     match receive.recv_timeout(PAGE_DEADLINE) {
         Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(e)) => Err(Issue::new(IssueKind::MalformedFile, name, e.to_string())),
-        Err(_) => Err(Issue::new(
-            IssueKind::UnsupportedFilesystem,
-            name,
-            format!("a page did not arrive within {} s", PAGE_DEADLINE.as_secs()),
-        )),
+        Ok(Err(e)) => Err(Issue::new(IssueKind::MalformedFile, name, e.to_string()).into()),
+        Err(_) => {
+            let detail = format!("a page did not arrive within {} s", PAGE_DEADLINE.as_secs());
+            Err(Issue::new(IssueKind::UnsupportedFilesystem, name, detail).into())
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use super::file_code::FileCode;
 use super::files::Files;
 use super::index_store::IndexStore;
 use super::open::FileId;
+use crate::model::caller::Caller;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -80,6 +81,8 @@ struct Entry {
 /// What decides what is read.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct Identity {
+    /// For whom: what one user made known is nothing to another.
+    reader: Caller,
     /// Messages name it.
     path: PathBuf,
     file: FileId,
@@ -94,9 +97,10 @@ impl Cache {
         Self { options, store: store.map(Arc::new), kept: Mutex::default() }
     }
 
-    /// What is kept of these files, or the start of it.
-    pub(super) fn get(&self, files: Files) -> Arc<FileCode> {
-        let identity = Identity::of(&files);
+    /// What is kept of these files, or the start of it. Only for root an index on disk serves: of a
+    /// user's file it might hold what the user wants others to believe of another one.
+    pub(super) fn get(&self, files: Files, reader: Caller) -> Arc<FileCode> {
+        let identity = Identity::of(&files, reader);
         let mut kept = self.kept();
         kept.uses += 1;
         let last_use = kept.uses;
@@ -107,7 +111,8 @@ impl Cache {
             return code;
         }
         kept.readings.misses += 1;
-        let code = Arc::new(FileCode::new(files, self.store.clone()));
+        let code =
+            Arc::new(FileCode::new(files, self.store.clone().filter(|_| reader == Caller::Root)));
         if identity.is_settled(self.options.settled_after) {
             // Nobody will ask for what the file was before.
             kept.files.retain(|other, _| !other.is_other_state_of(&identity));
@@ -165,9 +170,10 @@ impl Entry {
 }
 
 impl Identity {
-    fn of(files: &Files) -> Self {
+    fn of(files: &Files, reader: Caller) -> Self {
         let id = |file: &Option<super::elf::ElfFile>| file.as_ref().map(|file| file.file().id());
         Self {
+            reader,
             path: files.elf.path().to_path_buf(),
             file: files.elf.file().id(),
             separate: id(&files.debug.separate),

@@ -5,12 +5,9 @@
 //! build-id is never used: its variables would be wrong with full confidence.
 
 use super::elf::ElfFile;
-use super::open::{MappedFile, Root};
+use super::open::{DEBUG_DIRECTORY, MappedFile, Root};
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
-
-/// Where distributions put separate debug files.
-const DEBUG_DIRECTORY: &str = "/usr/lib/debug";
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -197,7 +194,10 @@ fn find_supplementary(
     for (index, root) in roots.iter().enumerate() {
         // The link is the target's word: in our root it may only lead to debug files.
         let foreign = index > 0;
-        let allowed = |path: &&PathBuf| !foreign || path.starts_with(DEBUG_DIRECTORY);
+        let allowed = |path: &&PathBuf| {
+            let leads_up = path.components().any(|part| part == Component::ParentDir);
+            !foreign || (path.starts_with(DEBUG_DIRECTORY) && !leads_up)
+        };
         places.extend(paths.iter().filter(allowed).map(|path| (root, path.clone())));
     }
     first_that_serves(&places, tried, |candidate| check(candidate, &Proof::BuildId(id)))

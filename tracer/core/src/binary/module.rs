@@ -7,6 +7,7 @@ use super::file_code::FileCode;
 use super::files::Files;
 use super::open::{MappedFile, Root};
 use crate::model::address::{Avma, FileOffset, Svma};
+use crate::model::caller::Caller;
 use crate::model::issue::{Issue, IssueKind};
 use crate::model::process::Mapping;
 use std::ops::Range;
@@ -42,7 +43,12 @@ impl Module {
     ///
     /// Those of [`MappedFile::of_process`] and [`ElfFile::parse`];
     /// [`IssueKind::MalformedFile`] where no executable segment explains the mappings.
-    pub fn of_process(pid: u32, mappings: &[Mapping], cache: &Cache) -> Result<Self, Issue> {
+    pub fn of_process(
+        pid: u32,
+        mappings: &[Mapping],
+        cache: &Cache,
+        reader: Caller,
+    ) -> Result<Self, Issue> {
         let Some(first) = mappings.iter().find(|m| m.execute).or(mappings.first()) else {
             return Err(Issue::new(IssueKind::NotMapped, pid.to_string(), ""));
         };
@@ -54,8 +60,8 @@ impl Module {
                 "its executable mappings do not match its segments",
             ));
         };
-        let debug = debugfile::find(&elf, &roots(pid));
-        Ok(Self { code: cache.get(Files { elf, debug }), bias })
+        let debug = debugfile::find(&elf, &roots(pid, reader));
+        Ok(Self { code: cache.get(Files { elf, debug }, reader), bias })
     }
 
     /// A file that no process has mapped, at the addresses that it states.
@@ -74,7 +80,7 @@ impl Module {
             return Err(Issue::new(kind, path.display().to_string(), "it has no segments"));
         }
         let debug = debugfile::find(&elf, &[root]);
-        Ok(Self { code: cache.get(Files { elf, debug }), bias: 0 })
+        Ok(Self { code: cache.get(Files { elf, debug }, Caller::Root), bias: 0 })
     }
 
     /// What is read of the file.
@@ -173,11 +179,12 @@ impl Module {
 }
 
 /// Where debug files may be: the target's root, then ours where that is another one.
-fn roots(pid: u32) -> Vec<Root> {
-    match (Root::of_process(pid).ok(), Root::host().ok()) {
+fn roots(pid: u32, reader: Caller) -> Vec<Root> {
+    let roots = match (Root::of_process(pid).ok(), Root::host().ok()) {
         (Some(target), Some(host)) if !target.is_same(&host) => vec![target, host],
         (target, host) => host.or(target).into_iter().collect(),
-    }
+    };
+    roots.into_iter().map(|root| root.read_by(reader)).collect()
 }
 
 /// The last component of a path, for people.

@@ -10,6 +10,7 @@ use super::module::{Module, file_name};
 use super::symbolize;
 use super::symbols::SymbolTable;
 use crate::model::address::{Avma, Svma};
+use crate::model::caller::Caller;
 use crate::model::issue::{Issue, IssueKind};
 use crate::model::process::{Mapping, Process};
 use crate::model::resolved::ModuleIndex;
@@ -27,6 +28,8 @@ pub struct Modules {
     pid: u32,
     slots: Vec<Slot>,
     cache: Arc<Cache>,
+    /// Debug files that they may not read are not read.
+    reader: Caller,
 }
 
 #[derive(Debug)]
@@ -39,11 +42,11 @@ struct Slot {
 impl Modules {
     /// Sorts the mappings of a process into modules; opens nothing.
     pub fn of(process: &Process) -> Self {
-        Self::with(&Arc::default(), process)
+        Self::with(&Arc::default(), process, Caller::Root)
     }
 
-    /// The same, with what is kept of files.
-    pub fn with(cache: &Arc<Cache>, process: &Process) -> Self {
+    /// The same, with what is kept of files, for someone who asks.
+    pub fn with(cache: &Arc<Cache>, process: &Process, reader: Caller) -> Self {
         let mut groups: Vec<Vec<Mapping>> = Vec::new();
         for mapping in process.mappings.iter().filter(|mapping| mapping.file.2 != 0) {
             // A file that is loaded twice (dlmopen) starts again at a lower offset.
@@ -66,7 +69,7 @@ impl Modules {
             })
             .collect();
         slots.sort_by_key(|slot| slot.path != process.exe);
-        Self { pid: process.id.pid, slots, cache: Arc::clone(cache) }
+        Self { pid: process.id.pid, slots, cache: Arc::clone(cache), reader }
     }
 
     /// One file, mapped by nobody.
@@ -78,7 +81,7 @@ impl Modules {
         let cache = Arc::<Cache>::default();
         let module = OnceLock::from(Ok(Module::from_path(path, &cache)?));
         let slot = Slot { path: path.to_path_buf(), mappings: Vec::new(), module };
-        Ok(Self { pid: 0, slots: vec![slot], cache })
+        Ok(Self { pid: 0, slots: vec![slot], cache, reader: Caller::Root })
     }
 
     /// How many there are.
@@ -115,7 +118,7 @@ impl Modules {
         let Some(slot) = self.slots.get(index) else {
             return Err(no_view(index));
         };
-        let open = || Module::of_process(self.pid, &slot.mappings, &self.cache);
+        let open = || Module::of_process(self.pid, &slot.mappings, &self.cache, self.reader);
         slot.module.get_or_init(open).as_ref().map_err(Clone::clone)
     }
 

@@ -1,5 +1,6 @@
 //! Files of a process and debug files: opened inside their root only, mapped, and held by fd.
 
+use crate::model::caller::Caller;
 use crate::model::issue::{Issue, IssueKind};
 use crate::model::process::Mapping;
 use memmap2::{Mmap, UncheckedAdvice};
@@ -7,9 +8,14 @@ use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
+/// Where distributions put separate debug files.
+pub(super) const DEBUG_DIRECTORY: &str = "/usr/lib/debug";
+/// Rights of one class of users in a file's mode.
+const READ: u32 = 0o4;
+const SEARCH: u32 = 0o1;
 /// Tries for a path that is being renamed while it is resolved (openat2(2), `EAGAIN`).
 const RESOLVE_TRIES: u32 = 16;
 
@@ -18,6 +24,7 @@ const RESOLVE_TRIES: u32 = 16;
 pub struct Root {
     prefix: PathBuf,
     directory: OwnedFd,
+    reader: Caller,
 }
 
 impl Root {
@@ -47,7 +54,15 @@ impl Root {
     /// What the kernel answers.
     pub fn at(path: &Path, prefix: PathBuf) -> Result<Self, Errno> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        Ok(Self { prefix, directory: rustix::fs::open(path, flags, Mode::empty())? })
+        let directory = rustix::fs::open(path, flags, Mode::empty())?;
+        Ok(Self { prefix, directory, reader: Caller::Root })
+    }
+
+    /// The same directory, where only what `reader` may read is opened: who may not read a file
+    /// must not make us read it for them. Nor does a symbolic link count then, for they may have
+    /// made it; and their supplementary groups do not, for we don't know them.
+    pub fn read_by(self, reader: Caller) -> Self {
+        Self { reader, ..self }
     }
 
     /// Both are the same directory.
@@ -73,7 +88,43 @@ impl Root {
     ///
     /// What the kernel answers; `EINVAL` for anything but a regular file.
     pub fn open(&self, path: &Path) -> Result<MappedFile, Errno> {
-        MappedFile::new(self.open_file(path)?, path.to_path_buf())
+        let file = match self.reader {
+            Caller::User { uid, gid } if !self.is_ours(path) => self.open_as(path, uid, gid)?,
+            _ => self.open_file(path)?,
+        };
+        MappedFile::new(file, path.to_path_buf())
+    }
+
+    /// What the system's administrator put there for all.
+    fn is_ours(&self, path: &Path) -> bool {
+        let is_plain = |part| matches!(part, Component::RootDir | Component::Normal(_));
+        self.prefix.as_os_str().is_empty()
+            && path.starts_with(DEBUG_DIRECTORY)
+            && path.components().all(is_plain)
+    }
+
+    /// Goes the way to `path` step by step, as far as a user may.
+    fn open_as(&self, path: &Path, uid: u32, gid: u32) -> Result<File, Errno> {
+        let may = |handle: &OwnedFd, right: u32| -> Result<(), Errno> {
+            let stat = rustix::fs::fstat(handle)?;
+            let shift = match (stat.st_uid == uid, stat.st_gid == gid) {
+                (true, _) => 6,
+                (false, true) => 3,
+                (false, false) => 0,
+            };
+            if (stat.st_mode >> shift) & right != 0 { Ok(()) } else { Err(Errno::ACCESS) }
+        };
+        let resolve =
+            ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        let mut handle = rustix::io::dup(&self.directory)?;
+        for part in path.strip_prefix("/").unwrap_or(path).components() {
+            let Component::Normal(name) = part else { return Err(Errno::ACCESS) };
+            may(&handle, SEARCH)?;
+            let flags = OFlags::PATH | OFlags::CLOEXEC;
+            handle = rustix::fs::openat2(&handle, name, flags, Mode::empty(), resolve)?;
+        }
+        may(&handle, READ)?;
+        reopen(&handle)
     }
 
     fn open_file(&self, path: &Path) -> Result<File, Errno> {
@@ -233,13 +284,19 @@ pub fn of_process(pid: u32, mapping: &Mapping) -> Result<File, Issue> {
     let subject = mapping.path.display().to_string();
     let detail = format!("{by_range}: {refused}");
     Err(match refused {
-        Errno::NOENT | Errno::SRCH if !Path::new(&format!("/proc/{pid}")).exists() => {
+        Errno::NOENT | Errno::SRCH if has_ended(pid) => {
             Issue::new(IssueKind::ProcessGone, pid.to_string(), subject)
         }
         Errno::PERM | Errno::ACCESS => Issue::new(IssueKind::NoPermission, subject, detail),
         _ if replaced => Issue::new(IssueKind::TextChanged, subject, detail),
         _ => Issue::new(IssueKind::MalformedFile, subject, detail),
     })
+}
+
+/// A process that has ended has no program any more, though it may be there until its parent has
+/// waited for it.
+fn has_ended(pid: u32) -> bool {
+    std::fs::read_link(format!("/proc/{pid}/exe")).is_err()
 }
 
 /// Follows a link that the kernel made, such as `/proc/PID/exe`.
@@ -283,7 +340,8 @@ fn release(map: &Mmap) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::symlink;
+    use std::fs::Permissions;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
 
     #[test]
     fn a_link_does_not_lead_out_of_the_root() {
@@ -298,6 +356,33 @@ mod tests {
             assert_eq!(root.open(Path::new(name)).unwrap().bytes(), b"in", "{name}");
         }
         assert_eq!(root.open(Path::new("/passwd")).unwrap_err(), Errno::NOENT);
+    }
+
+    #[test]
+    fn a_user_gets_what_they_could_read_themselves() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        let own = path.join("own");
+        for (name, mode) in [("closed", 0o700), ("own", 0o755)] {
+            std::fs::create_dir(path.join(name)).unwrap();
+            std::fs::write(path.join(name).join("file"), b"in").unwrap();
+            std::fs::set_permissions(path.join(name), Permissions::from_mode(mode)).unwrap();
+        }
+        std::fs::write(own.join("private"), b"in").unwrap();
+        std::fs::set_permissions(own.join("private"), Permissions::from_mode(0o600)).unwrap();
+        std::fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
+        symlink("../closed/file", own.join("link")).unwrap();
+        let user = Caller::User { uid: 54_321, gid: 54_321 };
+        let open = |reader, file: &str| {
+            let root = Root::at(path, path.to_path_buf()).unwrap().read_by(reader);
+            root.open(Path::new(file)).map(drop)
+        };
+        for file in ["/closed/file", "/own/private", "/own/link", "/own/../closed/file"] {
+            assert!(open(user, file).is_err(), "{file}");
+            assert_eq!(open(Caller::Root, file), Ok(()), "{file}");
+        }
+        assert_eq!(open(user, "/closed/nothing"), Err(Errno::ACCESS), "whether it is there");
+        assert_eq!(open(user, "/own/file"), Ok(()));
     }
 
     #[test]

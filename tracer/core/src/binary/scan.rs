@@ -80,7 +80,12 @@ fn each_on<T: Sync, S: Default + Send>(
     let threads = threads.min(items.len()).max(1);
     std::thread::scope(|scope| {
         for _ in 1..threads {
-            scope.spawn(work);
+            // Where there are no more threads, this one does it all.
+            let helper = std::thread::Builder::new().name("scan".to_owned());
+            if let Err(error) = helper.spawn_scoped(scope, work) {
+                tracing::debug!(%error, "no thread for a scan");
+                break;
+            }
         }
         work();
     });

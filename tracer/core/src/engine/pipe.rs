@@ -48,8 +48,11 @@ impl Engine {
 
 /// The process that a caller names, if they may see into it.
 pub(super) fn process_of(caller: Caller, pid: u32) -> Result<Process, EngineError> {
+    resolve::access::check(caller, pid)?;
     let process = resolve::process::read(pid)?;
-    resolve::access::check(caller, process.id)?;
+    // It may have become another program's, or another process, meanwhile.
+    resolve::access::check(caller, pid)?;
+    resolve::process::check(process.id)?;
     Ok(process)
 }
 
@@ -60,7 +63,7 @@ fn snapshot(
     deliver: &mut Deliver<'_>,
 ) -> Result<Summary, EngineError> {
     let process = process_of(request.caller, request.pid)?;
-    let modules = Modules::with(&engine.cache, &process);
+    let modules = Modules::with(&engine.cache, &process, request.caller);
     let code = Code::new(&modules);
     let resolved = resolve::resolve(&request.location, &request.location_text, &code)?;
     let plans: Vec<Plan> = resolved
@@ -188,7 +191,7 @@ fn find(
     pattern: &str,
 ) -> Result<Vec<Found>, EngineError> {
     let process = process_of(caller, pid)?;
-    let modules = Modules::with(&engine.cache, &process);
+    let modules = Modules::with(&engine.cache, &process, caller);
     let code = Code::new(&modules);
     let label = |found: resolve::find::Found| {
         let module = modules.get(found.module).ok()?;

@@ -90,7 +90,7 @@ impl<'e> Probe<'e> {
         // The pidfd is of the process that was looked at only if that one is still there; and
         // while it has not ended, nothing that is read of the pid is another's.
         resolve::process::check(process.id)?;
-        resolve::access::check(request.caller, process.id)?;
+        resolve::access::check(request.caller, pid)?;
         if is_readable(pidfd.as_fd()) {
             return Err(gone(pid));
         }

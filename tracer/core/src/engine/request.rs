@@ -5,6 +5,17 @@ use crate::model::caller::Caller;
 use crate::model::limits::Limits;
 use crate::model::resolved::LocationSpec;
 use std::time::Duration;
+use tracer_common::limits::RING_BYTES;
+
+/// Size of the ring of a probe that takes few captures, in bytes: room for three of the largest.
+pub const SMALL_RING_BYTES: u32 = 1024 * 1024;
+/// Captures that are few.
+const FEW: std::ops::RangeInclusive<u64> = 1..=16;
+
+/// Size of the ring for a number of captures, 0 for as many as come.
+pub fn ring_bytes(hits: u64) -> u32 {
+    if FEW.contains(&hits) { SMALL_RING_BYTES } else { RING_BYTES }
+}
 
 /// Take snapshots of one place in one process.
 #[derive(Clone, Debug)]

@@ -45,7 +45,7 @@ fn vars(
     text: &str,
 ) -> Result<Vars, EngineError> {
     let process = process_of(caller, pid)?;
-    let modules = Modules::with(&engine.cache, &process);
+    let modules = Modules::with(&engine.cache, &process, caller);
     let code = Code::new(&modules);
     let resolved = resolve::resolve(location, text, &code)?;
     let Resolved { sites, types, issues } = resolved;

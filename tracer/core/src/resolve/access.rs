@@ -2,7 +2,6 @@
 
 use crate::model::caller::Caller;
 use crate::model::issue::{Issue, IssueKind};
-use crate::model::process::ProcessId;
 use std::os::unix::fs::MetadataExt;
 
 /// Fails unless `caller` may trace the process as it is now, by the rules of ptrace(2) for callers
@@ -11,16 +10,16 @@ use std::os::unix::fs::MetadataExt;
 ///
 /// # Errors
 ///
-/// [`IssueKind::NotYours`] with the rule, [`IssueKind::ProcessGone`].
-pub fn check(caller: Caller, id: ProcessId) -> Result<(), Issue> {
+/// [`IssueKind::NotYours`] with the rule, [`IssueKind::NoProcess`].
+pub fn check(caller: Caller, pid: u32) -> Result<(), Issue> {
     let Caller::User { uid, gid } = caller else { return Ok(()) };
-    let gone = |_| Issue::new(IssueKind::ProcessGone, id.pid.to_string(), "");
-    let status = std::fs::read_to_string(format!("/proc/{}/status", id.pid)).map_err(gone)?;
+    let gone = |_| Issue::new(IssueKind::NoProcess, pid.to_string(), "");
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).map_err(gone)?;
     // Its files belong to root, not to its user, while it is not dumpable (proc(5)).
-    let owner = std::fs::metadata(format!("/proc/{}/maps", id.pid)).map_err(gone)?.uid();
+    let owner = std::fs::metadata(format!("/proc/{pid}/maps")).map_err(gone)?.uid();
     match refusal(uid, gid, &status, owner) {
         None => Ok(()),
-        Some(detail) => Err(Issue::new(IssueKind::NotYours, id.pid.to_string(), detail)),
+        Some(detail) => Err(Issue::new(IssueKind::NotYours, pid.to_string(), detail)),
     }
 }
 

@@ -8,6 +8,7 @@ use crate::binary::code_map::CodeMap;
 use crate::binary::fixture::{Fixture, line_of, program};
 use crate::binary::modules::{Code, Modules};
 use crate::model::address::Svma;
+use crate::model::caller::Caller;
 use crate::model::issue::{Issue, IssueKind};
 use std::os::unix::fs::FileExt;
 use std::process::{Child, Command, Stdio};
@@ -31,7 +32,7 @@ impl Running {
     }
 
     fn modules_with(&self, cache: &Arc<Cache>) -> Modules {
-        Modules::with(cache, &process::read(self.0.id()).unwrap())
+        Modules::with(cache, &process::read(self.0.id()).unwrap(), Caller::Root)
     }
 }
 

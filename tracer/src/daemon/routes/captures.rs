@@ -5,12 +5,12 @@ use crate::api::stream::StreamLine;
 use crate::api::types::ErrorLine;
 use crate::daemon::Daemon;
 use crate::daemon::answer::Refused;
-use crate::daemon::asked::AskedQuery;
+use crate::daemon::asked::{AskedId, AskedQuery};
 use crate::daemon::log::Cursor;
 use crate::daemon::peer::Peer;
 use crate::daemon::stream;
 use axum::Extension;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ use std::sync::Arc;
 pub(super) async fn captures(
     State(daemon): State<Arc<Daemon>>,
     Extension(peer): Extension<Peer>,
-    Path(id): Path<String>,
+    AskedId(id): AskedId,
     AskedQuery(asked): AskedQuery<CapturesRequest>,
 ) -> Result<Response, Refused> {
     let probe = daemon.probes.get(peer, &id)?;

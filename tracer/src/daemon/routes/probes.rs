@@ -5,13 +5,13 @@ use crate::api::stream::StreamLine;
 use crate::api::types::ErrorLine;
 use crate::daemon::Daemon;
 use crate::daemon::answer::{Answer, Refused};
-use crate::daemon::asked::Asked;
+use crate::daemon::asked::{Asked, AskedId};
 use crate::daemon::log::Cursor;
 use crate::daemon::peer::Peer;
 use crate::daemon::probe::Bound;
 use crate::daemon::stream;
 use axum::Extension;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::LOCATION;
 use axum::response::{IntoResponse as _, Response};
@@ -69,7 +69,7 @@ pub(super) async fn list(
 pub(super) async fn get(
     State(daemon): State<Arc<Daemon>>,
     Extension(peer): Extension<Peer>,
-    Path(id): Path<String>,
+    AskedId(id): AskedId,
 ) -> Result<Answer<ProbeLine>, Refused> {
     Ok(Answer(daemon.probes.get(peer, &id)?.line(&daemon.engine)))
 }
@@ -82,7 +82,7 @@ pub(super) async fn get(
 pub(super) async fn remove(
     State(daemon): State<Arc<Daemon>>,
     Extension(peer): Extension<Peer>,
-    Path(id): Path<String>,
+    AskedId(id): AskedId,
 ) -> Result<Answer<ProbeLine>, Refused> {
     let probe = daemon.probes.get(peer, &id)?;
     probe.stop();

@@ -30,7 +30,7 @@ pub(super) async fn find(
         let found = found.map_err(|error| report::error(&error))?;
         Ok(FoundList { found: found.iter().map(convert::found).collect() })
     };
-    Ok(Answer(daemon.work.ask(question).await?))
+    Ok(Answer(daemon.work.ask(peer, question).await?))
 }
 
 /// Show every site of a location with every variable: where it is, or why not and where instead.
@@ -50,5 +50,5 @@ pub(super) async fn vars(
             .and_then(|location| engine.vars(caller, asked.pid, &location, &asked.location));
         vars.map(|vars| vars::line(&vars)).map_err(|error| report::error(&error))
     };
-    Ok(Answer(daemon.work.ask(question).await?))
+    Ok(Answer(daemon.work.ask(peer, question).await?))
 }
