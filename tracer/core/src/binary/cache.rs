@@ -111,9 +111,10 @@ impl Cache {
             return code;
         }
         kept.readings.misses += 1;
-        let code =
-            Arc::new(FileCode::new(files, self.store.clone().filter(|_| reader == Caller::Root)));
-        if identity.is_settled(self.options.settled_after) {
+        let settled = identity.is_settled(self.options.settled_after);
+        let store = self.store.clone().filter(|_| settled && reader == Caller::Root);
+        let code = Arc::new(FileCode::new(files, store));
+        if settled {
             // Nobody will ask for what the file was before.
             kept.files.retain(|other, _| !other.is_other_state_of(&identity));
             kept.files.insert(identity, Entry { code: Arc::clone(&code), last_use });

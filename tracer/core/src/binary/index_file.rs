@@ -32,17 +32,19 @@ impl Kind {
     }
 }
 
-/// What tells debug info from others of the same build-id: a file may be stripped, or worked over
-/// by dwz.
+/// What tells debug info from others of the same build-id, which anybody can give to a file: the
+/// very files that were read, as they were.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub(super) struct Fingerprint {
     pub(super) build_id: [u8; BUILD_ID_MAX],
-    /// Bytes of `.debug_info`, `.debug_abbrev`, `.debug_str`, `.debug_line` and `.debug_line_str`,
-    /// then of `.debug_info` and `.debug_str` of the supplementary file.
-    pub(super) section_bytes: [u64; 7],
-    /// Of pieces of `.debug_info`.
-    pub(super) sample: u64,
+    /// The file with the debug info.
+    pub(super) file: [u64; 5],
+    /// The supplementary file; zeros where there is none.
+    pub(super) supplementary: [u64; 5],
+    /// Bytes of `.debug_info`.
+    pub(super) bytes: u64,
+    pub(super) reserved: u64,
 }
 
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]

@@ -94,7 +94,7 @@ impl IndexStore {
 
     /// The debug info is large enough for an index to pay.
     pub(super) fn pays_for(&self, fingerprint: &Fingerprint) -> bool {
-        fingerprint.section_bytes.first().is_some_and(|bytes| *bytes >= self.indexed_bytes_min)
+        fingerprint.bytes >= self.indexed_bytes_min
     }
 
     /// An index as `parse` reads it or, where there is none that serves, as `build` makes it from
@@ -176,8 +176,9 @@ fn check_owner(stat: &Stat) -> Result<(), StoreError> {
 
 fn name(kind: Kind, fingerprint: &Fingerprint) -> String {
     let id = super::debugfile::hex(&fingerprint.build_id);
-    // Build-ids are filled up with zeros.
-    format!("{}.{}", id.trim_end_matches("00"), kind.suffix())
+    let [_, inode, ..] = fingerprint.file;
+    // Build-ids are filled up with zeros. A file may be there more than once, in containers.
+    format!("{}-{inode:x}.{}", id.trim_end_matches("00"), kind.suffix())
 }
 
 /// Marks an index as used just now.

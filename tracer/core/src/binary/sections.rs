@@ -11,10 +11,6 @@ use self_cell::self_cell;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
-/// Pieces of `.debug_info` that tell it from another, and the bytes of each.
-const SAMPLES: usize = 64;
-const SAMPLE_BYTES: usize = 256;
-
 /// Which of the two files something is in.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(super) enum Part {
@@ -144,23 +140,14 @@ impl Sections {
         let id = self.files().elf.build_id()?;
         let mut build_id = [0; BUILD_ID_MAX];
         build_id.get_mut(..id.len())?.copy_from_slice(id);
-        let dwarf = self.dwarf();
-        let info = dwarf.debug_info.reader();
-        let supplementary = |length: fn(&Dwarf<'_>) -> usize| dwarf.sup().map_or(0, length);
-        let section_bytes = [
-            info.len(),
-            dwarf.debug_abbrev.reader().len(),
-            dwarf.debug_str.reader().len(),
-            dwarf.debug_line.reader().len(),
-            dwarf.debug_line_str.reader().len(),
-            supplementary(|dwarf| dwarf.debug_info.reader().len()),
-            supplementary(|dwarf| dwarf.debug_str.reader().len()),
-        ];
-        let mut sample = flate2::Crc::new();
-        let pieces = info.slice().chunks(info.len().div_ceil(SAMPLES).max(1));
-        pieces.for_each(|piece| sample.update(piece.get(..SAMPLE_BYTES).unwrap_or(piece)));
-        let (section_bytes, sample) = (section_bytes.map(|n| n as u64), u64::from(sample.sum()));
-        Some(Fingerprint { build_id, section_bytes, sample })
+        let words = |file: &ElfFile| file.file().id().words();
+        Some(Fingerprint {
+            build_id,
+            file: words(self.files().debug_elf()?),
+            supplementary: self.files().debug.supplementary.as_ref().map(words).unwrap_or_default(),
+            bytes: self.dwarf().debug_info.reader().len() as u64,
+            reserved: 0,
+        })
     }
 }
 

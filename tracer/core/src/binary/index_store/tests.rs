@@ -9,6 +9,7 @@ use crate::model::address::Svma;
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 const PROGRAM: &str = "
 volatile int seen;
@@ -27,7 +28,8 @@ type Answers = (BTreeMap<String, Vec<(Svma, bool)>>, Vec<(String, Vec<Svma>)>);
 
 /// All functions by name, and the sites of the line of `first`, with a new cache.
 fn ask(path: &Path, store: IndexStore) -> (Answers, CacheReadings) {
-    let cache = Cache::new(CacheOptions::default(), Some(store));
+    let options = CacheOptions { settled_after: Duration::ZERO, ..CacheOptions::default() };
+    let cache = Cache::new(options, Some(store));
     let module = Module::from_path(path, &cache).unwrap();
     let info = module.code().debug_info().unwrap();
     let mut functions: BTreeMap<String, Vec<(Svma, bool)>> = BTreeMap::new();
@@ -96,6 +98,7 @@ fn a_torn_index_is_made_again() {
     }
 }
 
+/// IDENT-4
 #[test]
 fn an_index_of_other_debug_info_with_the_same_build_id_is_not_used() {
     let (one, another) = (any(PROGRAM), any(&PROGRAM.replace("first", "third")));
@@ -104,6 +107,10 @@ fn an_index_of_other_debug_info_with_the_same_build_id_is_not_used() {
         let (found, readings) = ask(&path, in_directory(&directory));
         assert_eq!((found, readings.index_hits), (truth(&path), 0));
     }
+    // The same inode, other contents.
+    std::fs::write(one.path("main"), std::fs::read(another.path("main")).unwrap()).unwrap();
+    let (found, readings) = ask(&one.path("main"), in_directory(&directory));
+    assert_eq!((found, readings.index_hits), (truth(&one.path("main")), 0));
 }
 
 /// Puts other tables into an index, as if they had been written there.
@@ -195,7 +202,7 @@ fn the_index_used_longest_ago_goes_first() {
     let programs = ["aa", "bb", "cc"].map(program);
     for (age, program) in [(300, &programs[0]), (200, &programs[1])] {
         ask(&program.path("main"), in_directory(&directory));
-        let used = std::time::SystemTime::now() - std::time::Duration::from_secs(age);
+        let used = std::time::SystemTime::now() - Duration::from_secs(age);
         let unmarked = files(&directory).into_iter().filter(|file| !sizes.contains(file));
         for file in unmarked.collect::<Vec<_>>() {
             std::fs::File::open(&file).unwrap().set_modified(used).unwrap();
