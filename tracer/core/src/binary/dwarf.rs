@@ -34,6 +34,8 @@ pub type Value<'a> = AttributeValue<Reader<'a>>;
 const RANGES_MAX: usize = 1 << 16;
 /// Bytes that are looked at before the pages are given back.
 const TOUCHED_BYTES: usize = 8 << 20;
+/// Bytes that are looked at for a few DIEs of a unit.
+const UNIT_BYTES: usize = 128 << 10;
 /// Units that others refer to and that are kept.
 const REFERRED_KEPT: usize = 128;
 /// Functions whose inlined copies are remembered.
@@ -152,7 +154,7 @@ impl DebugInfo {
     }
 
     fn counted<'d>(&self, unit: Option<Unit<'d>>) -> Option<Unit<'d>> {
-        unit.inspect(|unit| self.touched(unit.header.length_including_self()))
+        unit.inspect(|unit| self.touched(unit.header.length_including_self().min(UNIT_BYTES)))
     }
 
     /// About so many bytes of the files are looked at: now and then the pages are given back, for

@@ -44,6 +44,7 @@ fn units_on<'d, S: Default + Send>(
             };
             let Some(unit) = unit else { continue };
             visit(state, *index, &unit);
+            info.touched(unit.header.length_including_self());
         }
     })
 }

@@ -10,7 +10,7 @@ use crate::model::issue::{Issue, IssueKind};
 use crate::model::resolved::{LocationSpec, ModuleIndex};
 use crate::resolve::function::parse;
 use crate::resolve::name::{Fit, Query, nearest, short};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 /// Candidates in an issue, at most.
 const CANDIDATES_MAX: usize = 20;
@@ -52,11 +52,14 @@ struct Candidate<'g> {
 
 impl<'g> Candidate<'g> {
     fn new(code: &Code<'_>, identity: &'g Identity, hits: &[Hit<'_>]) -> Self {
+        // Copies of one function mostly have one name, which is at one place in the file.
+        let mut places: HashSet<(*const u8, usize)> =
+            hits.iter().map(|hit| (hit.name.as_ptr(), hit.name.len())).collect();
         if let Ok(info) = code.debug_info(identity.module) {
-            info.touched(hits.len().saturating_mul(NAME_PAGES_BYTES));
+            info.touched(places.len().saturating_mul(NAME_PAGES_BYTES));
         }
-        // Copies of one function mostly have one name.
-        let names = hits.iter().map(|hit| hit.name.to_vec()).collect();
+        let names = hits.iter().filter(|hit| places.remove(&(hit.name.as_ptr(), hit.name.len())));
+        let names = names.map(|hit| hit.name.to_vec()).collect();
         Self { identity, names, at: hits.first().map(|hit| (hit.module, hit.svma)) }
     }
 
