@@ -1,6 +1,6 @@
 //! `cargo xtask test`: all that must pass, cheapest first; stops at the first failure.
 
-use crate::project::{cargo, command, run, step, tracer_binary};
+use crate::project::{cargo, command, run, step, target_dir, tracer_binary};
 use crate::setup::{Part, setup};
 use crate::{deploy, ebpf, tidy};
 use anyhow::Result;
@@ -60,6 +60,8 @@ fn live(attach: &str) -> Result<()> {
         .args(["test", "--package", "tracer-tests", "--test", "live", "--locked"])
         .args(["--", "--test-threads=1"])
         .env("TRACER_ATTACH", attach)
+        // Not where the system keeps those of its users.
+        .env("TRACER_CACHE_DIR", target_dir().join("live-cache"))
         .env("TRACER_BINARY", tracer_binary()))
 }
 
