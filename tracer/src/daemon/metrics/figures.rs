@@ -31,7 +31,7 @@ pub(super) fn families(engine: &Readings, probes: &ProbeReadings) -> Vec<MetricF
         count("tracer_records_total", "Records from the kernel program.", engine.received),
         counter(
             "tracer_program_seconds_total",
-            "Time that the kernel program spent on captures.",
+            "Time that the kernel program spent on captures, by the mean of one hit in 16.",
             Duration::from_nanos(engine.capture_ns).as_secs_f64(),
         ),
         level("tracer_ring_size_bytes", "Size of all ring buffers.", engine.rings_size),
