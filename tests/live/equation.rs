@@ -20,7 +20,7 @@ use tracer_core::engine::event::{Ended, Event, Summary};
 use tracer_core::engine::options::Options;
 use tracer_core::engine::request::SnapshotRequest;
 use tracer_core::model::action::Action;
-use tracer_core::model::budget::CpuShare;
+use tracer_core::model::budget::{Budgets, CpuShare};
 use tracer_core::model::caller::Caller;
 use tracer_core::model::capture::Capture;
 use tracer_core::model::limits::Limits;
@@ -310,7 +310,9 @@ fn another_process_of_the_same_pid() {
         budget: CpuShare::UNLIMITED,
         expires_ns: 0,
     };
-    let program = Program::load(&LoadOptions::default()).unwrap();
+    let program =
+        Program::load(&LoadOptions { budgets: Budgets::UNLIMITED, ..LoadOptions::default() })
+            .unwrap();
     let links = Links::default();
     let mut ring = Ring::create(RING_BYTES).unwrap();
     let mode = snapshot::options().attach;

@@ -11,6 +11,7 @@ use aya::maps::Map;
 use aya::{Ebpf, EbpfLoader};
 use aya_log::EbpfLogger;
 use aya_obj::generated::bpf_prog_info;
+use rustix::time::{ClockId, clock_getres};
 use std::collections::HashSet;
 use std::ffi::CString;
 use std::fmt;
@@ -76,7 +77,7 @@ impl Program {
             permitted: types.offset_of("cred.cap_permitted")?,
             mm: types.offset_of("task_struct.mm")?,
             mm_flags: types.offset_of("mm_struct.flags")?,
-            reserved: 0,
+            tick_ns: tick_ns(),
         });
         let mut bpf = EbpfLoader::new()
             .override_global(names::KERNEL, &kernel, true)
@@ -178,6 +179,13 @@ impl Program {
 
 fn info(program: BorrowedFd<'_>) -> Result<bpf_prog_info, AttachError> {
     sys::program_info(program).map_err(|e| AttachError::kernel("a question about the program", e))
+}
+
+/// The time between two ticks of the kernel: what its coarse clocks tell apart.
+fn tick_ns() -> u32 {
+    let resolution = clock_getres(ClockId::MonotonicCoarse).tv_nsec;
+    // Never 0: windows that last for ever would trip all probes.
+    u32::try_from(resolution).unwrap_or(1).max(1)
 }
 
 fn power_of_two(wanted: u32, max: u32) -> u32 {

@@ -138,7 +138,7 @@ pub struct Gate {
     pub owner: Caller,
     /// What the probe may cost.
     pub budget: CpuShare,
-    /// When it expires, in nanoseconds on the monotonic clock; 0 for never.
+    /// When it expires, in nanoseconds since boot; 0 for never.
     pub expires_ns: u64,
 }
 
@@ -205,7 +205,8 @@ impl Maps {
     fn open_budgets(&mut self, gate: Gate, occupied: &mut Occupied) -> Result<u32, AttachError> {
         let own = self.budgets.take(1)?.start;
         occupied.budget = Some(own);
-        self.budgets.write(own, &[cell(gate.budget)])?;
+        let once = gate.budget.ns_per_window().unwrap_or(0) * limits::GRACE_WINDOWS;
+        self.budgets.write(own, &[Budget { grace_ns: once, ..cell(gate.budget) }])?;
         let process = (gate.pid, gate.start_ticks);
         let shared = match self.processes.get(&process) {
             Some((index, _)) => *index,

@@ -12,6 +12,9 @@ use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
+/// Bytes of the verifier's log that are shown.
+const LOG_SHOWN: usize = 1000;
+
 /// How a program will be linked.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Flavour {
@@ -64,7 +67,9 @@ pub(crate) fn load_program(code: &ProgramCode<'_>) -> Result<OwnedFd, (io::Error
             let mut log = vec![0; 1 << 20];
             load_program_logged(code, &mut log).map_err(|error| {
                 let end = log.iter().position(|b| *b == 0).unwrap_or(log.len());
-                (error, String::from_utf8_lossy(&log[..end]).into_owned())
+                // The verifier tells at the end what it does not like.
+                let start = end.saturating_sub(LOG_SHOWN);
+                (error, String::from_utf8_lossy(&log[start..end]).into_owned())
             })
         }
     }

@@ -106,7 +106,7 @@ impl<'e> Probe<'e> {
             action: request.action,
             owner: request.caller,
             budget: request.budget,
-            expires_ns: clock::monotonic_ns_after(request.timeout),
+            expires_ns: clock::boot_ns_after(request.timeout),
         };
         let mut sites = Vec::new();
         for (site, plan) in resolved.sites.iter().zip(plans) {
