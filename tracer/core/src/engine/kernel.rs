@@ -20,8 +20,6 @@ pub(super) struct Kernel {
     pub(super) received: AtomicU64,
     /// Those of them that were malformed.
     pub(super) malformed: AtomicU64,
-    /// The most that was told of the time of captures.
-    capture_ns: AtomicU64,
     /// Of probes that have gone.
     gone: Mutex<Gone>,
 }
@@ -67,6 +65,7 @@ impl Engine {
         let options = LoadOptions {
             scratch_slots: self.options.scratch_slots,
             log_level: self.options.kernel_log.map_or(0, level),
+            budgets: self.options.budgets,
         };
         let program = Program::load(&options)?;
         let kernel = Kernel {
@@ -74,7 +73,6 @@ impl Engine {
             links: Links::default(),
             received: AtomicU64::default(),
             malformed: AtomicU64::default(),
-            capture_ns: AtomicU64::default(),
             gone: Mutex::default(),
         };
         // Of two that load it at once, one is dropped.
@@ -113,13 +111,6 @@ impl Kernel {
             gone.detach.add(removal);
         }
         self.links.forget(&self.program, link);
-    }
-
-    /// The time of all captures. It is estimated by a mean, which may fall; what is told of it only
-    /// grows.
-    pub(super) fn capture_ns(&self, totals: &Totals) -> u64 {
-        let now = totals.counts.capture_ns;
-        self.capture_ns.fetch_max(now, Relaxed).max(now)
     }
 
     /// What all probes have counted so far.
