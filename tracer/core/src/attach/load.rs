@@ -12,6 +12,7 @@ use aya_obj::generated::bpf_prog_info;
 use std::collections::HashSet;
 use std::ffi::CString;
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::mem::offset_of;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -90,6 +91,13 @@ impl Program {
             named,
         };
         Ok(program)
+    }
+
+    /// Tells this kernel program from other versions of it.
+    pub(super) fn fingerprint() -> u64 {
+        let mut hasher = DefaultHasher::new();
+        OBJECT.hash(&mut hasher);
+        hasher.finish()
     }
 
     /// The maps, for one at a time.

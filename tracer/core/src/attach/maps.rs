@@ -209,12 +209,28 @@ impl Maps {
 
     /// Switches sites on or off.
     pub(crate) fn enable(&mut self, sites: &Range<u32>, on: bool) -> Result<(), AttachError> {
+        self.change(sites, |site| site.enabled = u32::from(on))
+    }
+
+    /// Changes the parameters of sites while hits come: each sees the old or the new value of a
+    /// field.
+    pub(crate) fn change(
+        &mut self,
+        sites: &Range<u32>,
+        change: impl Fn(&mut Site),
+    ) -> Result<(), AttachError> {
         for index in sites.clone() {
-            let Plain(mut site) = self.sites.map.get(&index, 0).map_err(AttachError::object)?;
-            site.enabled = u32::from(on);
+            let mut site = self.site(index)?;
+            change(&mut site);
             self.sites.write(index, &[site])?;
         }
         Ok(())
+    }
+
+    /// The parameters of a site.
+    pub(crate) fn site(&self, index: u32) -> Result<Site, AttachError> {
+        let Plain(site) = self.sites.map.get(&index, 0).map_err(AttachError::object)?;
+        Ok(site)
     }
 
     pub(crate) fn vacate(&mut self, occupied: &Occupied) {

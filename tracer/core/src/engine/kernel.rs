@@ -4,8 +4,12 @@ use super::Engine;
 use super::error::EngineError;
 use super::event::Outcomes;
 use super::readings::Durations;
+use crate::attach::breakpoints::AttachMode;
+use crate::attach::calibrate::kept;
+use crate::attach::error::AttachError;
 use crate::attach::link::{Counts, LinkId, Links};
 use crate::attach::load::{LoadOptions, Program};
+use crate::model::cost::CostModel;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -24,6 +28,8 @@ pub(super) struct Kernel {
     capture_ns: AtomicU64,
     /// Of probes that have gone.
     gone: Mutex<Gone>,
+    /// What a hit costs on this machine.
+    costs: OnceLock<CostModel>,
 }
 
 /// What is left of probes that have gone.
@@ -51,13 +57,16 @@ pub(super) struct Totals {
 pub(super) struct Slot(OnceLock<Kernel>);
 
 impl Engine {
-    /// Loads the kernel side now, and not when the first probe needs it.
+    /// Loads the kernel side and measures what a hit costs now, and not when the first probe needs it.
     ///
     /// # Errors
     ///
     /// When the kernel refuses it.
     pub fn load(&self) -> Result<(), EngineError> {
-        Ok(self.kernel()?.program.prepare(self.options.attach)?)
+        let kernel = self.kernel()?;
+        kernel.program.prepare(self.options.attach)?;
+        kernel.costs(self.options.attach)?;
+        Ok(())
     }
 
     pub(super) fn kernel(&self) -> Result<&Kernel, EngineError> {
@@ -76,6 +85,7 @@ impl Engine {
             malformed: AtomicU64::default(),
             capture_ns: AtomicU64::default(),
             gone: Mutex::default(),
+            costs: OnceLock::new(),
         };
         // Of two that load it at once, one is dropped.
         Ok(self.kernel.0.get_or_init(|| kernel))
@@ -95,6 +105,16 @@ impl Engine {
 }
 
 impl Kernel {
+    /// What a hit costs on this machine: kept from an earlier run, or measured by the first who
+    /// asks.
+    pub(super) fn costs(&self, mode: AttachMode) -> Result<CostModel, AttachError> {
+        if let Some(costs) = self.costs.get() {
+            return Ok(*costs);
+        }
+        let costs = kept::costs(&self.program, mode)?;
+        Ok(*self.costs.get_or_init(|| costs))
+    }
+
     /// Takes the breakpoints of a probe out, if they are in place still, and gives back what it
     /// occupied; what it counted stays in the totals.
     pub(super) fn retire(&self, link: LinkId) {

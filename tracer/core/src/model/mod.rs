@@ -4,6 +4,7 @@ pub mod action;
 pub mod address;
 pub mod caller;
 pub mod capture;
+pub mod cost;
 pub mod issue;
 pub mod limits;
 pub mod location;
