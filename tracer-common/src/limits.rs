@@ -19,8 +19,13 @@ pub const STACK_DEPTH: u32 = 8;
 pub const STEPS_MAX: u32 = 32 * 1024;
 /// Bytes that are looked through to find the real length of a string that is cut.
 pub const TEXT_SCAN_BYTES: u32 = 64 * 1024;
-/// Of so many hits of a site one is timed; a power of two.
-pub const TIMED_EVERY: u64 = 16;
+/// The length of a budget's window, in nanoseconds. The clock that tells the windows apart moves once
+/// a tick of the kernel (1 to 10 ms), so a window is longer or shorter by up to one.
+pub const WINDOW_NS: u64 = 10_000_000;
+/// Budgets: the node's, one for each process that is probed and one for each probe.
+pub const BUDGETS: u32 = 2 * SITES;
+/// Size of the ring that tells of tripped probes, in bytes.
+pub const TRIPS_BYTES: u32 = 64 * 1024;
 /// Bytes below the stack pointer that a leaf function may use (psABI x86-64, 3.2.2).
 pub const RED_ZONE_BYTES: u64 = 128;
 /// Scratch buffers in the pool: one is claimed for the duration of a hit.

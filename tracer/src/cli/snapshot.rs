@@ -16,6 +16,7 @@ use tracer_core::engine::Engine;
 use tracer_core::engine::options::Options;
 use tracer_core::engine::request::{SnapshotRequest, ring_bytes};
 use tracer_core::model::action::Action;
+use tracer_core::model::budget::CpuShare;
 use tracer_core::model::caller::Caller;
 use tracer_core::model::issue::{Issue, IssueKind};
 use tracer_core::model::limits::Limits;
@@ -116,6 +117,7 @@ pub(crate) fn request(args: &SnapshotArgs, location: LocationSpec) -> SnapshotRe
         action: Action::Snapshot,
         hits: args.hits,
         rate: args.rate,
+        budget: CpuShare::percent(args.budget),
         timeout: args.timeout,
         limits: Limits {
             stack_bytes: args.limits.stack,
@@ -135,6 +137,7 @@ pub(crate) fn options(args: &SnapshotArgs) -> Options {
         attach: args.attach.mode(),
         scratch_slots: args.scratch_slots,
         kernel_log: args.kernel_log.level(),
+        ..Options::default()
     }
 }
 

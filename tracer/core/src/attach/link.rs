@@ -11,8 +11,10 @@ use super::ring::Ring;
 use super::text::{self, COMPARED_BYTES};
 use crate::model::address::{Avma, FileOffset};
 use crate::model::caller::Caller;
+use crate::model::cost::CostModel;
 use crate::model::issue::{Issue, IssueKind};
 use crate::model::plan::Plan;
+use crate::model::resolved::TrapClass;
 use std::collections::{HashMap, HashSet};
 use std::ffi::CString;
 use std::ops::Range;
@@ -20,7 +22,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tracer_common::maps::Counters;
-use tracer_common::outcome::{OUTCOMES, Outcome};
+use tracer_common::outcome::OUTCOMES;
 
 /// The breakpoint instruction, `int3`.
 const BREAKPOINT: u8 = 0xcc;
@@ -49,6 +51,8 @@ pub struct SiteToArm<'a> {
     pub pc: Avma,
     /// The instruction, as the decoder saw it.
     pub instruction: &'a [u8],
+    /// What a trap there is like.
+    pub trap: TrapClass,
     /// What to capture.
     pub plan: &'a Plan,
 }
@@ -132,7 +136,7 @@ pub struct Counts {
     pub hits: u64,
     /// By outcome.
     pub outcomes: [u64; OUTCOMES],
-    /// Nanoseconds spent on captures in the kernel, from those that were timed.
+    /// Nanoseconds spent on captures in the kernel.
     pub capture_ns: u64,
 }
 
@@ -173,7 +177,8 @@ impl Links {
         if mode == AttachMode::Perf {
             limit_perf(sites.len())?;
         }
-        let occupied = program.maps().occupy(gate, ring, &site_plans(sites)?)?;
+        let occupied =
+            program.maps().occupy(gate, ring, &site_plans(program.costs(mode)?, sites)?)?;
         let breakpoints = Breakpoints::default();
         match arm(program, mode, gate, sites, (&breakpoints, &occupied.sites)) {
             Ok(by) => {
@@ -249,7 +254,7 @@ impl Links {
         let mut counts = Counts::default();
         for site in self.sites(id) {
             let (hits, counted) = program.maps().counts(site)?;
-            let (outcomes, capture_ns) = (counted.outcomes, capture_ns(&counted));
+            let Counters { outcomes, capture_ns } = counted;
             counts += Counts { hits, outcomes, capture_ns };
         }
         Ok(counts)
@@ -281,17 +286,8 @@ impl Links {
     }
 }
 
-/// The time of all captures of a site, by the mean of those that were timed.
-fn capture_ns(counters: &Counters) -> u64 {
-    let tried =
-        [Outcome::Captured, Outcome::LostRingFull, Outcome::LostPlan, Outcome::LostNoScratch];
-    let tried: u64 = tried.iter().map(|outcome| counters.outcomes[*outcome as usize]).sum();
-    let ns = u128::from(counters.timed_ns) * u128::from(tried);
-    ns.checked_div(counters.timed.into()).map_or(0, |ns| u64::try_from(ns).unwrap_or(u64::MAX))
-}
-
 /// The sites as the maps take them; those at the same place of one file know of each other.
-fn site_plans<'p>(sites: &[SiteToArm<'p>]) -> Result<Vec<SitePlan<'p>>, Issue> {
+fn site_plans<'p>(costs: CostModel, sites: &[SiteToArm<'p>]) -> Result<Vec<SitePlan<'p>>, Issue> {
     let mut places = Vec::new();
     for site in sites {
         let stat = rustix::fs::fstat(site.file).map_err(|error| {
@@ -302,7 +298,12 @@ fn site_plans<'p>(sites: &[SiteToArm<'p>]) -> Result<Vec<SitePlan<'p>>, Issue> {
     let twins = |place| places.iter().filter(|other| *other == place).count() > 1;
     let plans = sites.iter().zip(&places);
     Ok(plans
-        .map(|(site, place)| SitePlan { pc: site.pc, has_twin: twins(place), plan: site.plan })
+        .map(|(site, place)| SitePlan {
+            pc: site.pc,
+            has_twin: twins(place),
+            trap_ns: costs.trap_ns(site.trap) as u32,
+            plan: site.plan,
+        })
         .collect())
 }
 

@@ -4,12 +4,8 @@ use super::Engine;
 use super::error::EngineError;
 use super::event::Outcomes;
 use super::readings::Durations;
-use crate::attach::breakpoints::AttachMode;
-use crate::attach::calibrate::kept;
-use crate::attach::error::AttachError;
 use crate::attach::link::{Counts, LinkId, Links};
 use crate::attach::load::{LoadOptions, Program};
-use crate::model::cost::CostModel;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -24,12 +20,8 @@ pub(super) struct Kernel {
     pub(super) received: AtomicU64,
     /// Those of them that were malformed.
     pub(super) malformed: AtomicU64,
-    /// The most that was told of the time of captures.
-    capture_ns: AtomicU64,
     /// Of probes that have gone.
     gone: Mutex<Gone>,
-    /// What a hit costs on this machine.
-    costs: OnceLock<CostModel>,
 }
 
 /// What is left of probes that have gone.
@@ -65,7 +57,7 @@ impl Engine {
     pub fn load(&self) -> Result<(), EngineError> {
         let kernel = self.kernel()?;
         kernel.program.prepare(self.options.attach)?;
-        kernel.costs(self.options.attach)?;
+        kernel.program.costs(self.options.attach)?;
         Ok(())
     }
 
@@ -76,6 +68,7 @@ impl Engine {
         let options = LoadOptions {
             scratch_slots: self.options.scratch_slots,
             log_level: self.options.kernel_log.map_or(0, level),
+            budgets: self.options.budgets,
         };
         let program = Program::load(&options)?;
         let kernel = Kernel {
@@ -83,9 +76,7 @@ impl Engine {
             links: Links::default(),
             received: AtomicU64::default(),
             malformed: AtomicU64::default(),
-            capture_ns: AtomicU64::default(),
             gone: Mutex::default(),
-            costs: OnceLock::new(),
         };
         // Of two that load it at once, one is dropped.
         Ok(self.kernel.0.get_or_init(|| kernel))
@@ -105,16 +96,6 @@ impl Engine {
 }
 
 impl Kernel {
-    /// What a hit costs on this machine: kept from an earlier run, or measured by the first who
-    /// asks.
-    pub(super) fn costs(&self, mode: AttachMode) -> Result<CostModel, AttachError> {
-        if let Some(costs) = self.costs.get() {
-            return Ok(*costs);
-        }
-        let costs = kept::costs(&self.program, mode)?;
-        Ok(*self.costs.get_or_init(|| costs))
-    }
-
     /// Takes the breakpoints of a probe out, if they are in place still, and gives back what it
     /// occupied; what it counted stays in the totals.
     pub(super) fn retire(&self, link: LinkId) {
@@ -132,13 +113,6 @@ impl Kernel {
             gone.detach.add(removal);
         }
         self.links.forget(&self.program, link);
-    }
-
-    /// The time of all captures. It is estimated by a mean, which may fall; what is told of it only
-    /// grows.
-    pub(super) fn capture_ns(&self, totals: &Totals) -> u64 {
-        let now = totals.counts.capture_ns;
-        self.capture_ns.fetch_max(now, Relaxed).max(now)
     }
 
     /// What all probes have counted so far.

@@ -1,6 +1,7 @@
 //! A placed probe: its breakpoints, its ring, and what it has counted.
 
 use super::Engine;
+use super::clock;
 use super::error::EngineError;
 use super::event::{Attached, Outcomes};
 use super::event::{Ended, Event, Summary};
@@ -104,6 +105,8 @@ impl<'e> Probe<'e> {
             interval_ns: 1_000_000_000_u64.checked_div(request.rate).unwrap_or(0),
             action: request.action,
             owner: request.caller,
+            budget: request.budget,
+            expires_ns: clock::monotonic_ns_after(request.timeout),
         };
         let mut sites = Vec::new();
         for (site, plan) in resolved.sites.iter().zip(plans) {
@@ -114,6 +117,7 @@ impl<'e> Probe<'e> {
                 offset: site.file_offset,
                 pc: site.pc,
                 instruction: &site.instruction,
+                trap: site.trap,
                 plan,
             });
         }

@@ -8,6 +8,7 @@ use crate::attach::maps::{Gate, Occupied, SitePlan};
 use crate::attach::ring::Ring;
 use crate::model::action::Action;
 use crate::model::address::Avma;
+use crate::model::budget::{Budgets, CpuShare};
 use crate::model::caller::Caller;
 use crate::model::cost::CostModel;
 use crate::model::plan::Plan;
@@ -27,6 +28,9 @@ const RING_BYTES: u32 = 1024 * 1024;
 /// Our own stack above the function, so that there is enough to copy.
 const FRAME_BYTES: usize = samples::STACK_BYTES as usize + 1024;
 const KIB: f64 = 1024.0;
+/// Charging a budget is a part of the cost, so there is one; it is too large to be spent.
+const NEVER_SPENT: Budgets =
+    Budgets { process: CpuShare::percent(100_000.0), node: CpuShare::percent(100_000.0) };
 
 /// Our own part of the maps: a site for each sample. Only the first is linked, and takes the
 /// parameters of the others.
@@ -34,11 +38,17 @@ pub(super) struct Own<'p> {
     program: &'p Program,
     occupied: Occupied,
     ring: Ring,
+    /// What all others may cost, once this is over.
+    budgets: Budgets,
 }
 
 impl Drop for Own<'_> {
     fn drop(&mut self) {
-        self.program.maps().vacate(&self.occupied);
+        let mut maps = self.program.maps();
+        maps.vacate(&self.occupied);
+        if let Err(error) = maps.set_budgets(self.budgets) {
+            tracing::error!(%error, "the node's budget is not what it should be");
+        }
     }
 }
 
@@ -56,12 +66,21 @@ impl<'p> Own<'p> {
             interval_ns: 0,
             action: Action::Snapshot,
             owner: Caller::Root,
+            budget: NEVER_SPENT.process,
+            expires_ns: 0,
         };
         let plans: Vec<Plan> = Sample::ALL.iter().map(|sample| sample.plan(memory)).collect();
         let sites: Vec<SitePlan<'_>> =
-            plans.iter().map(|plan| SitePlan { pc, has_twin: false, plan }).collect();
-        let occupied = program.maps().occupy(gate, &ring, &sites)?;
-        Ok(Self { program, occupied, ring })
+            plans.iter().map(|plan| SitePlan { pc, has_twin: false, trap_ns: 0, plan }).collect();
+        let mut maps = program.maps();
+        let budgets = maps.set_budgets(NEVER_SPENT)?;
+        match maps.occupy(gate, &ring, &sites) {
+            Ok(occupied) => Ok(Self { program, occupied, ring, budgets }),
+            Err(error) => {
+                maps.set_budgets(budgets)?;
+                Err(error)
+            }
+        }
     }
 
     /// The site that is to be linked.
