@@ -10,6 +10,7 @@ use super::maps::{Gate, Occupied, SitePlan};
 use super::place::{Place, places};
 use super::ring::Ring;
 use crate::model::address::{Avma, FileOffset};
+use crate::model::cost::CostModel;
 use crate::model::issue::{Issue, IssueKind};
 use crate::model::plan::Plan;
 use crate::model::resolved::TrapClass;
@@ -149,7 +150,8 @@ impl Links {
         let _reserved = self.reserve(gate.pid, &places)?;
         places.iter().try_for_each(|place| place.check(gate))?;
         let breakpoints = Breakpoints::new()?;
-        let occupied = program.maps().occupy(gate, ring, &site_plans(program, sites)?)?;
+        let occupied =
+            program.maps().occupy(gate, ring, &site_plans(program.costs(mode)?, sites)?)?;
         match arm(program, mode, gate, &places, (&breakpoints, &occupied.sites)) {
             Ok(by) => {
                 let attached = Attached { by, took: start.elapsed() };
@@ -291,7 +293,7 @@ impl Links {
 }
 
 /// The sites as the maps take them; those at the same place of one file know of each other.
-fn site_plans<'p>(program: &Program, sites: &[SiteToArm<'p>]) -> Result<Vec<SitePlan<'p>>, Issue> {
+fn site_plans<'p>(costs: CostModel, sites: &[SiteToArm<'p>]) -> Result<Vec<SitePlan<'p>>, Issue> {
     let mut places = Vec::new();
     for site in sites {
         let stat = rustix::fs::fstat(site.file).map_err(|error| {
@@ -305,7 +307,7 @@ fn site_plans<'p>(program: &Program, sites: &[SiteToArm<'p>]) -> Result<Vec<Site
         .map(|(site, place)| SitePlan {
             pc: site.pc,
             has_twin: twins(place),
-            trap_ns: program.trap_ns(site.trap),
+            trap_ns: costs.trap_ns(site.trap) as u32,
             plan: site.plan,
         })
         .collect())

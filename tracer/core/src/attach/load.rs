@@ -2,11 +2,12 @@
 
 use super::breakpoints::AttachMode;
 use super::btf::KernelTypes;
+use super::calibrate::kept;
 use super::error::AttachError;
 use super::maps::{Maps, Plain, take_map};
 use super::sys::{self, Flavour, ProgramCode};
 use crate::model::budget::Budgets;
-use crate::model::resolved::TrapClass;
+use crate::model::cost::CostModel;
 use aya::maps::Map;
 use aya::{Ebpf, EbpfLoader};
 use aya_log::EbpfLogger;
@@ -15,6 +16,7 @@ use rustix::time::{ClockId, clock_getres};
 use std::collections::HashSet;
 use std::ffi::CString;
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::mem::offset_of;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -46,6 +48,7 @@ pub struct Program {
     multi: OnceLock<OwnedFd>,
     perf: OnceLock<OwnedFd>,
     maps: Mutex<Maps>,
+    costs: Mutex<Option<CostModel>>,
     /// Where the program tells of tripped probes.
     trips: OwnedFd,
     log: Mutex<Option<EbpfLogger<&'static dyn log::Log>>>,
@@ -95,18 +98,34 @@ impl Program {
             multi: OnceLock::new(),
             perf: OnceLock::new(),
             maps: Mutex::new(Maps::open(&mut bpf, options.budgets)?),
+            costs: Mutex::default(),
             log: Mutex::new(log),
             named,
         };
         Ok(program)
     }
 
-    /// What the trap of a hit costs, in nanoseconds.
-    pub(super) fn trap_ns(&self, class: TrapClass) -> u32 {
-        match class {
-            TrapClass::Emulated => 600,
-            TrapClass::SingleStepped => 9_000,
+    /// Tells this kernel program from other versions of it.
+    pub(super) fn fingerprint() -> u64 {
+        let mut hasher = DefaultHasher::new();
+        OBJECT.hash(&mut hasher);
+        hasher.finish()
+    }
+
+    /// What a hit costs on this machine: kept from an earlier run, or measured by the first who
+    /// asks, before there is any probe.
+    ///
+    /// # Errors
+    ///
+    /// It has to be measured, and the kernel refuses the breakpoints.
+    pub fn costs(&self, mode: AttachMode) -> Result<CostModel, AttachError> {
+        let mut costs = self.costs.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(costs) = *costs {
+            return Ok(costs);
         }
+        let known = kept::costs(self, mode)?;
+        *costs = Some(known);
+        Ok(known)
     }
 
     /// The maps, for one at a time.
