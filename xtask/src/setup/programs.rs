@@ -3,7 +3,7 @@
 //! Each lies ready in `TARGET/programs/NAME/FLAVOUR/`. A test that does not find its program says
 //! so and names `cargo xtask setup`.
 
-use super::packages::has_apt;
+use super::packages::{has_apt, on_path};
 use crate::project::{command, foreign, output, run, step, target_dir};
 use anyhow::{Context, Result, bail};
 use std::fs;
@@ -37,6 +37,7 @@ pub(crate) fn build() -> Result<usize> {
         println!("missing: memcached for the tests: its source comes by apt-get");
     }
     changes += rust(&programs)?;
+    changes += go(&programs)?;
     Ok(changes)
 }
 
@@ -114,6 +115,25 @@ fn debian_source(home: &Path, name: &str) -> Result<PathBuf> {
 fn unpacked(home: &Path) -> Option<PathBuf> {
     let mut folders = fs::read_dir(home).ok()?.filter_map(Result::ok).map(|entry| entry.path());
     folders.find(|path| path.join("configure").is_file() && path.join("debian").is_dir())
+}
+
+/// Debian's own has no symbols, without which nobody knows where a Go function starts.
+fn go(programs: &Path) -> Result<usize> {
+    let home = programs.join("go");
+    let built = home.join("gofmt");
+    if built.is_file() {
+        return Ok(0);
+    }
+    if !on_path("go") {
+        println!("missing: gofmt for the tests: please install go");
+        return Ok(0);
+    }
+    step("gofmt from the source of Go, for the tests to trace");
+    fs::create_dir_all(&home)?;
+    let mut build = command("go");
+    build.args(["build", "-o"]).arg(&built).arg("cmd/gofmt").current_dir(&home);
+    run(build.env("GOCACHE", home.join("cache")).env("GOFLAGS", "-mod=mod"))?;
+    Ok(1)
 }
 
 fn rust(programs: &Path) -> Result<usize> {
