@@ -50,6 +50,7 @@ const PACKAGES: &[Package] = &[
     package("make", Part::Test, Some("make"), "builds memcached"),
     package("libevent-dev", Part::Test, None, "memcached needs it"),
     package("dpkg-dev", Part::Test, Some("dpkg-source"), "unpacks memcached's source"),
+    package("qemu-system-x86", Part::Machines, Some("qemu-system-x86_64"), "runs other kernels"),
 ];
 
 /// A compiler with the library's source, and the LLVM for bpf-linker, where Debian has them.
