@@ -299,6 +299,7 @@ pub(crate) fn request(text: &str) -> SnapshotRequest {
         hits: 1,
         rate: 0,
         timeout: Duration::from_secs(30),
+        idle: None,
         limits: Limits::DEFAULT,
         ring_bytes: 4096,
     }
@@ -307,7 +308,7 @@ pub(crate) fn request(text: &str) -> SnapshotRequest {
 /// A probe with two captures.
 pub(crate) fn events() -> Vec<Event> {
     let capture =
-        || Event::Capture { capture: Box::new(capture(Vec::new())), outcomes: outcomes() };
+        || Event::Capture { capture: Box::new(capture(Vec::new())), counted: counted() };
     vec![
         Event::Armed(Box::new(armed())),
         capture(),
@@ -316,19 +317,22 @@ pub(crate) fn events() -> Vec<Event> {
     ]
 }
 
-pub(crate) fn outcomes() -> BTreeMap<Outcome, u64> {
-    BTreeMap::from([(Outcome::Captured, 3), (Outcome::RateLimit, 2)])
+pub(crate) fn counted() -> Counted {
+    let outcomes = [(Outcome::Captured, 3), (Outcome::RateLimit, 2)].into();
+    Counted { outcomes, kernel_misses: 0, reader_stalls: 1 }
 }
 
 pub(crate) fn summary(ended: Ended) -> Summary {
     Summary {
         hits: 5,
-        outcomes: outcomes(),
+        outcomes: counted().outcomes,
         kernel_misses: 0,
+        reader_stalls: 1,
         received: 3,
         malformed: 0,
         removal: None,
         text_restored: Some(true),
+        paused: Duration::ZERO,
         ended,
     }
 }

@@ -120,6 +120,10 @@ pub struct SnapshotArgs {
     #[arg(default_value_if("detach", "true", "1h"))]
     pub timeout: Duration,
 
+    /// End when no hit came for so long; without it only the timeout ends the wait
+    #[arg(long, value_name = "TIME", value_parser = units::duration)]
+    pub idle: Option<Duration>,
+
     /// Captures per second at most, 0 for no limit; other hits are counted
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub rate: u64,

@@ -58,7 +58,7 @@ fn take(
     // This process places one probe only.
     let mut lines = Lines::new(format!("cli-{}", std::process::id()), request);
     engine.snapshot(request, stop.fd(), &mut |event| {
-        lines.line(event).map_or(ControlFlow::Break(()), &mut *show)
+        lines.line(event).map_or(ControlFlow::Continue(()), &mut *show)
     })?;
     Ok(())
 }
@@ -70,7 +70,7 @@ fn take_by(
     stop: &StopSignal,
     show: &mut dyn FnMut(StreamLine) -> ControlFlow<()>,
 ) -> Result<(), Failure> {
-    Ok(daemon.snapshot(&ProbeRequest::of(request, false), stop.fd(), show)?)
+    Ok(daemon.snapshot(request, stop.fd(), show)?)
 }
 
 /// Leaves the probe to the daemon.
@@ -108,6 +108,14 @@ fn parse_location(text: &str) -> Result<LocationSpec, Issue> {
 
 /// What is meant by what was typed.
 pub(crate) fn request(args: &SnapshotArgs, location: LocationSpec) -> SnapshotRequest {
+    let limits = Limits {
+        stack_bytes: args.limits.stack,
+        bytes_max: args.limits.limit_bytes,
+        text_bytes_max: args.limits.max_string,
+        items_max: args.limits.max_items,
+        depth_max: args.limits.depth,
+        nodes_max: Limits::DEFAULT.nodes_max,
+    };
     SnapshotRequest {
         caller: Caller::Root,
         pid: args.pid,
@@ -117,15 +125,9 @@ pub(crate) fn request(args: &SnapshotArgs, location: LocationSpec) -> SnapshotRe
         hits: args.hits,
         rate: args.rate,
         timeout: args.timeout,
-        limits: Limits {
-            stack_bytes: args.limits.stack,
-            bytes_max: args.limits.limit_bytes,
-            text_bytes_max: args.limits.max_string,
-            items_max: args.limits.max_items,
-            depth_max: args.limits.depth,
-            nodes_max: Limits::DEFAULT.nodes_max,
-        },
-        ring_bytes: args.ring_bytes.unwrap_or_else(|| ring_bytes(args.hits)),
+        idle: args.idle,
+        limits,
+        ring_bytes: args.ring_bytes.unwrap_or_else(|| ring_bytes(args.hits, &limits)),
     }
 }
 
@@ -147,7 +149,10 @@ pub(crate) fn exit_code(
     let Shown { written, end } = shown;
     let summary = end.ok_or(Failure::Cut)?.map_err(Failure::Told)?;
     let issue = |kind, detail: String| Err(Issue::new(kind, &request.location_text, detail).into());
-    let waited = || print::summary::duration(request.timeout);
+    let waited = || print::summary::duration(match (summary.ended, request.idle) {
+        (Ended::Idle, Some(idle)) => idle,
+        _ => request.timeout,
+    });
     match summary.ended {
         Ended::Complete => Ok(SUCCESS),
         // Without a signal it was the reader of our output, which has seen enough.
@@ -156,11 +161,11 @@ pub(crate) fn exit_code(
             issue(IssueKind::ProcessGone, format!("captures taken before that: {written}"))
         }
         Ended::CodeGone => issue(IssueKind::CodeGone, String::new()),
-        Ended::Timeout if written > 0 => Ok(SUCCESS),
-        Ended::Timeout if summary.hits == 0 && summary.kernel_misses == 0 => {
+        Ended::Timeout | Ended::Idle if written > 0 => Ok(SUCCESS),
+        Ended::Timeout | Ended::Idle if summary.hits == 0 && summary.kernel_misses == 0 => {
             issue(IssueKind::NoHit, format!("waited {}", waited().as_str()))
         }
-        Ended::Timeout => {
+        Ended::Timeout | Ended::Idle => {
             issue(IssueKind::NoCapture, format!("{} hits in {}", summary.hits, waited().as_str()))
         }
     }

@@ -1,6 +1,7 @@
 //! The kernel side that all probes of an engine share, and what they have counted together.
 
 use super::Engine;
+use super::counted::Readers;
 use super::error::EngineError;
 use super::event::Outcomes;
 use super::readings::Durations;
@@ -20,6 +21,8 @@ pub(super) struct Kernel {
     pub(super) received: AtomicU64,
     /// Those of them that were malformed.
     pub(super) malformed: AtomicU64,
+    /// Who reads the rings.
+    pub(super) readers: Readers,
     /// The most that was told of the time of captures.
     capture_ns: AtomicU64,
     /// Of probes that have gone.
@@ -74,6 +77,7 @@ impl Engine {
             links: Links::default(),
             received: AtomicU64::default(),
             malformed: AtomicU64::default(),
+            readers: Readers::default(),
             capture_ns: AtomicU64::default(),
             gone: Mutex::default(),
         };
@@ -83,14 +87,6 @@ impl Engine {
 
     pub(super) fn loaded(&self) -> Option<&Kernel> {
         self.kernel.0.get()
-    }
-
-    /// How the hits of a placed probe ended so far, exact at this moment; `None` once it is gone:
-    /// its summary has the final figures.
-    pub fn outcomes(&self, link: LinkId) -> Option<Outcomes> {
-        let kernel = self.loaded()?;
-        kernel.links.attached(link)?;
-        kernel.links.counts(&kernel.program, link).ok().map(|counts| by_outcome(&counts))
     }
 }
 
@@ -111,6 +107,7 @@ impl Kernel {
         if let Some(removal) = self.links.breakpoints(link).removal() {
             gone.detach.add(removal);
         }
+        self.readers.remove(link);
         self.links.forget(&self.program, link);
     }
 

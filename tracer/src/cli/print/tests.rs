@@ -4,7 +4,7 @@ use super::line::{Ink, Line, Page};
 use super::source::Sources;
 use super::value::{Row, WIDTH};
 use super::{capture, error, lists, summary, vars};
-use crate::api::samples::{self, armed, every_value, outcomes, typed, variable};
+use crate::api::samples::{self, armed, counted, every_value, typed, variable};
 use crate::api::types::{CaptureLine, Error};
 use crate::api::vars::line;
 use crate::api::{convert, json};
@@ -33,7 +33,7 @@ fn page_of<T: serde::Serialize + serde::de::DeserializeOwned>(
 
 fn capture_page(armed: &Armed, hit: &Capture) -> Page {
     let armed_line = convert::armed("p1", &samples::request("f"), armed);
-    let line = convert::capture("p1", 1, armed, hit, &outcomes());
+    let line = convert::capture("p1", 1, armed, hit, &counted());
     page_of(&armed_line, |armed| {
         page_of(&line, |line| capture::capture(&armed.armed, line, &mut Sources::default()))
     })
@@ -67,7 +67,7 @@ pub(super) fn vars_page(sample: &Vars) -> Page {
 
 fn rendered(name: &str, type_name: &str, value: Value) -> String {
     let value = variable(name, VariableKind::Local, typed(type_name, value));
-    let line = convert::capture("p1", 1, &armed(), &samples::capture(vec![value]), &outcomes());
+    let line = convert::capture("p1", 1, &armed(), &samples::capture(vec![value]), &counted());
     let print = |line: &CaptureLine| {
         let variable = &line.frames[0].variables[0];
         let label = Line::new().with(Ink::Name, Escaped::name(&variable.name));
