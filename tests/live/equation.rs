@@ -312,7 +312,7 @@ fn another_process_of_the_same_pid() {
     let mode = snapshot::options().attach;
     let (link, _) = links.attach(&program, mode, gate, &ring, &[site]).unwrap();
     let calls = target.go().unwrap();
-    assert_eq!(links.detach(link), TextAfter::Restored);
+    assert_eq!(links.suspend(link), TextAfter::Restored);
     let counts = links.counts(&program, link).unwrap();
     println!("foreign: {calls} calls, {counts:?}");
     assert_eq!(counts.hits, calls);

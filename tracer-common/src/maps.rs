@@ -130,6 +130,38 @@ pub struct Site {
     pub owner_gid: u32,
 }
 
+/// Values of [`Trip::cause`].
+pub mod trip {
+    /// The probe's own budget was spent.
+    pub const PROBE: u32 = 1;
+    /// The budget of its process was spent, by this probe last.
+    pub const PROCESS: u32 = 2;
+    /// The node's budget was spent, by this probe last.
+    pub const NODE: u32 = 3;
+    /// Its time is over.
+    pub const EXPIRED: u32 = 4;
+}
+
+/// Says that a probe must be taken out now.
+#[repr(C)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+pub struct Trip {
+    /// Index of the probe's first site.
+    pub gate: u32,
+    /// A value of [`trip`].
+    pub cause: u32,
+    /// Nanoseconds spent in the window.
+    pub spent_ns: u64,
+    /// Nanoseconds that the budget allows; 0 where none was spent.
+    pub limit_ns: u64,
+    /// Hits of the site so far.
+    pub hits: u64,
+    /// Nanoseconds since boot.
+    pub time_boot_ns: u64,
+}
+
 /// What the kernel program remembers of a site; all fields are changed atomically.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]

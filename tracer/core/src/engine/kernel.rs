@@ -94,7 +94,8 @@ impl Kernel {
     /// Takes the breakpoints of a probe out, if they are in place still, and gives back what it
     /// occupied; what it counted stays in the totals.
     pub(super) fn retire(&self, link: LinkId) {
-        self.links.breakpoints(link).remove();
+        let Some(breakpoints) = self.links.breakpoints(link) else { return };
+        breakpoints.remove();
         // Held throughout: who reads the totals counts a probe once, here or there.
         let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
         match self.links.counts(&self.program, link) {
@@ -104,7 +105,7 @@ impl Kernel {
         if let Some(attached) = self.links.attached(link) {
             gone.attach.add(attached.took);
         }
-        if let Some(removal) = self.links.breakpoints(link).removal() {
+        if let Some(removal) = breakpoints.removal() {
             gone.detach.add(removal);
         }
         self.readers.remove(link);

@@ -142,11 +142,11 @@ impl<'e> Probe<'e> {
         let now = Instant::now();
         // A timeout beyond what the clock can hold never comes.
         let deadline = now.checked_add(request.timeout).unwrap_or(now + FOREVER);
-        let watchdog =
-            Watchdog::start(kernel.links.breakpoints(link), stop, deadline).map_err(|error| {
-                kernel.retire(link);
-                EngineError::Wait(error)
-            })?;
+        let breakpoints = kernel.links.breakpoints(link).ok_or(AttachError::Removed)?;
+        let watchdog = Watchdog::start(breakpoints, stop, deadline).map_err(|error| {
+            kernel.retire(link);
+            EngineError::Wait(error)
+        })?;
         Ok(Self {
             kernel,
             link,
@@ -319,7 +319,7 @@ impl<'e> Probe<'e> {
     /// Takes the breakpoints out.
     pub(super) fn remove(&mut self) {
         if self.removed.is_none() {
-            self.removed = Some(self.kernel.links.detach(self.link));
+            self.removed = Some(self.kernel.links.suspend(self.link));
         }
     }
 
@@ -340,7 +340,7 @@ impl<'e> Probe<'e> {
             reader_stalls,
             received: self.received,
             malformed: self.malformed,
-            removal: self.kernel.links.breakpoints(self.link).removal(),
+            removal: self.kernel.links.breakpoints(self.link).and_then(|placed| placed.removal()),
             text_restored: self.removed.and_then(|text| restored(text, mapped)),
             paused: self.pauses.total(),
             ended,
