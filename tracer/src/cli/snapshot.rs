@@ -33,13 +33,13 @@ pub(crate) fn run(args: &SnapshotArgs, to: &ReachArgs) -> Result<u8, Failure> {
     }
     // A daemon's engine has options of its own.
     let daemon = if own_engine(args) { None } else { reach::daemon(to)? };
-    let stop = StopSignal::install().map_err(Failure::Signals)?;
+    let stop = StopSignal::install_for_probe().map_err(Failure::Signals)?;
     let stopped = || stop.is_set();
     let output = Output::stdout_until(stop.fd()).map_err(Failure::Output)?;
     let mut show = Show::new(Format::of(args.json), &stopped, output);
     let mut line = |line| show.line(line);
     let taken = match &daemon {
-        Some(daemon) => take_by(daemon, &request, &stop, &mut line),
+        Some(daemon) => take_by(daemon, &asked(args, &request), &stop, &mut line),
         None => take(&Engine::new(options(args)), &request, &stop, &mut line),
     };
     let shown = show.finish();
@@ -66,7 +66,7 @@ fn take(
 /// The same by a daemon.
 fn take_by(
     daemon: &Daemon,
-    request: &SnapshotRequest,
+    request: &ProbeRequest,
     stop: &StopSignal,
     show: &mut dyn FnMut(StreamLine) -> ControlFlow<()>,
 ) -> Result<(), Failure> {
@@ -80,7 +80,7 @@ fn detach(args: &SnapshotArgs, request: &SnapshotRequest, to: &ReachArgs) -> Res
         return Err(Refusal::new(RefusalKind::BadRequest, "--detach", detail).into());
     }
     let daemon = reach::required(to)?;
-    let probe: ProbeLine = daemon.post("/v1/probes", &ProbeRequest::of(request, true))?;
+    let probe: ProbeLine = daemon.post("/v1/probes", &asked(args, request))?;
     let mut output = Output::stdout();
     let told = match Format::of(args.json) {
         Format::Json => output.json(json::line(&probe)),
@@ -94,6 +94,11 @@ fn detach(args: &SnapshotArgs, request: &SnapshotRequest, to: &ReachArgs) -> Res
     }
     output.finish()?;
     Ok(SUCCESS)
+}
+
+/// What is asked of a daemon: it knows better what room there is for a ring that nobody chose.
+fn asked(args: &SnapshotArgs, request: &SnapshotRequest) -> ProbeRequest {
+    ProbeRequest { ring_bytes: args.ring_bytes, ..ProbeRequest::of(request, args.detach) }
 }
 
 /// Whether options of the engine are wanted that a daemon may not have.
@@ -149,10 +154,12 @@ pub(crate) fn exit_code(
     let Shown { written, end } = shown;
     let summary = end.ok_or(Failure::Cut)?.map_err(Failure::Told)?;
     let issue = |kind, detail: String| Err(Issue::new(kind, &request.location_text, detail).into());
-    let waited = || print::summary::duration(match (summary.ended, request.idle) {
-        (Ended::Idle, Some(idle)) => idle,
-        _ => request.timeout,
-    });
+    let waited = || {
+        print::summary::duration(match (summary.ended, request.idle) {
+            (Ended::Idle, Some(idle)) => idle,
+            _ => request.timeout,
+        })
+    };
     match summary.ended {
         Ended::Complete => Ok(SUCCESS),
         // Without a signal it was the reader of our output, which has seen enough.

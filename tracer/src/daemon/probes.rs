@@ -4,7 +4,9 @@ use super::log::Logs;
 use super::metrics::ProbeReadings;
 use super::peer::Peer;
 use super::probe::Probe;
-use crate::api::probes::{LimitsRequest, ProbeLine, ProbeRequest, ProbeState, TIMEOUT_MS_MAX};
+use crate::api::probes::{
+    LimitsRequest, ProbeLine, ProbeRequest, ProbeState, StopLine, TIMEOUT_MS_MAX,
+};
 use crate::api::refusal::{Refusal, RefusalKind};
 use crate::api::report;
 use crate::api::types::Error;
@@ -27,6 +29,8 @@ const ROOM_OF_USER: Room = Room { probes: 64, rings_bytes: 64 << 20 };
 const ENDED_MAX: usize = 1000;
 /// How long a probe that has ended is kept.
 const ENDED_KEPT: Duration = Duration::from_secs(10 * 60);
+/// How long probes may take to go that are all taken out at once.
+const STOP_PATIENCE: Duration = Duration::from_secs(10);
 /// What the ring buffer of a probe may have.
 const RING_BYTES: std::ops::RangeInclusive<u32> = 4096..=64 << 20;
 
@@ -140,6 +144,24 @@ impl Probes {
         let count = |state| all.probes.iter().filter(|probe| probe.state() == state).count() as u64;
         let by_state = ProbeState::ALL.iter().map(|state| (*state, count(*state))).collect();
         ProbeReadings { created: all.created, by_state, evicted: self.logs.evicted() }
+    }
+
+    /// Takes all probes out that `peer` may know of and that live, and tells what became of each.
+    pub(super) async fn stop_all(&self, peer: Peer) -> Vec<StopLine> {
+        let lives = |probe: &&Arc<Probe>| probe.ended_at().is_none() && peer.may_see(probe.owner);
+        let probes: Vec<_> = self.all().probes.iter().filter(lives).cloned().collect();
+        for probe in &probes {
+            probe.stop();
+        }
+        let all_ended = async {
+            for probe in &probes {
+                probe.ended().await;
+            }
+        };
+        if tokio::time::timeout(STOP_PATIENCE, all_ended).await.is_err() {
+            tracing::error!("not all probes ended in time");
+        }
+        probes.iter().map(|probe| probe.stop_line()).collect()
     }
 
     /// Ends all probes and waits until their breakpoints are out. No more are taken.

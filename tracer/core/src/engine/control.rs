@@ -53,11 +53,7 @@ impl Orders {
 
     /// Gives an order; `done` is told what became of it on the probe's thread, and dropped untold
     /// if the probe has ended or ends before.
-    pub fn give(
-        &self,
-        order: Order,
-        done: impl FnOnce(Result<(), EngineError>) + Send + 'static,
-    ) {
+    pub fn give(&self, order: Order, done: impl FnOnce(Result<(), EngineError>) + Send + 'static) {
         let mut waiting = self.waiting();
         if waiting.closed {
             return;

@@ -35,7 +35,8 @@ impl Engine {
     /// summary has the final figures.
     pub fn counted(&self, link: LinkId) -> Option<Counted> {
         let kernel = self.loaded()?;
-        kernel.counted(link, &kernel.readers.get(link)?).ok()
+        let reader = kernel.readers.get(link)?;
+        kernel.counted(link, &reader).ok()
     }
 }
 
@@ -85,12 +86,7 @@ pub(super) struct Readers {
 
 impl Readers {
     /// One more, of the probe of `link`.
-    pub(super) fn add(
-        &self,
-        link: LinkId,
-        process: ProcessId,
-        misses_before: u64,
-    ) -> Arc<Reader> {
+    pub(super) fn add(&self, link: LinkId, process: ProcessId, misses_before: u64) -> Arc<Reader> {
         let reader = Arc::new(Reader {
             process,
             misses_before,

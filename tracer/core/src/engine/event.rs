@@ -1,7 +1,7 @@
 //! What the engine tells a door while it works.
 
-pub use crate::attach::breakpoints::AttachedBy;
 pub use super::counted::Counted;
+pub use crate::attach::breakpoints::AttachedBy;
 pub use crate::attach::link::{Attached, LinkId};
 use crate::model::capture::Capture;
 use crate::model::issue::Issue;

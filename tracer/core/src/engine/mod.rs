@@ -13,6 +13,7 @@ mod kernel;
 mod mapped;
 pub mod options;
 pub mod pipe;
+pub mod placed;
 mod probe;
 pub mod readings;
 pub mod request;

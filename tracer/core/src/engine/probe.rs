@@ -200,7 +200,9 @@ impl<'e> Probe<'e> {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(error) => return Err(EngineError::Wait(error.into())),
             }
-            let is_ready = |index| fds.get(index).is_some_and(|fd| !fd.revents().is_empty());
+            let is_ready = |index: usize| {
+                fds.get(index).is_some_and(|fd: &PollFd<'_>| !fd.revents().is_empty())
+            };
             let [ring, stop, process, orders] = [0, 1, 2, 3].map(is_ready);
             let now = Instant::now();
             // The end before the records: they may never stop coming, and what is in the ring

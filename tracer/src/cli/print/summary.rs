@@ -109,3 +109,12 @@ pub(crate) fn duration(time: Duration) -> Escaped {
         _ => format!("{ms}ms"),
     })
 }
+
+/// A time as it is told that runs down: whole minutes where there are some.
+pub(crate) fn rounded(left: Duration) -> Duration {
+    let seconds = left.as_secs();
+    Duration::from_secs(match seconds {
+        0..60 => seconds,
+        _ => seconds - seconds % 60,
+    })
+}

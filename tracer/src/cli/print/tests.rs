@@ -283,6 +283,7 @@ fn the_end_tells_how_each_hit_ended() {
     let mut counts = samples::summary(Ended::Timeout);
     counts.malformed = 1;
     counts.kernel_misses = 7;
+    counts.reader_stalls = 2;
     counts.text_restored = Some(false);
     assert_eq!(
         finished_page(&counts, 1).plain(),
@@ -291,6 +292,7 @@ fn the_end_tells_how_each_hit_ended() {
   2 rate_limit: the probe's capture rate was exceeded
   1 captured, but not shown: it came after the end
   1 malformed: records that could not be read
+  2 reader stalls: looks at the ring that found records lost: the reader was too slow
   7 kernel misses: hits that the kernel did not hand to the program; not among the hits above
   the code of the target could not be verified to be as before
 "
