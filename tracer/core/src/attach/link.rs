@@ -234,6 +234,7 @@ impl Links {
         let _reserved = self.reserve(link.gate.pid, &link.places)?;
         link.places.iter().try_for_each(|place| place.check(link.gate))?;
         program.maps().enable(&link.occupied.sites, false)?;
+        program.maps().reset_budget(&link.occupied)?;
         let to = (self.guardians.get(program.trips_fd())?, placing.expires_ns);
         let sites = (&link.breakpoints, &link.occupied.sites);
         let by = arm(program, mode, link.gate.pid, &link.places, sites, to)?;
