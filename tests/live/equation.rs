@@ -20,7 +20,7 @@ use tracer_core::engine::event::{Ended, Event, Summary};
 use tracer_core::engine::options::Options;
 use tracer_core::engine::request::SnapshotRequest;
 use tracer_core::model::action::Action;
-use tracer_core::model::budget::CpuShare;
+use tracer_core::model::budget::{Budgets, CpuShare};
 use tracer_core::model::caller::Caller;
 use tracer_core::model::capture::Capture;
 use tracer_core::model::limits::Limits;
@@ -310,8 +310,10 @@ fn another_process_of_the_same_pid() {
         budget: CpuShare::UNLIMITED,
         expires_ns: 0,
     };
-    let program = Program::load(&LoadOptions::default()).unwrap();
-    let links = Links::default();
+    let program =
+        Program::load(&LoadOptions { budgets: Budgets::UNLIMITED, ..LoadOptions::default() })
+            .unwrap();
+    let links = Links::new(snapshot::options().guardian);
     let mut ring = Ring::create(RING_BYTES).unwrap();
     let mode = snapshot::options().attach;
     let (link, _) = links.attach(&program, mode, gate, &ring, &[site]).unwrap();

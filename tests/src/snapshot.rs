@@ -1,5 +1,6 @@
 //! Snapshots through the library, of targets that work while the probe is in place.
 
+use crate::project;
 use crate::targets::RunningTarget;
 use anyhow::{Context as _, Result};
 use std::io::pipe;
@@ -40,7 +41,12 @@ pub fn options() -> Options {
         _ => AttachMode::Auto,
     };
     // Most targets here call their functions as often as they can.
-    Options { attach, budgets: Budgets::UNLIMITED, ..Options::default() }
+    let mut options = Options { attach, budgets: Budgets::UNLIMITED, ..Options::default() };
+    // This process is a test and no tracer. A probe fails where it is not built.
+    if let Ok(tracer) = project::tracer() {
+        options.guardian = tracer;
+    }
+    options
 }
 
 /// An engine with these options.

@@ -19,9 +19,11 @@ pub const STACK_DEPTH: u32 = 8;
 pub const STEPS_MAX: u32 = 32 * 1024;
 /// Bytes that are looked through to find the real length of a string that is cut.
 pub const TEXT_SCAN_BYTES: u32 = 64 * 1024;
-/// The length of a budget's window, in nanoseconds. The clock that tells the windows apart moves once
-/// a tick of the kernel (1 to 10 ms), so a window is longer or shorter by up to one.
+/// The length of a budget's window, in nanoseconds. Windows are told apart by the kernel's ticks (1 to
+/// 10 ms), so one is longer or shorter by up to a tick.
 pub const WINDOW_NS: u64 = 10_000_000;
+/// Windows whose budget a probe may spend once, when it is placed.
+pub const GRACE_WINDOWS: u64 = 10;
 /// Budgets: the node's, one for each process that is probed and one for each probe.
 pub const BUDGETS: u32 = 2 * SITES;
 /// Size of the ring that tells of tripped probes, in bytes.

@@ -54,8 +54,8 @@ pub struct Kernel {
     pub mm: u32,
     /// Offset of `flags` in `mm_struct`.
     pub mm_flags: u32,
-    /// Always zero.
-    pub reserved: u32,
+    /// Nanoseconds between two ticks of the kernel (1/HZ).
+    pub tick_ns: u32,
 }
 
 /// The ids of a task as they lie in the kernel's `struct cred`.
@@ -132,7 +132,7 @@ pub struct Site {
     pub owner_uid: u32,
     /// Their group.
     pub owner_gid: u32,
-    /// Nanoseconds on the monotonic clock after which no hit is captured, 0 for never.
+    /// Nanoseconds since boot after which no hit is captured, 0 for never.
     pub expires_ns: u64,
     /// What the trap of one hit costs, in nanoseconds, with a program that leaves at once.
     pub trap_ns: u32,
@@ -160,8 +160,11 @@ pub struct Budget {
     pub spent: u64,
     /// 0, or the [`trip`] cause that the probe was tripped for, with [`Self::TOLD`].
     pub tripped: u64,
+    /// What is left of what a probe may spend once, before its windows count, as a signed number:
+    /// its first hits may come all at once.
+    pub grace_ns: u64,
     /// Always zero.
-    pub reserved: [u64; 5],
+    pub reserved: [u64; 4],
 }
 
 impl Budget {

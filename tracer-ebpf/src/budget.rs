@@ -4,10 +4,10 @@
 //! The trap is most of the cost and is paid before we run, so nothing here makes a hit cheaper: a
 //! tripped probe captures no more, and the record of it makes userspace take its breakpoints out.
 
-use crate::maps::{BUDGETS, TRIPS};
+use crate::maps::{BUDGETS, TRIPS, kernel};
 use crate::{atomic, gate};
 use aya_ebpf::bindings::BPF_RB_FORCE_WAKEUP;
-use aya_ebpf::helpers::generated::bpf_ktime_get_coarse_ns;
+use aya_ebpf::helpers::generated::bpf_jiffies64;
 use tracer_common::limits::WINDOW_NS;
 use tracer_common::maps::{Budget, NODE_BUDGET, Site, Trip, trip};
 use tracer_common::outcome::Outcome;
@@ -18,16 +18,19 @@ const SPENT_MASK: u64 = (1 << Budget::SPENT_BITS) - 1;
 pub(crate) struct Charge<'s> {
     site: &'s Site,
     number: u64,
-    now_ns: u64,
+    /// The current window, in as many bits as there are for it.
+    window: u64,
 }
 
 impl<'s> Charge<'s> {
     /// A hit that begins now.
     #[inline(always)]
     pub(crate) fn begin(site: &'s Site, number: u64) -> Self {
-        // The coarse clock costs a load where the exact one costs as much as a small capture.
+        // Ticks cost a load, where the clock costs as much as a small capture.
         // SAFETY: the helper has no preconditions.
-        Self { site, number, now_ns: unsafe { bpf_ktime_get_coarse_ns() } }
+        let ticks = unsafe { bpf_jiffies64() };
+        let window = ticks.wrapping_mul(u64::from(kernel().tick_ns)) / WINDOW_NS;
+        Self { site, number, window: window & (u64::MAX >> Budget::SPENT_BITS) }
     }
 
     /// How the hit ends if its probe must not capture any more.
@@ -43,11 +46,17 @@ impl<'s> Charge<'s> {
             let expired = tripped as u32 == trip::EXPIRED;
             return Err(if expired { Outcome::Expired } else { Outcome::Tripped });
         }
-        if self.site.expires_ns != 0 && self.now_ns >= self.site.expires_ns {
-            self.trip(trip::EXPIRED, 0, 0);
-            return Err(Outcome::Expired);
-        }
         Ok(())
+    }
+
+    /// How the hit ends if the probe's time is over.
+    #[inline(always)]
+    pub(crate) fn expired(&self, time_boot_ns: u64) -> Result<(), Outcome> {
+        if self.site.expires_ns == 0 || time_boot_ns < self.site.expires_ns {
+            return Ok(());
+        }
+        self.trip(trip::EXPIRED, 0, 0);
+        Err(Outcome::Expired)
     }
 
     /// Whether half of each budget is left, so that a capture hardly spends the rest.
@@ -63,8 +72,11 @@ impl<'s> Charge<'s> {
         let Some(budget) = BUDGETS.get(index) else { return true };
         // SAFETY: the reference is to a map value, whose words are read and written whole.
         let spent = unsafe { core::ptr::read_volatile(&raw const budget.spent) };
-        let is_old = spent >> Budget::SPENT_BITS != self.window();
-        budget.limit_ns == 0 || is_old || spent & SPENT_MASK < budget.limit_ns / 2
+        let is_old = spent >> Budget::SPENT_BITS != self.window;
+        budget.limit_ns == 0
+            || is_old
+            || spent & SPENT_MASK < budget.limit_ns / 2
+            || budget.grace_ns as i64 > 0
     }
 
     /// Charges the trap and what the program took beyond leaving at once.
@@ -82,10 +94,17 @@ impl<'s> Charge<'s> {
     fn spend(&self, index: u32, cause: u32, cost: u64) {
         let Some(budget) = BUDGETS.get_ptr_mut(index) else { return };
         // SAFETY: the pointer is to a map value.
-        let (limit, spent) = unsafe { ((*budget).limit_ns, &raw mut (*budget).spent) };
+        let (limit, grace) = unsafe { ((*budget).limit_ns, (*budget).grace_ns) };
         if limit == 0 {
             return;
         }
+        if grace as i64 > 0 {
+            // SAFETY: the pointer is to a map value.
+            unsafe { atomic::add(&raw mut (*budget).grace_ns, cost.wrapping_neg()) };
+            return;
+        }
+        // SAFETY: the pointer is to a map value.
+        let spent = unsafe { &raw mut (*budget).spent };
         let before = self.add(spent, cost);
         let after = before.wrapping_add(cost);
         if after > limit && before / limit != after / limit {
@@ -98,10 +117,10 @@ impl<'s> Charge<'s> {
     fn add(&self, spent: *mut u64, cost: u64) -> u64 {
         // SAFETY: the pointer is to a map value.
         let old = unsafe { atomic::add(spent, cost) };
-        if old >> Budget::SPENT_BITS == self.window() {
+        if old >> Budget::SPENT_BITS == self.window {
             return old & SPENT_MASK;
         }
-        let fresh = self.window() << Budget::SPENT_BITS | cost;
+        let fresh = self.window << Budget::SPENT_BITS | cost;
         // SAFETY: the pointer is to a map value.
         if unsafe { atomic::replace(spent, old.wrapping_add(cost), fresh) } {
             return 0;
@@ -109,13 +128,7 @@ impl<'s> Charge<'s> {
         // Another hit came between, and has opened the window most likely.
         // SAFETY: the pointer is to a map value.
         let old = unsafe { atomic::add(spent, cost) };
-        if old >> Budget::SPENT_BITS == self.window() { old & SPENT_MASK } else { 0 }
-    }
-
-    /// The number of the current window, in as many bits as there are for it.
-    #[inline(always)]
-    fn window(&self) -> u64 {
-        self.now_ns / WINDOW_NS & (u64::MAX >> Budget::SPENT_BITS)
+        if old >> Budget::SPENT_BITS == self.window { old & SPENT_MASK } else { 0 }
     }
 
     /// Ends the captures of the probe and tells userspace, once.

@@ -48,6 +48,7 @@ pub(crate) fn pass(site: &Site, pc: u64, charge: &Charge<'_>) -> Result<Pass, Ou
         return Err(Outcome::OverBudget);
     }
     let time_boot_ns = now();
+    charge.expired(time_boot_ns)?;
     claim(site, time_boot_ns)?;
     if counts_only {
         return Err(Outcome::Aggregated);

@@ -43,7 +43,7 @@ static KERNEL: Kernel = Kernel {
     permitted: 0,
     mm: 0,
     mm_flags: 0,
-    reserved: 0,
+    tick_ns: 0,
 };
 
 /// The facts, read where the loader put them and not where the compiler saw zeros.

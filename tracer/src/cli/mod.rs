@@ -34,6 +34,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tracer_common::limits::SCRATCH_SLOTS;
 use tracer_core::engine::options::AttachMode;
+use tracer_core::model::budget::Budgets;
 use tracer_core::model::limits::Limits;
 
 /// Shows what a running program really does: stack, arguments and locals of its next hit.
@@ -92,6 +93,9 @@ pub enum Command {
     /// Check what this machine has and lacks
     #[command(before_help = DOCTOR_EXAMPLES, help_template = TEMPLATE)]
     Doctor(DoctorArgs),
+    /// Hold breakpoints; tracer starts it itself
+    #[command(hide = true)]
+    Guardian,
     /// Explain a command, or all errors: `tracer help errors`
     #[command(help_template = TEMPLATE)]
     Help {
@@ -232,11 +236,11 @@ pub struct DaemonArgs {
     pub metrics_listen: Listen,
 
     /// Percent of a core that all probes of one process may cost, up to 25
-    #[arg(long, value_name = "PERCENT", value_parser = units::shared_budget, default_value_t = 3.0)]
+    #[arg(long, value_name = "PERCENT", value_parser = units::shared_budget, default_value_t = Budgets::PROCESS_PERCENT)]
     pub process_budget: f64,
 
     /// Percent of a core that all probes together may cost, up to 25
-    #[arg(long, value_name = "PERCENT", value_parser = units::shared_budget, default_value_t = 5.0)]
+    #[arg(long, value_name = "PERCENT", value_parser = units::shared_budget, default_value_t = Budgets::NODE_PERCENT)]
     pub node_budget: f64,
 
     /// How to place breakpoints: auto, multi (uprobe_multi) or perf (perf events)

@@ -11,6 +11,7 @@ use super::maps::{Gate, Occupied, SitePlan};
 use super::place::{Place, places};
 use super::ring::Ring;
 use crate::model::address::{Avma, FileOffset};
+use crate::model::cost::CostModel;
 use crate::model::issue::{Issue, IssueKind};
 use crate::model::plan::Plan;
 use crate::model::resolved::TrapClass;
@@ -183,7 +184,9 @@ impl Links {
         places.iter().try_for_each(|place| place.check(gate))?;
         let guardian = self.guardians.get(program.trips_fd())?;
         let breakpoints = Breakpoints::new()?;
-        let occupied = program.maps().occupy(gate, ring, &site_plans(program, sites)?)?;
+        // Before the maps are locked: the costs may have to be measured.
+        let plans = site_plans(program.costs(mode)?, sites)?;
+        let occupied = program.maps().occupy(gate, ring, &plans)?;
         let to = (guardian, gate.expires_ns);
         match arm(program, mode, gate.pid, &places, (&breakpoints, &occupied.sites), to) {
             Ok(by) => {
@@ -340,7 +343,7 @@ impl Links {
 }
 
 /// The sites as the maps take them; those at the same place of one file know of each other.
-fn site_plans<'p>(program: &Program, sites: &[SiteToArm<'p>]) -> Result<Vec<SitePlan<'p>>, Issue> {
+fn site_plans<'p>(costs: CostModel, sites: &[SiteToArm<'p>]) -> Result<Vec<SitePlan<'p>>, Issue> {
     let mut places = Vec::new();
     for site in sites {
         let stat = rustix::fs::fstat(site.file).map_err(|error| {
@@ -354,7 +357,7 @@ fn site_plans<'p>(program: &Program, sites: &[SiteToArm<'p>]) -> Result<Vec<Site
         .map(|(site, place)| SitePlan {
             pc: site.pc,
             has_twin: twins(place),
-            trap_ns: program.trap_ns(site.trap),
+            trap_ns: costs.trap_ns(site.trap) as u32,
             plan: site.plan,
         })
         .collect())

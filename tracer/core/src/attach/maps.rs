@@ -104,7 +104,8 @@ pub(crate) struct Maps {
     budgets: Table<Budget>,
     /// Those of processes: the index of each with the number of its probes.
     processes: BTreeMap<(u32, u64), (u32, usize)>,
-    process_budget: CpuShare,
+    /// What processes and the node may cost.
+    shared: Budgets,
     states: Array<MapData, Plain<SiteState>>,
     counters: PerCpuArray<MapData, Plain<Counters>>,
     rings: MapData,
@@ -138,7 +139,7 @@ pub struct Gate {
     pub owner: Caller,
     /// What the probe may cost.
     pub budget: CpuShare,
-    /// When it expires, in nanoseconds on the monotonic clock; 0 for never.
+    /// When it expires, in nanoseconds since boot; 0 for never.
     pub expires_ns: u64,
 }
 
@@ -164,7 +165,7 @@ impl Maps {
         Ok(Self {
             budgets: cells,
             processes: BTreeMap::new(),
-            process_budget: budgets.process,
+            shared: budgets,
             sites: Table::open(bpf, names::SITES, "sites", limits::SITES)?,
             ops: Table::open(bpf, names::OPS, "plan operations", limits::OPS)?,
             layouts: Table::open(bpf, names::LAYOUTS, "plan layouts", limits::LAYOUTS)?,
@@ -205,7 +206,8 @@ impl Maps {
     fn open_budgets(&mut self, gate: Gate, occupied: &mut Occupied) -> Result<u32, AttachError> {
         let own = self.budgets.take(1)?.start;
         occupied.budget = Some(own);
-        self.budgets.write(own, &[cell(gate.budget)])?;
+        let once = gate.budget.ns_per_window().unwrap_or(0) * limits::GRACE_WINDOWS;
+        self.budgets.write(own, &[Budget { grace_ns: once, ..cell(gate.budget) }])?;
         let process = (gate.pid, gate.start_ticks);
         let shared = match self.processes.get(&process) {
             Some((index, _)) => *index,
@@ -220,7 +222,7 @@ impl Maps {
         if let Some(probes) = probes
             && std::mem::replace(probes, *probes + 1) == 0
         {
-            self.budgets.write(shared, &[cell(self.process_budget)])?;
+            self.budgets.write(shared, &[cell(self.shared.process)])?;
         }
         Ok(shared)
     }
@@ -287,11 +289,24 @@ impl Maps {
         mut change: impl FnMut(&mut Site),
     ) -> Result<(), AttachError> {
         for index in sites.clone() {
-            let Plain(mut site) = self.sites.map.get(&index, 0).map_err(AttachError::object)?;
+            let mut site = self.site(index)?;
             change(&mut site);
             self.sites.write(index, &[site])?;
         }
         Ok(())
+    }
+
+    /// The parameters of a site.
+    pub(crate) fn site(&self, index: u32) -> Result<Site, AttachError> {
+        let Plain(site) = self.sites.map.get(&index, 0).map_err(AttachError::object)?;
+        Ok(site)
+    }
+
+    /// Lets the node and each process that is probed from now on cost so much; gives what they
+    /// might cost before.
+    pub(crate) fn set_budgets(&mut self, budgets: Budgets) -> Result<Budgets, AttachError> {
+        self.budgets.write(NODE_BUDGET, &[cell(budgets.node)])?;
+        Ok(std::mem::replace(&mut self.shared, budgets))
     }
 
     /// Forgets that a probe was tripped, and what it spent. Its breakpoints are out.

@@ -13,10 +13,9 @@ pub fn wall_minus_boot_ns() -> i128 {
     wall - (before + after) / 2
 }
 
-/// What the monotonic clock, in nanoseconds, will show after `duration`; the largest number if it never
-/// will.
-pub fn monotonic_ns_after(duration: Duration) -> u64 {
-    let now = nanoseconds(clock_gettime(ClockId::Monotonic)).unsigned_abs();
+/// The boot time that it will be after `duration`, in nanoseconds.
+pub fn boot_ns_after(duration: Duration) -> u64 {
+    let now = nanoseconds(clock_gettime(ClockId::Boottime)).unsigned_abs();
     u64::try_from(now + duration.as_nanos()).unwrap_or(u64::MAX)
 }
 

@@ -49,13 +49,16 @@ pub(super) struct Totals {
 pub(super) struct Slot(OnceLock<Kernel>);
 
 impl Engine {
-    /// Loads the kernel side now, and not when the first probe needs it.
+    /// Loads the kernel side and measures what a hit costs now, and not when the first probe needs it.
     ///
     /// # Errors
     ///
     /// When the kernel refuses it.
     pub fn load(&self) -> Result<(), EngineError> {
-        Ok(self.kernel()?.program.prepare(self.options.attach)?)
+        let kernel = self.kernel()?;
+        kernel.program.prepare(self.options.attach)?;
+        kernel.program.costs(self.options.attach)?;
+        Ok(())
     }
 
     pub(super) fn kernel(&self) -> Result<&Kernel, EngineError> {

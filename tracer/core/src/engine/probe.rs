@@ -10,6 +10,7 @@ use super::mapped::Mapped;
 use super::pipe::Deliver;
 use super::request::SnapshotRequest;
 use super::watchdog::Watchdog;
+use crate::attach::breakpoints::Breakpoints;
 use crate::attach::error::AttachError;
 use crate::attach::link::{Counts, LinkId, SiteToArm, TextAfter};
 use crate::attach::maps::Gate;
@@ -47,7 +48,8 @@ pub(super) struct Probe<'e> {
     link: LinkId,
     attached: Attached,
     ring: Ring,
-    watchdog: Watchdog,
+    breakpoints: Breakpoints,
+    _watchdog: Watchdog,
     pidfd: OwnedFd,
     id: ProcessId,
     deadline: Instant,
@@ -98,16 +100,7 @@ impl<'e> Probe<'e> {
         let kernel = engine.kernel()?;
         let ring = Ring::create(request.ring_bytes)?;
         let misses_before = kernel.program.kernel_misses()?;
-        let gate = Gate {
-            pid,
-            start_ticks: process.id.start_ticks,
-            hit_limit: request.hits,
-            interval_ns: 1_000_000_000_u64.checked_div(request.rate).unwrap_or(0),
-            action: request.action,
-            owner: request.caller,
-            budget: request.budget,
-            expires_ns: clock::monotonic_ns_after(request.timeout),
-        };
+        let gate = gate(request, process.id);
         let mut sites = Vec::new();
         for (site, plan) in resolved.sites.iter().zip(plans) {
             let file = modules.get(site.module)?.elf().file();
@@ -134,7 +127,7 @@ impl<'e> Probe<'e> {
         // A timeout beyond what the clock can hold never comes.
         let deadline = now.checked_add(request.timeout).unwrap_or(now + FOREVER);
         let breakpoints = kernel.links.breakpoints(link).ok_or(AttachError::Removed)?;
-        let watchdog = Watchdog::start(breakpoints, stop, deadline).map_err(|error| {
+        let watchdog = Watchdog::start(breakpoints.clone(), stop).map_err(|error| {
             kernel.retire(link);
             EngineError::Wait(error)
         })?;
@@ -143,7 +136,8 @@ impl<'e> Probe<'e> {
             link,
             attached,
             ring,
-            watchdog,
+            breakpoints,
+            _watchdog: watchdog,
             pidfd,
             id: process.id,
             deadline,
@@ -251,7 +245,7 @@ impl<'e> Probe<'e> {
         }
         let captured = self.counts()?.outcomes[Outcome::Captured as usize];
         if self.wanted != 0 && captured >= self.wanted && self.removed.is_none() {
-            self.watchdog.remove();
+            self.breakpoints.start_removal();
         }
         Ok(batch)
     }
@@ -319,7 +313,7 @@ impl<'e> Probe<'e> {
             kernel_misses,
             received: self.received,
             malformed: self.malformed,
-            removal: self.kernel.links.breakpoints(self.link).and_then(|placed| placed.removal()),
+            removal: self.breakpoints.removal(),
             text_restored: self.text_restored(mapped),
             ended,
         })
@@ -329,6 +323,20 @@ impl<'e> Probe<'e> {
 impl Drop for Probe<'_> {
     fn drop(&mut self) {
         self.kernel.retire(self.link);
+    }
+}
+
+/// What the gate of the kernel program is to know.
+fn gate(request: &SnapshotRequest, process: ProcessId) -> Gate {
+    Gate {
+        pid: process.pid,
+        start_ticks: process.start_ticks,
+        hit_limit: request.hits,
+        interval_ns: 1_000_000_000_u64.checked_div(request.rate).unwrap_or(0),
+        action: request.action,
+        owner: request.caller,
+        budget: request.budget,
+        expires_ns: clock::boot_ns_after(request.timeout),
     }
 }
 

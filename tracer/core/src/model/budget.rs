@@ -4,7 +4,7 @@ use std::time::Duration;
 use tracer_common::limits::WINDOW_NS;
 
 /// A share of one core, as nanoseconds in each window of 10 ms.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CpuShare {
     /// `None` for no limit.
     ns_per_window: Option<u64>,
@@ -50,11 +50,20 @@ impl Budgets {
     pub const UNLIMITED: Self = Self { process: CpuShare::UNLIMITED, node: CpuShare::UNLIMITED };
     /// The most that the probes of a process, or of a node, may be allowed, in percent.
     pub const PERCENT_MAX: f64 = 25.0;
+    /// What all probes of a process may cost unless the operator says otherwise, in percent.
+    pub const PROCESS_PERCENT: f64 = 3.0;
+    /// What all probes of a node may cost unless the operator says otherwise, in percent.
+    pub const NODE_PERCENT: f64 = 5.0;
+
+    /// So many hundredths of a core for the probes of a process, and of the node.
+    pub const fn percent(process: f64, node: f64) -> Self {
+        Self { process: CpuShare::percent(process), node: CpuShare::percent(node) }
+    }
 }
 
 impl Default for Budgets {
     fn default() -> Self {
-        Self { process: CpuShare::percent(3.0), node: CpuShare::percent(5.0) }
+        Self::percent(Self::PROCESS_PERCENT, Self::NODE_PERCENT)
     }
 }
 

@@ -5,6 +5,7 @@ pub mod address;
 pub mod budget;
 pub mod caller;
 pub mod capture;
+pub mod cost;
 pub mod issue;
 pub mod limits;
 pub mod location;
