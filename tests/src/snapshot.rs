@@ -70,6 +70,7 @@ pub fn request(pid: u32, location: &str) -> Result<SnapshotRequest> {
         hits: 1,
         rate: 0,
         timeout: PATIENCE,
+        idle: None,
         limits: Limits::DEFAULT,
         ring_bytes: RING_BYTES,
     })
@@ -87,7 +88,7 @@ pub fn take(request: &SnapshotRequest, target: &mut RunningTarget) -> Result<Sna
     let summary = accompany(&engine(), request, target, 1, &mut |event, _| match event {
         Event::Armed(facts) => armed = Some(*facts),
         Event::Capture { capture, .. } => captures.push(*capture),
-        Event::Finished(_) => {}
+        Event::Paused { .. } | Event::Resumed | Event::Finished(_) => {}
     })?;
     Ok(Snapshot { armed: armed.context("it was never armed")?, captures, summary })
 }

@@ -10,6 +10,9 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::thread::{self, JoinHandle};
 
+/// Stack of the thread, which does little and calls nothing that is deep.
+const STACK_BYTES: usize = 128 << 10;
+
 /// A thread that removes breakpoints at a stop signal. It ends when this is dropped.
 pub(super) struct Watchdog {
     /// Closing it ends the thread.
@@ -22,7 +25,8 @@ impl Watchdog {
     pub(super) fn start(breakpoints: Breakpoints, stop: BorrowedFd<'_>) -> io::Result<Self> {
         let stop = stop.try_clone_to_owned()?;
         let (ended, end) = pipe()?;
-        let thread = thread::Builder::new().name("watchdog".to_owned()).spawn(move || {
+        let thread = thread::Builder::new().name("watchdog".to_owned()).stack_size(STACK_BYTES);
+        let thread = thread.spawn(move || {
             if is_stopped(&stop, &ended) {
                 breakpoints.remove();
             }
