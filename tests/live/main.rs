@@ -26,6 +26,7 @@ mod late;
 mod metrics;
 mod privilege;
 mod stack;
+mod storm;
 mod sweep;
 mod values;
 mod vars;

@@ -6,6 +6,7 @@ pub mod container;
 pub mod daemon;
 pub mod deploy;
 pub mod flat;
+pub mod fuse;
 pub mod privilege;
 pub mod project;
 pub mod random;

@@ -28,6 +28,7 @@ pub mod module;
 pub mod modules;
 pub mod open;
 pub mod range_map;
+mod remote;
 mod scan;
 mod sections;
 pub mod source_index;
