@@ -4,6 +4,7 @@
 //! so and names `cargo xtask setup`.
 
 use super::packages::{has_apt, on_path};
+use super::private_apt::PrivateApt;
 use crate::project::{command, foreign, output, run, step, target_dir};
 use anyhow::{Context, Result, bail};
 use std::fs;
@@ -80,34 +81,14 @@ fn debian_source(home: &Path, name: &str) -> Result<PathBuf> {
     if let Some(source) = unpacked(home) {
         return Ok(source);
     }
-    let apt = home.join("apt");
-    for folder in ["lists/partial", "cache/archives/partial"] {
-        fs::create_dir_all(apt.join(folder))?;
-    }
     let release = fs::read_to_string("/etc/os-release").context("no /etc/os-release")?;
     let Some(suite) = release.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="))
     else {
         bail!("/etc/os-release has no VERSION_CODENAME");
     };
-    let list = apt.join("sources.list");
-    fs::write(&list, format!("deb-src http://deb.debian.org/debian {suite} main\n"))?;
-    let get = |words: &[&str]| {
-        let mut command = command("apt-get");
-        command.current_dir(home).arg("-qq");
-        for (key, value) in [
-            ("Dir::Etc::sourcelist", list.as_path()),
-            ("Dir::Etc::sourceparts", Path::new("/dev/null")),
-            ("Dir::State::lists", &apt.join("lists")),
-            ("Dir::Cache", &apt.join("cache")),
-        ] {
-            command.arg("-o").arg(format!("{key}={}", value.display()));
-        }
-        // The sandbox user of apt may not enter our folder.
-        command.args(["-o", "APT::Sandbox::User=root"]).args(words);
-        run(&mut command)
-    };
-    get(&["update"])?;
-    get(&["source", name])?;
+    let sources = format!("deb-src http://deb.debian.org/debian {suite} main\n");
+    let apt = PrivateApt::new(&home.join("apt"), &sources)?;
+    run(apt.command("apt-get").current_dir(home).args(["source", name]))?;
     unpacked(home).with_context(|| format!("no source of {name} in {}", home.display()))
 }
 

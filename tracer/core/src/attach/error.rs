@@ -27,6 +27,9 @@ pub enum AttachError {
     /// The kernel's types are not known.
     #[error(transparent)]
     Btf(#[from] BtfError),
+    /// The breakpoints were placed and removed at once.
+    #[error("the probe was removed while it was being placed")]
+    Removed,
     /// The maps are full.
     #[error("no room for {count} more {what}: remove probes first")]
     MapFull {

@@ -11,6 +11,7 @@ pub mod link;
 pub mod load;
 pub mod maps;
 mod perf;
+mod place;
 pub mod ring;
 pub mod support;
 mod sys;

@@ -1,6 +1,7 @@
 //! What holds for all requests to an engine.
 
 pub use crate::attach::breakpoints::AttachMode;
+use crate::model::budget::Budgets;
 use tracer_common::limits::SCRATCH_SLOTS;
 
 /// How an engine works.
@@ -13,10 +14,17 @@ pub struct Options {
     /// Forward the kernel program's own log from this level on; `None` leaves it out of the
     /// program.
     pub kernel_log: Option<tracing::Level>,
+    /// What probes may cost together.
+    pub budgets: Budgets,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { attach: AttachMode::Auto, scratch_slots: SCRATCH_SLOTS, kernel_log: None }
+        Self {
+            attach: AttachMode::Auto,
+            scratch_slots: SCRATCH_SLOTS,
+            kernel_log: None,
+            budgets: Budgets::default(),
+        }
     }
 }
