@@ -23,6 +23,7 @@ use tracer_core::binary::cache::Cache;
 use tracer_core::binary::modules::{Code, Modules};
 use tracer_core::engine::options::AttachMode;
 use tracer_core::model::action::Action;
+use tracer_core::model::budget::{Budgets, CpuShare};
 use tracer_core::model::caller::Caller;
 use tracer_core::model::limits::Limits;
 use tracer_core::model::plan::Plan;
@@ -81,7 +82,9 @@ struct Totals {
 #[test]
 fn probes_all_over_real_programs() {
     require().unwrap();
-    let program = Program::load(&LoadOptions::default()).unwrap();
+    let program =
+        Program::load(&LoadOptions { budgets: Budgets::UNLIMITED, ..LoadOptions::default() })
+            .unwrap();
     let mut random = Random::from_environment("sweep");
     let wanted = addresses();
     let mut placed = 0;
@@ -169,10 +172,10 @@ impl<'a> Sweep<'a> {
         let (running, hit) = self.work(running, link, &mut ring)?;
         let output = if self.totals.batches % 3 == 2 {
             let output = running.finish()?;
-            self.links.detach(link);
+            self.links.suspend(link);
             output
         } else {
-            let after = self.links.detach(link);
+            let after = self.links.suspend(link);
             ensure!(after == TextAfter::Restored, "the text after the removal: {after:?}");
             require_as_in_files(pid)?;
             running.finish()?
@@ -207,6 +210,7 @@ impl<'a> Sweep<'a> {
                 offset: place.site.file_offset,
                 pc: place.site.pc,
                 instruction: &place.site.instruction,
+                trap: place.site.trap,
                 plan,
             });
         }
@@ -218,6 +222,8 @@ impl<'a> Sweep<'a> {
             // Records tell which functions run.
             action: if wanted == Wanted::Entry { Action::Snapshot } else { Action::Count },
             owner: Caller::Root,
+            budget: CpuShare::UNLIMITED,
+            expires_ns: 0,
         };
         let mode = snapshot::options().attach;
         Ok(self.links.attach(self.program, mode, gate, ring, &sites)?.0)
@@ -255,7 +261,7 @@ impl<'a> Sweep<'a> {
                 if is_in && start.elapsed() > DEADLINE {
                     is_in = false;
                     self.totals.too_hot += 1;
-                    self.links.detach(link);
+                    self.links.suspend(link);
                 }
             }
             let running = worker.join().map_err(|_| anyhow!("the worker died"))??;

@@ -70,10 +70,15 @@ impl Engine {
             log_level: self.options.kernel_log.map_or(0, level),
             budgets: self.options.budgets,
         };
+        let links = Links::new(self.options.guardian.clone());
+        // It starts while the program is loaded; a probe that needs it is told why it can't.
+        if let Err(error) = links.prepare() {
+            tracing::warn!(%error, "no guardian");
+        }
         let program = Program::load(&options)?;
         let kernel = Kernel {
             program,
-            links: Links::default(),
+            links,
             received: AtomicU64::default(),
             malformed: AtomicU64::default(),
             gone: Mutex::default(),
