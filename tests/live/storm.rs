@@ -4,13 +4,14 @@
 //! Bounds are asserted in a soak; in the short form, on any machine, they are only printed, and what
 //! would hang fails.
 
-use serde_json::{Value as Json, json};
+use serde_json::json;
 use std::fs;
 use std::process::Command;
 use std::time::{Duration, Instant};
 use tracer_tests::cli::{self, RunningTracer};
 use tracer_tests::daemon::Daemon;
 use tracer_tests::fuse::Stalling;
+use tracer_tests::placed::Placed;
 use tracer_tests::privilege::require;
 use tracer_tests::targets::{RunningTarget, Target};
 use tracer_tests::text::require_as_in_files;
@@ -50,48 +51,34 @@ fn longest_fork(forks: &mut RunningTarget) -> Duration {
     Duration::from_micros(forks.go().unwrap())
 }
 
-/// Places a probe that takes everything, if it may be; gives its path.
-fn place(daemon: &Daemon, target: &RunningTarget, location: &str) -> Result<String, Json> {
+/// A probe that takes everything, if it may be.
+fn place(daemon: &Daemon, target: &RunningTarget, location: &str) -> Placed {
     let request = json!({
         "pid": target.pid(), "location": location, "hits": 0, "rate": 50, "timeout_ms": 600_000,
-        "detach": true,
     });
-    let answer = daemon.ask("POST", "/v1/probes", Some(&request)).unwrap();
-    let line = answer.json().unwrap();
-    match answer.status {
-        201 => Ok(format!("/v1/probes/{}", line["id"].as_str().unwrap())),
-        _ => Err(line),
-    }
+    Placed::place(daemon, &request).unwrap().unwrap_or_else(|line| panic!("{location}: {line}"))
 }
 
 /// Removes a probe; gives how long its breakpoints stayed.
-fn remove(daemon: &Daemon, target: &RunningTarget, probe: &str) -> Duration {
-    std::thread::scope(|scope| {
+fn remove(daemon: &Daemon, target: &RunningTarget, probe: &Placed) -> Duration {
+    let took = std::thread::scope(|scope| {
         let start = Instant::now();
-        let asked = scope.spawn(|| daemon.ask("DELETE", probe, None).unwrap());
+        let asked = scope.spawn(|| probe.remove(daemon));
         while let Err(error) = require_as_in_files(target.pid()) {
             assert!(start.elapsed() < PATIENCE, "{error:#}");
         }
         let took = start.elapsed();
-        assert_eq!(asked.join().unwrap().status, 200);
+        asked.join().unwrap().unwrap();
         took
-    })
-}
-
-/// The equation of a probe that has ended.
-fn assert_exact(daemon: &Daemon, probe: &str) {
-    let mut stream = daemon.open("GET", &format!("{probe}/captures"), b"").unwrap();
-    let last = std::iter::from_fn(|| stream.line().unwrap()).last().unwrap();
-    let summary = &last["summary"];
-    let outcomes = summary["outcomes"].as_object().unwrap();
-    let sum: u64 = outcomes.values().map(|count| count.as_u64().unwrap()).sum();
-    assert_eq!(summary["hits"].as_u64(), Some(sum), "{summary}");
+    });
+    probe.require_exact(daemon).unwrap();
+    took
 }
 
 /// Storms that are probed all the time.
 struct Storms<'d> {
     daemon: &'d Daemon,
-    storms: Vec<(&'static str, RunningTarget, Option<String>)>,
+    storms: Vec<(&'static str, RunningTarget, Option<Placed>)>,
 }
 
 impl<'d> Storms<'d> {
@@ -107,17 +94,11 @@ impl<'d> Storms<'d> {
     /// Places a probe wherever none is, or the last one has ended by itself.
     fn probe(&mut self) {
         for (mode, storm, probe) in &mut self.storms {
-            let ended = |path: &String| {
-                let line = self.daemon.ask("GET", path, None).unwrap().json().unwrap();
-                line["state"] != "armed"
-            };
-            if let Some(path) = probe.take_if(|path| ended(path)) {
-                assert_exact(self.daemon, &path);
+            if let Some(ended) = probe.take_if(|probe| !probe.is_armed(self.daemon).unwrap()) {
+                let summary = ended.require_exact(self.daemon).unwrap();
+                println!("storm: {mode}: ended by itself: {}", summary["ended"]);
             }
-            if probe.is_none() {
-                let placed = place(self.daemon, storm, "stormy");
-                *probe = Some(placed.unwrap_or_else(|line| panic!("{mode}: {line}")));
-            }
+            probe.get_or_insert_with(|| place(self.daemon, storm, "stormy"));
         }
     }
 
@@ -128,7 +109,6 @@ impl<'d> Storms<'d> {
                 let took = remove(self.daemon, &storm, &probe);
                 println!("storm: {mode}: out in {took:?}");
                 assert!(took < bound(REMOVAL), "{mode}: {took:?}");
-                assert_exact(self.daemon, &probe);
             }
             require_as_in_files(storm.pid()).unwrap();
             let before = storm.count;
@@ -156,10 +136,9 @@ fn storms_delay_neither_removals_nor_forks() {
     let mut removals = Vec::new();
     for _ in 0..rounds {
         storms.probe();
-        let probe = place(&daemon, &target, "counted").unwrap();
+        let probe = place(&daemon, &target, "counted");
         target.go().unwrap();
         removals.push(remove(&daemon, &target, &probe));
-        assert_exact(&daemon, &probe);
     }
     storms.end();
     let with = longest_fork(&mut forks);
@@ -200,11 +179,10 @@ fn a_program_on_a_filesystem_that_hangs_is_refused() {
             assert!(done.errors().unwrap().contains("fuse"), "{done:?}");
             assert!(took < bound(REFUSAL), "{took:?}");
         }
-        let probe = place(&daemon, &target, "counted").unwrap();
+        let probe = place(&daemon, &target, "counted");
         target.go().unwrap();
         let took = remove(&daemon, &target, &probe);
         assert!(took < bound(REMOVAL), "{took:?}");
-        assert_exact(&daemon, &probe);
     }
     let longest = longest_fork(&mut forks);
     println!("hangs: fork {longest:?}, {} requests unanswered", mount.unanswered());

@@ -7,6 +7,7 @@ pub mod daemon;
 pub mod deploy;
 pub mod flat;
 pub mod fuse;
+pub mod placed;
 pub mod privilege;
 pub mod project;
 pub mod random;

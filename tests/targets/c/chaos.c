@@ -1,8 +1,8 @@
 /* A process to which everything happens while it is probed.
  *
  * A thread calls `pour` all the time. Lines that it obeys: "go" calls it a thousand times more;
- * "fork" does so in a forked child; "load PATH" calls `poured` of a library; "become PATH" replaces
- * the program. */
+ * "fork" does so in a forked child; "load PATH" takes another library, whose
+ * `poured` is called from then on; "become PATH" replaces the program. */
 #include "protocol.h"
 #include "traced.h"
 
@@ -59,17 +59,24 @@ static void fork_child(void)
         abort();
 }
 
+static void *library;
+static long (*poured)(long);
+
 static void load(const char *path)
 {
-    void *library = dlopen(path, RTLD_NOW);
-    long (*poured)(long) = library ? (long (*)(long))dlsym(library, "poured") : NULL;
-
+    if (library)
+        dlclose(library);
+    library = dlopen(path, RTLD_NOW);
+    poured = library ? (long (*)(long))dlsym(library, "poured") : NULL;
     if (!poured)
         abort();
-    for (long i = 0; i < 1000; i++)
+}
+
+static void call_library(void)
+{
+    for (long i = 0; poured && i < 1000; i++)
         if (poured(i) != (i ^ 1))
             abort();
-    dlclose(library);
 }
 
 int main(void)
@@ -91,6 +98,7 @@ int main(void)
             fork_child();
         else
             call(1000);
+        call_library();
         printf("done %lu\n", atomic_load(&count));
         fflush(stdout);
     }

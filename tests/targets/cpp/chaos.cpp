@@ -67,17 +67,24 @@ static void fork_child(Cup &cup)
         std::abort();
 }
 
+static void *library;
+static long (*poured)(long);
+
 static void load(const char *path)
 {
-    void *library = dlopen(path, RTLD_NOW);
-    auto poured = library ? reinterpret_cast<long (*)(long)>(dlsym(library, "poured")) : nullptr;
-
+    if (library)
+        dlclose(library);
+    library = dlopen(path, RTLD_NOW);
+    poured = library ? reinterpret_cast<long (*)(long)>(dlsym(library, "poured")) : nullptr;
     if (!poured)
         std::abort();
-    for (long i = 0; i < 1000; i++)
+}
+
+static void call_library()
+{
+    for (long i = 0; poured && i < 1000; i++)
         if (poured(i) != (i ^ 1))
             std::abort();
-    dlclose(library);
 }
 
 }
@@ -102,6 +109,7 @@ int main()
             chaos::fork_child(cup);
         else
             chaos::call(cup, 1000);
+        chaos::call_library();
         std::cout << "done " << chaos::count << std::endl;
     }
     _exit(0);
