@@ -6,7 +6,7 @@ mod victim;
 
 use rustix::process::Signal;
 use serde_json::{Value as Json, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -82,6 +82,29 @@ struct Chaos {
     ended: BTreeMap<String, u64>,
     hits: u64,
     long_stops: bool,
+    /// What happened last, for when something breaks.
+    history: History,
+}
+
+/// The last deeds, told when the test fails.
+#[derive(Default)]
+struct History(VecDeque<String>);
+
+impl History {
+    fn add(&mut self, deed: String) {
+        self.0.push_back(deed);
+        if self.0.len() > 40 {
+            self.0.pop_front();
+        }
+    }
+}
+
+impl Drop for History {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("chaos: what happened last: {:#?}", self.0);
+        }
+    }
 }
 
 /// SAFE-1, END-1, LOSS-1
@@ -116,6 +139,7 @@ impl Chaos {
             ended: BTreeMap::new(),
             hits: 0,
             long_stops: soak().is_some(),
+            history: History::default(),
         }
     }
 
@@ -136,6 +160,7 @@ impl Chaos {
         let count = self.victims.len() as u64;
         let index = usize::try_from(self.random.below(count)).unwrap();
         let victim = &mut self.victims[index];
+        self.history.add(format!("{deed:?} {}", victim.pid()));
         match deed {
             Deed::Place => self.place(index),
             Deed::Remove => self.remove(),
@@ -167,6 +192,7 @@ impl Chaos {
         if self.random.below(4) == 0 {
             request["ring_bytes"] = SMALL_RING.into();
         }
+        self.history.add(request.to_string());
         match Placed::place(&self.daemon, &request).unwrap() {
             Ok(probe) => self.probes.push(probe),
             Err(error) => {

@@ -79,7 +79,8 @@ impl Target {
         let source = folder.join(name).with_extension(extension);
         let home = target_dir().join("targets");
         fs::create_dir_all(&home)?;
-        let hash = content_hash(&folder, &source, compiler, flags)?;
+        let version = compiler_version(&home, compiler)?;
+        let hash = content_hash(&folder, &source, &version, flags)?;
         let program = home.join(format!("{name}-{hash:016x}"));
         if !program.is_file() {
             // Complete under its name at once, for tests run beside each other.
@@ -149,7 +150,8 @@ impl Target {
 /// that compiled the targets which are here.
 fn compiler_version(home: &Path, compiler: &str) -> Result<Vec<u8>> {
     let kept = home.join(compiler).with_extension("version");
-    match Command::new(compiler).arg("--version").output() {
+    let question = if compiler == "go" { "version" } else { "--version" };
+    match Command::new(compiler).arg(question).output() {
         Ok(output) => {
             fs::write(kept, &output.stdout)?;
             Ok(output.stdout)
