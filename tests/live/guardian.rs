@@ -34,17 +34,20 @@ fn wait_untouched(pid: u32, start: Instant, bound: Duration) -> Duration {
     took
 }
 
-/// The guardians that a process has started.
-fn guardians_of(pid: u32) -> Vec<u32> {
+fn children_of(pid: u32) -> Vec<u32> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     let children = tasks.map(|task| fs::read_to_string(task.path().join("children")));
     let children: String = children.flatten().collect();
-    let children = children.split_whitespace().filter_map(|child| child.parse().ok());
+    children.split_whitespace().filter_map(|child| child.parse().ok()).collect()
+}
+
+/// The guardians that a process has started.
+fn guardians_of(pid: u32) -> Vec<u32> {
     let is_guardian = |child: &u32| {
         let name = fs::read_to_string(format!("/proc/{child}/comm"));
         name.is_ok_and(|name| name.trim() == "tracer-guardian")
     };
-    children.filter(is_guardian).collect()
+    children_of(pid).into_iter().filter(is_guardian).collect()
 }
 
 fn kill(pid: u32, signal: Signal) {

@@ -1,7 +1,7 @@
 //! Kill -9 of who placed the probes, of the guardian, and of both: the target goes on, and no
 //! breakpoint is left.
 
-use super::{guardians_of, kill, number, wait_untouched};
+use super::{children_of, guardians_of, kill, number, wait_untouched};
 use rustix::process::Signal;
 use std::time::{Duration, Instant};
 use tracer_tests::cli::{RunningTracer, command};
@@ -21,6 +21,8 @@ enum Who {
     Tracer,
     Guardian,
     Both,
+    /// The guardian's own processes too.
+    All,
 }
 
 /// END-2
@@ -32,7 +34,7 @@ fn at_random_moments() {
     let pid = target.pid();
     let (mut longest, mut in_place) = (Duration::ZERO, 0);
     for round in 0..number(12, 1000) {
-        let who = *random.one_of(&[Who::Tracer, Who::Guardian, Who::Both]).unwrap();
+        let who = *random.one_of(&[Who::Tracer, Who::Guardian, Who::Both, Who::All]).unwrap();
         let delay = Duration::from_micros(random.below(LATEST.as_micros() as u64));
         let id = pid.to_string();
         let arguments = ["snapshot", "-p", &id, "counted", "--hits", "0", "--timeout", "60s"];
@@ -44,7 +46,11 @@ fn at_random_moments() {
         in_place += u64::from(is_in_place);
         let start = Instant::now();
         if !matches!(who, Who::Tracer) {
+            let keepers: Vec<u32> = guardians.iter().flat_map(|g| children_of(*g)).collect();
             guardians.iter().for_each(|guardian| kill(*guardian, Signal::KILL));
+            if matches!(who, Who::All) {
+                keepers.iter().for_each(|keeper| kill(*keeper, Signal::KILL));
+            }
         }
         // Without a guardian in time it starts another one.
         if !matches!(who, Who::Guardian) || !is_in_place {

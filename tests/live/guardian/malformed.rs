@@ -161,12 +161,12 @@ fn floods() {
     let guardian = Guardian::start();
     let (reader, writer) = pipe().unwrap();
     let mut refused = 0;
-    for id in 1..=5000 {
+    for id in 1..=2500 {
         guardian.order(OrderKind::Hold, id, &[writer.as_fd()]);
         let report = guardian.report().unwrap();
         refused += u32::from(report.kind == ReportKind::Refused as u32);
     }
-    assert_eq!(refused, 5000 - 4096);
+    assert_eq!(refused, 2500 - 2048);
     drop(writer);
     drop(guardian);
     is_let_go(reader);
