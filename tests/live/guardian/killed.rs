@@ -13,8 +13,10 @@ use tracer_tests::text::require_as_in_files;
 
 /// No breakpoint is left after that.
 const BOUND: Duration = Duration::from_secs(1);
-/// How late the moment may be: a probe is in place by then.
-const LATEST: Duration = Duration::from_millis(400);
+/// A moment while a probe is being placed comes before that.
+const PLACING: Duration = Duration::from_millis(400);
+/// One while it is being removed before that.
+const REMOVING: Duration = Duration::from_millis(40);
 
 #[derive(Clone, Copy, Debug)]
 enum Who {
@@ -23,6 +25,14 @@ enum Who {
     Both,
     /// The guardian's own processes too.
     All,
+}
+
+/// When.
+#[derive(Clone, Copy, Debug)]
+enum Moment {
+    Placing,
+    Placed,
+    Removing,
 }
 
 /// END-2
@@ -35,12 +45,28 @@ fn at_random_moments() {
     let (mut longest, mut in_place) = (Duration::ZERO, 0);
     for round in 0..number(12, 1000) {
         let who = *random.one_of(&[Who::Tracer, Who::Guardian, Who::Both, Who::All]).unwrap();
-        let delay = Duration::from_micros(random.below(LATEST.as_micros() as u64));
+        let when = *random.one_of(&[Moment::Placing, Moment::Placed, Moment::Removing]).unwrap();
+        let mut delay = |most: Duration| {
+            let delay = Duration::from_micros(random.below(most.as_micros() as u64));
+            // Any moment is the right one: there is nothing to wait for.
+            std::thread::sleep(delay);
+            delay
+        };
         let id = pid.to_string();
         let arguments = ["snapshot", "-p", &id, "counted", "--hits", "0", "--timeout", "60s"];
         let mut tracer = RunningTracer::start(&mut command(&arguments).unwrap()).unwrap();
-        // Any moment is the right one: there is nothing to wait for.
-        std::thread::sleep(delay);
+        let delay = match when {
+            Moment::Placing => delay(PLACING),
+            Moment::Placed => {
+                tracer.wait_for("probing ").unwrap();
+                delay(PLACING)
+            }
+            Moment::Removing => {
+                tracer.wait_for("probing ").unwrap();
+                kill(tracer.pid(), Signal::INT);
+                delay(REMOVING)
+            }
+        };
         let guardians = guardians_of(tracer.pid());
         let is_in_place = require_as_in_files(pid).is_err();
         in_place += u64::from(is_in_place);
@@ -56,10 +82,9 @@ fn at_random_moments() {
         if !matches!(who, Who::Guardian) || !is_in_place {
             tracer.kill().unwrap();
         }
-        let took = wait_untouched(pid, start, BOUND);
-        longest = longest.max(took);
+        longest = longest.max(wait_untouched(pid, start, BOUND));
         let before = target.count;
-        assert_eq!(target.go().unwrap(), before + 10, "round {round}: {who:?} after {delay:?}");
+        assert_eq!(target.go().unwrap(), before + 10, "{round}: {who:?}, {when:?} {delay:?}");
         // It ends: killed, or because its probe has ended.
         tracer.finish().unwrap();
     }
