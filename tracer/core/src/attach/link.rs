@@ -211,7 +211,11 @@ impl Links {
     pub fn suspend(&self, id: LinkId) -> TextAfter {
         let Some(link) = self.get(id) else { return TextAfter::Restored };
         link.breakpoints.remove();
-        let looks = link.places.iter().map(|place| place.text_after(link.gate.pid));
+        let pid = link.gate.pid;
+        let looks = link.places.iter().map(|place| match link.breakpoints.why_closed() {
+            Some(Closed::Silence | Closed::Signal | Closed::GuardianDied) => place.text_soon(pid),
+            _ => place.text_after(pid),
+        });
         looks.into_iter().find(|text| *text != TextAfter::Restored).unwrap_or(TextAfter::Restored)
     }
 
