@@ -26,5 +26,6 @@ mod late;
 mod metrics;
 mod privilege;
 mod stack;
+mod sweep;
 mod values;
 mod vars;

@@ -1,5 +1,6 @@
 //! Snapshots through the library, of targets that work while the probe is in place.
 
+use crate::project;
 use crate::targets::RunningTarget;
 use anyhow::{Context as _, Result};
 use std::io::pipe;
@@ -13,6 +14,7 @@ use tracer_core::engine::options::{AttachMode, Options};
 use tracer_core::engine::request::SnapshotRequest;
 use tracer_core::engine::{self, Engine};
 use tracer_core::model::action::Action;
+use tracer_core::model::budget::{Budgets, CpuShare};
 use tracer_core::model::caller::Caller;
 use tracer_core::model::capture::Capture;
 use tracer_core::model::limits::Limits;
@@ -38,7 +40,13 @@ pub fn options() -> Options {
         Ok("perf") => AttachMode::Perf,
         _ => AttachMode::Auto,
     };
-    Options { attach, ..Options::default() }
+    // Most targets here call their functions as often as they can.
+    let mut options = Options { attach, budgets: Budgets::UNLIMITED, ..Options::default() };
+    // This process is a test and no tracer. A probe fails where it is not built.
+    if let Ok(tracer) = project::tracer() {
+        options.guardian = tracer;
+    }
+    options
 }
 
 /// An engine with these options.
@@ -53,6 +61,7 @@ pub fn engine() -> Engine {
 /// The location is not understood.
 pub fn request(pid: u32, location: &str) -> Result<SnapshotRequest> {
     Ok(SnapshotRequest {
+        budget: CpuShare::UNLIMITED,
         caller: Caller::Root,
         pid,
         location: engine::parse_location(location)?,

@@ -109,7 +109,7 @@ async fn serve(
     };
     let all_out = signal(SignalKind::user_defined1())?;
     let listener = UnixListener::from_std(listener)?;
-    let engine = Arc::new(Engine::new(config.options));
+    let engine = Arc::new(Engine::new(config.options.clone()));
     if let Err(error) = engine.load() {
         tracing::warn!(%error, "no probe can be placed; `tracer doctor` and /readyz tell why");
     }

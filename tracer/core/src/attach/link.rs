@@ -5,20 +5,24 @@
 
 use super::breakpoints::{self, AttachMode, AttachedBy, Breakpoints, Closed};
 use super::error::AttachError;
+use super::guardian::{Guardian, Guardians, Handover, boot_ns};
 use super::load::Program;
 use super::maps::{Gate, Occupied, SitePlan};
 use super::place::{Place, places};
 use super::ring::Ring;
 use crate::model::address::{Avma, FileOffset};
+use crate::model::cost::CostModel;
 use crate::model::issue::{Issue, IssueKind};
 use crate::model::plan::Plan;
+use crate::model::resolved::TrapClass;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tracer_common::maps::Counters;
-use tracer_common::outcome::{OUTCOMES, Outcome};
+use tracer_common::outcome::OUTCOMES;
 
 /// A probe's breakpoints, as the rest of the program knows them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -37,6 +41,8 @@ pub struct SiteToArm<'a> {
     pub pc: Avma,
     /// The instruction, as the decoder saw it.
     pub instruction: &'a [u8],
+    /// What a trap there is like.
+    pub trap: TrapClass,
     /// What to capture.
     pub plan: &'a Plan,
 }
@@ -47,9 +53,23 @@ struct Link {
     occupied: Occupied,
     gate: Gate,
     places: Vec<Place>,
-    /// How they were placed last; held while they are being placed again.
-    attached: Mutex<Attached>,
+    /// Held while they are being placed again.
+    placing: Mutex<Placing>,
     ring_bytes: u32,
+}
+
+#[derive(Debug)]
+struct Placing {
+    /// How they were placed last.
+    attached: Attached,
+    /// When they are to go, in nanoseconds on the monotonic clock; 0 for never.
+    expires_ns: u64,
+}
+
+impl Link {
+    fn placing(&self) -> MutexGuard<'_, Placing> {
+        self.placing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Drop for Link {
@@ -67,9 +87,12 @@ pub struct Attached {
     pub took: Duration,
 }
 
-/// All links; the only owner of their file descriptors.
-#[derive(Debug, Default)]
-pub struct Links(Mutex<Table>);
+/// All links. Their file descriptors are the guardian's.
+#[derive(Debug)]
+pub struct Links {
+    table: Mutex<Table>,
+    guardians: Guardians,
+}
 
 #[derive(Debug, Default)]
 struct Table {
@@ -113,7 +136,7 @@ pub struct Counts {
     pub hits: u64,
     /// By outcome.
     pub outcomes: [u64; OUTCOMES],
-    /// Nanoseconds spent on captures in the kernel, from those that were timed.
+    /// Nanoseconds spent on captures in the kernel.
     pub capture_ns: u64,
 }
 
@@ -128,6 +151,20 @@ impl std::ops::AddAssign for Counts {
 }
 
 impl Links {
+    /// `guardian` is the tracer program, which is started to hold the links.
+    pub fn new(guardian: PathBuf) -> Self {
+        Self { table: Mutex::default(), guardians: Guardians::new(guardian) }
+    }
+
+    /// Starts the guardian now, and not when the first probe needs it.
+    ///
+    /// # Errors
+    ///
+    /// The program can't be started.
+    pub fn prepare(&self) -> Result<(), AttachError> {
+        self.guardians.prepare()
+    }
+
     /// Places the breakpoints of a probe. On an error none is left.
     ///
     /// # Errors
@@ -145,19 +182,18 @@ impl Links {
         let places = places(sites)?;
         let _reserved = self.reserve(gate.pid, &places)?;
         places.iter().try_for_each(|place| place.check(gate))?;
+        let guardian = self.guardians.get(program.trips_fd())?;
         let breakpoints = Breakpoints::new()?;
-        let occupied = program.maps().occupy(gate, ring, &site_plans(sites)?)?;
-        match arm(program, mode, gate, &places, (&breakpoints, &occupied.sites)) {
+        let occupied =
+            program.maps().occupy(gate, ring, &site_plans(program.costs(mode)?, sites)?)?;
+        let to = (guardian, gate.expires_ns);
+        match arm(program, mode, gate.pid, &places, (&breakpoints, &occupied.sites), to) {
             Ok(by) => {
                 let attached = Attached { by, took: start.elapsed() };
+                let placing = Mutex::new(Placing { attached, expires_ns: gate.expires_ns });
                 let ring_bytes = ring.bytes();
-                let link = Mutex::new(attached);
-                let link = Link { breakpoints, occupied, gate, places, attached: link, ring_bytes };
-                let mut table = self.table();
-                table.last += 1;
-                let id = LinkId(table.last);
-                table.links.insert(id, Arc::new(link));
-                Ok((id, attached))
+                let link = Link { breakpoints, occupied, gate, places, placing, ring_bytes };
+                Ok((self.insert(link), attached))
             }
             Err(error) => {
                 // Closing is the removal; the first error is the one to tell.
@@ -190,18 +226,46 @@ impl Links {
         id: LinkId,
     ) -> Result<Attached, AttachError> {
         let link = self.get(id).ok_or(AttachError::Removed)?;
-        let mut attached = link.attached.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut placing = link.placing();
         if link.breakpoints.are_in_place() {
-            return Ok(*attached);
+            return Ok(placing.attached);
         }
         let start = Instant::now();
         let _reserved = self.reserve(link.gate.pid, &link.places)?;
         link.places.iter().try_for_each(|place| place.check(link.gate))?;
         program.maps().enable(&link.occupied.sites, false)?;
-        let numbers = (&link.breakpoints, &link.occupied.sites);
-        let by = arm(program, mode, link.gate, &link.places, numbers)?;
-        *attached = Attached { by, took: start.elapsed() };
-        Ok(*attached)
+        let to = (self.guardians.get(program.trips_fd())?, placing.expires_ns);
+        let sites = (&link.breakpoints, &link.occupied.sites);
+        let by = arm(program, mode, link.gate.pid, &link.places, sites, to)?;
+        placing.attached = Attached { by, took: start.elapsed() };
+        Ok(placing.attached)
+    }
+
+    /// Changes when the breakpoints of a link go by themselves, for the kernel program and the
+    /// guardian: nanoseconds since boot, 0 for never.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses it.
+    pub fn expire_at(
+        &self,
+        program: &Program,
+        id: LinkId,
+        expires_ns: u64,
+    ) -> Result<(), AttachError> {
+        let Some(link) = self.get(id) else { return Ok(()) };
+        program.maps().change(&link.occupied.sites, |site| site.expires_ns = expires_ns)?;
+        link.placing().expires_ns = expires_ns;
+        link.breakpoints.expire_at(expires_ns);
+        Ok(())
+    }
+
+    fn insert(&self, link: Link) -> LinkId {
+        let mut table = self.table();
+        table.last += 1;
+        let id = LinkId(table.last);
+        table.links.insert(id, Arc::new(link));
+        id
     }
 
     /// Keeps others from placing breakpoints there meanwhile: two that look at once would both
@@ -217,7 +281,7 @@ impl Links {
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn get(&self, id: LinkId) -> Option<Arc<Link>> {
@@ -253,7 +317,7 @@ impl Links {
 
     /// How a link's breakpoints were placed; `None` once it is forgotten.
     pub fn attached(&self, id: LinkId) -> Option<Attached> {
-        self.get(id).map(|link| *link.attached.lock().unwrap_or_else(PoisonError::into_inner))
+        self.get(id).map(|link| link.placing().attached)
     }
 
     /// Size of a link's ring.
@@ -270,7 +334,7 @@ impl Links {
         let mut counts = Counts::default();
         for site in self.sites(id) {
             let (hits, counted) = program.maps().counts(site)?;
-            let (outcomes, capture_ns) = (counted.outcomes, capture_ns(&counted));
+            let Counters { outcomes, capture_ns } = counted;
             counts += Counts { hits, outcomes, capture_ns };
         }
         Ok(counts)
@@ -287,17 +351,8 @@ impl Links {
     }
 }
 
-/// The time of all captures of a site, by the mean of those that were timed.
-fn capture_ns(counters: &Counters) -> u64 {
-    let tried =
-        [Outcome::Captured, Outcome::LostRingFull, Outcome::LostPlan, Outcome::LostNoScratch];
-    let tried: u64 = tried.iter().map(|outcome| counters.outcomes[*outcome as usize]).sum();
-    let ns = u128::from(counters.timed_ns) * u128::from(tried);
-    ns.checked_div(counters.timed.into()).map_or(0, |ns| u64::try_from(ns).unwrap_or(u64::MAX))
-}
-
 /// The sites as the maps take them; those at the same place of one file know of each other.
-fn site_plans<'p>(sites: &[SiteToArm<'p>]) -> Result<Vec<SitePlan<'p>>, Issue> {
+fn site_plans<'p>(costs: CostModel, sites: &[SiteToArm<'p>]) -> Result<Vec<SitePlan<'p>>, Issue> {
     let mut places = Vec::new();
     for site in sites {
         let stat = rustix::fs::fstat(site.file).map_err(|error| {
@@ -308,7 +363,12 @@ fn site_plans<'p>(sites: &[SiteToArm<'p>]) -> Result<Vec<SitePlan<'p>>, Issue> {
     let twins = |place| places.iter().filter(|other| *other == place).count() > 1;
     let plans = sites.iter().zip(&places);
     Ok(plans
-        .map(|(site, place)| SitePlan { pc: site.pc, has_twin: twins(place), plan: site.plan })
+        .map(|(site, place)| SitePlan {
+            pc: site.pc,
+            has_twin: twins(place),
+            trap_ns: costs.trap_ns(site.trap) as u32,
+            plan: site.plan,
+        })
         .collect())
 }
 
@@ -316,14 +376,25 @@ fn site_plans<'p>(sites: &[SiteToArm<'p>]) -> Result<Vec<SitePlan<'p>>, Issue> {
 fn arm(
     program: &Program,
     mode: AttachMode,
-    gate: Gate,
+    pid: u32,
     places: &[Place],
     (breakpoints, sites): (&Breakpoints, &Range<u32>),
+    (guardian, expires_ns): (Arc<Guardian>, u64),
 ) -> Result<AttachedBy, AttachError> {
-    let removals = breakpoints.removals();
-    let placed = breakpoints::place(program, mode, gate.pid, places, sites)?;
-    places.iter().try_for_each(|place| place.read_back(gate.pid))?;
-    program.maps().enable(sites, true)?;
+    let removals = breakpoints.clear();
+    let notice = breakpoints.notice();
+    // The parameters in the maps are the probe's by now: no trip of who had them before is later.
+    let to = Handover { guardian, gate: sites.start, since_boot_ns: boot_ns(), expires_ns, notice };
+    let placed = breakpoints::place(program, mode, pid, places, sites, &to)?;
+    let read_back = places.iter().try_for_each(|place| place.read_back(pid));
+    match (notice.why(), read_back) {
+        (Some(Closed::Refused), _) => {
+            return Err(AttachError::MapFull { what: "links", count: places.len() });
+        }
+        (None, Err(issue)) => return Err(issue.into()),
+        // Of breakpoints that have gone already nothing can be read back: the probe is told why.
+        (Some(_), _) | (None, Ok(())) => program.maps().enable(sites, true)?,
+    }
     let by = placed.by;
     match breakpoints.take_over(placed, removals) {
         true => Ok(by),

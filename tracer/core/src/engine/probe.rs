@@ -3,6 +3,7 @@
 mod lease;
 
 use super::Engine;
+use super::clock;
 use super::control::Control;
 use super::counted::{Counted, Reader};
 use super::error::EngineError;
@@ -110,14 +111,7 @@ impl<'e> Probe<'e> {
         let kernel = engine.kernel()?;
         let ring = Ring::create(request.ring_bytes)?;
         let misses_before = kernel.program.kernel_misses()?;
-        let gate = Gate {
-            pid,
-            start_ticks: process.id.start_ticks,
-            hit_limit: request.hits,
-            interval_ns: 1_000_000_000_u64.checked_div(request.rate).unwrap_or(0),
-            action: request.action,
-            owner: request.caller,
-        };
+        let gate = gate(request, process.id);
         let mut sites = Vec::new();
         for (site, plan) in resolved.sites.iter().zip(plans) {
             let file = modules.get(site.module)?.elf().file();
@@ -127,6 +121,7 @@ impl<'e> Probe<'e> {
                 offset: site.file_offset,
                 pc: site.pc,
                 instruction: &site.instruction,
+                trap: site.trap,
                 plan,
             });
         }
@@ -353,6 +348,20 @@ impl<'e> Probe<'e> {
 impl Drop for Probe<'_> {
     fn drop(&mut self) {
         self.kernel.retire(self.link);
+    }
+}
+
+/// What the gate of the kernel program is to know.
+fn gate(request: &SnapshotRequest, process: ProcessId) -> Gate {
+    Gate {
+        pid: process.pid,
+        start_ticks: process.start_ticks,
+        hit_limit: request.hits,
+        interval_ns: 1_000_000_000_u64.checked_div(request.rate).unwrap_or(0),
+        action: request.action,
+        owner: request.caller,
+        budget: request.budget,
+        expires_ns: clock::boot_ns_after(request.timeout),
     }
 }
 

@@ -82,7 +82,7 @@ impl Engine {
             reader_stalls: kernel.readers.stalls(),
             received: totals.received,
             malformed: totals.malformed,
-            capture_ns: kernel.capture_ns(&totals),
+            capture_ns: totals.counts.capture_ns,
             rings_size: totals.rings_size,
             probes: totals.probes,
             attach: totals.attach,

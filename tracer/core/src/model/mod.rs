@@ -2,8 +2,10 @@
 
 pub mod action;
 pub mod address;
+pub mod budget;
 pub mod caller;
 pub mod capture;
+pub mod cost;
 pub mod issue;
 pub mod limits;
 pub mod location;
