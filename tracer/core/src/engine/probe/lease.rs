@@ -90,7 +90,6 @@ impl Probe<'_> {
         let expires_ns = clock::boot_ns_after(left);
         self.kernel.links.expire_at(&self.kernel.program, self.link, expires_ns)?;
         self.deadline = deadline;
-        self.watchdog.put_off(deadline);
         Ok(())
     }
 
