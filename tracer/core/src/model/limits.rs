@@ -47,7 +47,7 @@ impl Limits {
             0 => 0,
             bytes => bytes + RED_ZONE_BYTES as u32,
         };
-        RECORD_HEADER as u32 + ITEM_HEADER as u32 + stack + self.bytes_max
+        RECORD_HEADER + ITEM_HEADER + stack + self.bytes_max
     }
 }
 
