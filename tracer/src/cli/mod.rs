@@ -146,15 +146,20 @@ pub struct SnapshotArgs {
     #[arg(default_value_if("detach", "true", "1h"))]
     pub timeout: Duration,
 
-    /// End when no hit came for so long; without it only the timeout ends the wait
-    #[arg(long, value_name = "TIME", value_parser = units::duration)]
-    pub idle: Option<Duration>,
-
     /// Percent of a core that the probe may cost the target, up to 10; it is taken out when it costs
     /// more
     #[arg(long, value_name = "PERCENT", value_parser = units::budget)]
     #[arg(default_value_t = BUDGET_PERCENT)]
     pub budget: f64,
+
+    /// End when no hit came for so long; without it only the timeout ends the wait
+    #[arg(long, value_name = "TIME", value_parser = units::duration)]
+    pub idle: Option<Duration>,
+
+    /// Come back so long after the probe cost more than it may, twice as long each next time; without
+    /// it that is the end
+    #[arg(long, value_name = "TIME", value_parser = units::retry)]
+    pub retry: Option<Duration>,
 
     /// Captures per second at most, 0 for no limit; other hits are counted
     #[arg(long, value_name = "N", default_value_t = 0)]

@@ -10,8 +10,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::thread::{self, JoinHandle};
 
-/// Stack of the thread, which does little and calls nothing that is deep: there is one for each
-/// probe.
+/// Stack of the thread, which does little and calls nothing that is deep.
 const STACK_BYTES: usize = 128 << 10;
 
 /// A thread that removes breakpoints at a stop signal. It ends when this is dropped.
