@@ -3,9 +3,12 @@
 
 mod access;
 mod api;
+mod figures;
 mod leases;
+mod stop_all;
 mod stream;
 mod together;
+mod top;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value as Json;
