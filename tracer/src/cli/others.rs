@@ -125,7 +125,8 @@ impl Other {
 fn held_by_all(holders: &[(u32, Tables)]) -> io::Result<Held> {
     let mut all = Held::default();
     for (holder, tables) in holders {
-        let Held { placed, unknown } = held_by(*holder, *tables)?;
+        let Held { placed, unknown, has_events } = held_by(*holder, *tables)?;
+        all.has_events |= has_events;
         all.placed.extend(placed);
         all.unknown += unknown;
     }

@@ -30,12 +30,15 @@ pub struct Held {
     pub placed: Vec<Placed>,
     /// Links of which the kernel does not tell where.
     pub unknown: u64,
+    /// There are perf events, which breakpoints are made by where there is nothing better: they
+    /// stay until these are closed too.
+    pub has_events: bool,
 }
 
 impl Held {
     /// Nothing at all.
     pub fn is_empty(&self) -> bool {
-        self.placed.is_empty() && self.unknown == 0
+        self.placed.is_empty() && self.unknown == 0 && !self.has_events
     }
 }
 
@@ -64,14 +67,22 @@ pub fn held_by(holder: u32, tables: Tables) -> io::Result<Held> {
     };
     // A link that several threads have is one.
     let mut links = BTreeMap::new();
+    let mut held = Held::default();
     for table in tables {
         match fs::read_dir(table.join("fd")) {
             // It may end while we look, as may its threads.
             Err(error) if is_gone(&error) => {}
-            fds => links.extend(fds?.flatten().filter_map(|fd| link(&table, &fd))),
+            fds => {
+                for fd in fds?.flatten() {
+                    let Ok(what) = fs::read_link(fd.path()) else { continue };
+                    held.has_events |= what.as_os_str() == "anon_inode:[perf_event]";
+                    if what.as_os_str() == "anon_inode:bpf_link" {
+                        links.extend(link(&table, &fd));
+                    }
+                }
+            }
         }
     }
-    let mut held = Held::default();
     for placed in links.into_values() {
         match placed {
             Some(placed) => held.placed.push(placed),
@@ -86,11 +97,9 @@ fn is_gone(error: &io::Error) -> bool {
         || error.raw_os_error() == Some(Errno::SRCH.raw_os_error())
 }
 
-/// The number of a link in a table of file descriptors, and where it is; `None` for what is none.
+/// The number of a link in a table of file descriptors, and where it is; `None` if it is closed
+/// now.
 fn link(table: &Path, fd: &DirEntry) -> Option<(String, Option<Placed>)> {
-    if fs::read_link(fd.path()).ok()?.as_os_str() != "anon_inode:bpf_link" {
-        return None;
-    }
     let info = fs::read_to_string(table.join("fdinfo").join(fd.file_name())).ok()?;
     Some((value(&info, "link_id:")?.to_owned(), placed(&info)))
 }
