@@ -146,13 +146,17 @@ pub(crate) fn options(args: &SnapshotArgs) -> Options {
         attach: args.attach.mode(),
         scratch_slots: args.scratch_slots,
         kernel_log: args.kernel_log.level(),
-        budgets: own_budgets(args.budget),
+        budgets: own_budgets(args),
         ..Options::default()
     }
 }
 
 /// What an engine of our own lets probes cost together: it has but this one.
-fn own_budgets(percent: f64) -> Budgets {
+fn own_budgets(args: &SnapshotArgs) -> Budgets {
+    if args.no_budgets {
+        return Budgets::UNLIMITED;
+    }
+    let percent = args.budget;
     Budgets::percent(percent.max(Budgets::PROCESS_PERCENT), percent.max(Budgets::NODE_PERCENT))
 }
 

@@ -23,6 +23,7 @@ use crate::attach::ring::Ring;
 use crate::attach::support;
 use crate::binary::modules::Modules;
 use crate::model::action::Action;
+use crate::model::budget::{Budgets, CpuShare};
 use crate::model::caller::Caller;
 use crate::model::issue::{Issue, IssueKind};
 use crate::model::plan::Plan;
@@ -119,7 +120,7 @@ impl<'e> Probe<'e> {
         let kernel = engine.kernel()?;
         let ring = Ring::create(request.ring_bytes)?;
         let misses_before = kernel.program.kernel_misses()?;
-        let gate = gate(request, process.id);
+        let gate = gate(request, process.id, engine.options.budgets);
         let mut sites = Vec::new();
         for (site, plan) in resolved.sites.iter().zip(plans) {
             let file = modules.get(site.module)?.elf().file();
@@ -374,7 +375,12 @@ impl Drop for Probe<'_> {
 }
 
 /// What the gate of the kernel program is to know.
-fn gate(request: &SnapshotRequest, process: ProcessId) -> Gate {
+fn gate(request: &SnapshotRequest, process: ProcessId, budgets: Budgets) -> Gate {
+    // Who runs an engine without budgets wants none at all.
+    let budget = match budgets {
+        Budgets::UNLIMITED => CpuShare::UNLIMITED,
+        _ => request.budget,
+    };
     Gate {
         pid: process.pid,
         start_ticks: process.start_ticks,
@@ -382,7 +388,7 @@ fn gate(request: &SnapshotRequest, process: ProcessId) -> Gate {
         interval_ns: 1_000_000_000_u64.checked_div(request.rate).unwrap_or(0),
         action: request.action,
         owner: request.caller,
-        budget: request.budget,
+        budget,
         expires_ns: clock::boot_ns_after(request.timeout),
     }
 }
