@@ -20,6 +20,7 @@ mod ending;
 mod equation;
 mod fallback;
 mod find_doctor;
+mod guardian;
 mod hostile;
 mod instructions;
 mod kernel_log;

@@ -178,6 +178,10 @@ pub(crate) fn exit_code(
             issue(IssueKind::ProcessGone, format!("captures taken before that: {written}"))
         }
         Ended::CodeGone => issue(IssueKind::CodeGone, String::new()),
+        Ended::Tripped | Ended::Silence | Ended::GuardianDied if written == 0 => {
+            issue(IssueKind::NoCapture, print::summary::why(summary.ended).to_owned())
+        }
+        Ended::Tripped | Ended::Silence | Ended::GuardianDied => Ok(SUCCESS),
         Ended::Timeout | Ended::Idle if written > 0 => Ok(SUCCESS),
         Ended::Timeout | Ended::Idle if summary.hits == 0 && summary.kernel_misses == 0 => {
             issue(IssueKind::NoHit, format!("waited {}", waited().as_str()))

@@ -14,7 +14,7 @@ use super::mapped::Mapped;
 use super::pipe::Deliver;
 use super::request::SnapshotRequest;
 use super::watchdog::Watchdog;
-use crate::attach::breakpoints::{AttachMode, Breakpoints};
+use crate::attach::breakpoints::{AttachMode, Breakpoints, Closed};
 use crate::attach::error::AttachError;
 use crate::attach::link::{Counts, LinkId, SiteToArm, TextAfter};
 use crate::attach::maps::Gate;
@@ -189,7 +189,8 @@ impl<'e> Probe<'e> {
             let interval = if self.logs { LOG_INTERVAL } else { CHECK_INTERVAL };
             let pause = self.left(now).min(self.idle_left(now).unwrap_or(interval)).min(interval);
             let pause = pause.try_into().ok();
-            let mut fds = vec![self.ring.fd(), control.stop(), self.pidfd.as_fd()];
+            let closed = self.breakpoints.closed_fd();
+            let mut fds = vec![self.ring.fd(), control.stop(), self.pidfd.as_fd(), closed.as_fd()];
             fds.extend(control.wake());
             let mut fds: Vec<_> =
                 fds.into_iter().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
@@ -200,7 +201,7 @@ impl<'e> Probe<'e> {
             let is_ready = |index: usize| {
                 fds.get(index).is_some_and(|fd: &PollFd<'_>| !fd.revents().is_empty())
             };
-            let [ring, stop, process, orders] = [0, 1, 2, 3].map(is_ready);
+            let [ring, stop, process, closed, orders] = [0, 1, 2, 3, 4].map(is_ready);
             let now = Instant::now();
             // The end before the records: they may never stop coming, and what is in the ring
             // when the breakpoints are out is still taken.
@@ -209,6 +210,9 @@ impl<'e> Probe<'e> {
             }
             if self.left(now).is_zero() {
                 return Ok(Wake::Ended(Ended::Timeout));
+            }
+            if closed && let Some(why) = self.breakpoints.why_closed() {
+                return Ok(Wake::Ended(ended_by(why)));
             }
             if orders {
                 return Ok(Wake::Orders);
@@ -364,6 +368,18 @@ fn gate(request: &SnapshotRequest, process: ProcessId) -> Gate {
         owner: request.caller,
         budget: request.budget,
         expires_ns: clock::boot_ns_after(request.timeout),
+    }
+}
+
+/// Why a probe ends whose breakpoints went without us.
+fn ended_by(why: Closed) -> Ended {
+    match why {
+        Closed::Tripped(_) => Ended::Tripped,
+        Closed::Expired => Ended::Timeout,
+        Closed::Silence => Ended::Silence,
+        Closed::Signal => Ended::Stopped,
+        // There was room when the probe was placed.
+        Closed::Refused | Closed::GuardianDied => Ended::GuardianDied,
     }
 }
 

@@ -53,14 +53,7 @@ pub(crate) fn finished(summary: &Summary) -> Page {
         .text(" of ")
         .text(summary.hits)
         .text(if summary.hits == 1 { " hit; " } else { " hits; " })
-        .text(match summary.ended {
-            Ended::Complete => "all that were asked for",
-            Ended::Timeout => "the timeout passed",
-            Ended::Idle => "no more hits came",
-            Ended::Stopped => "stopped",
-            Ended::ProcessGone => "the process ended",
-            Ended::CodeGone => "the probed code is no longer there",
-        });
+        .text(why(summary.ended));
     if summary.text_restored == Some(true) {
         line = line.with(Ink::Dim, "; the probe is out, the code is as before");
     }
@@ -117,4 +110,19 @@ pub(crate) fn rounded(left: Duration) -> Duration {
         0..60 => seconds,
         _ => seconds - seconds % 60,
     })
+}
+
+/// Why a probe ended, in a few words.
+pub(crate) fn why(ended: Ended) -> &'static str {
+    match ended {
+        Ended::Complete => "all that were asked for",
+        Ended::Timeout => "the timeout passed",
+        Ended::Idle => "no more hits came",
+        Ended::Stopped => "stopped",
+        Ended::ProcessGone => "the process ended",
+        Ended::CodeGone => "the probed code is no longer there",
+        Ended::Tripped => "it cost more than its budget",
+        Ended::Silence => "tracer had been silent for 5 s",
+        Ended::GuardianDied => "the process that holds the breakpoints died",
+    }
 }
