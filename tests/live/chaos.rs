@@ -4,6 +4,7 @@
 
 mod victim;
 
+use anyhow::Context as _;
 use rustix::process::Signal;
 use serde_json::{Value as Json, json};
 use std::collections::{BTreeMap, VecDeque};
@@ -71,7 +72,8 @@ struct Chaos {
     home: TempDir,
     victims: Vec<Victim>,
     daemon: Daemon,
-    probes: Vec<Placed>,
+    /// With what was asked for.
+    probes: Vec<(Placed, Json)>,
     done: BTreeMap<Deed, u64>,
     /// Why probes were refused, and why they ended.
     refused: BTreeMap<String, u64>,
@@ -202,7 +204,7 @@ impl Chaos {
         }
         self.history.add(request.to_string());
         match Placed::place(&self.daemon, &request).unwrap() {
-            Ok(probe) => self.probes.push(probe),
+            Ok(probe) => self.probes.push((probe, request)),
             Err(error) => {
                 let code = error["code"].as_str().unwrap();
                 *self.refused.entry(code.to_owned()).or_default() += 1;
@@ -216,9 +218,10 @@ impl Chaos {
             return;
         }
         let index = self.random.below(self.probes.len() as u64);
-        let probe = self.probes.swap_remove(usize::try_from(index).unwrap());
+        let (probe, request) = self.probes.swap_remove(usize::try_from(index).unwrap());
         probe.remove(&self.daemon).unwrap();
-        let summary: Json = probe.require_exact(&self.daemon).unwrap();
+        let summary =
+            probe.require_exact(&self.daemon).with_context(|| request.to_string()).unwrap();
         self.hits += summary["hits"].as_u64().unwrap();
         *self.ended.entry(summary["ended"].as_str().unwrap().to_owned()).or_default() += 1;
     }
