@@ -31,7 +31,8 @@ Usage: cargo xtask COMMAND
                    tracer on stock Debian kernels, such as 6.12, in virtual machines
   bench [--json] [PART...]
                    what a hit costs (hits), how many a second can be taken (rate), how long one
-                   waits (latency), where probes can sit (share); on a machine that rests
+                   waits (latency), where probes can sit (share), what a server feels (server);
+                   on a machine that rests
   bench [--json] cold PID FUNCTION
                    the first probe in a large program of yours, beside gdb's break
   tidy [--pin]     the project's rules; --pin accepts a changed wire format
