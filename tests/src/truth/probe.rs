@@ -89,6 +89,7 @@ fn probe(
         rate: 0,
         timeout: PATIENCE,
         idle: None,
+        retry: None,
         limits: limits::TRACER,
         ring_bytes: tracer_common::limits::RING_BYTES,
     };
@@ -104,7 +105,7 @@ fn probe(
                 }
             }
             Event::Capture { capture, .. } => captures.push(*capture),
-            Event::Paused { .. } | Event::Resumed | Event::Finished(_) => {}
+            Event::Paused { .. } | Event::Tripped { .. } | Event::Resumed | Event::Finished(_) => {}
         }
         ControlFlow::Continue(())
     });

@@ -303,6 +303,7 @@ pub(crate) fn request(text: &str) -> SnapshotRequest {
         rate: 0,
         timeout: Duration::from_secs(30),
         idle: None,
+        retry: None,
         limits: Limits::DEFAULT,
         ring_bytes: 4096,
     }
@@ -335,6 +336,7 @@ pub(crate) fn summary(ended: Ended) -> Summary {
         removal: None,
         text_restored: Some(true),
         paused: Duration::ZERO,
+        overload: None,
         ended,
     }
 }

@@ -156,6 +156,11 @@ pub struct SnapshotArgs {
     #[arg(long, value_name = "TIME", value_parser = units::duration)]
     pub idle: Option<Duration>,
 
+    /// Come back so long after the probe cost more than it may, twice as long each next time; without
+    /// it that is the end
+    #[arg(long, value_name = "TIME", value_parser = units::retry)]
+    pub retry: Option<Duration>,
+
     /// Captures per second at most, 0 for no limit; other hits are counted
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub rate: u64,

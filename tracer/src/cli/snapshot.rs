@@ -132,6 +132,7 @@ pub(crate) fn request(args: &SnapshotArgs, location: LocationSpec) -> SnapshotRe
         hits: args.hits,
         rate: args.rate,
         budget: CpuShare::percent(args.budget),
+        retry: args.retry,
         timeout: args.timeout,
         idle: args.idle,
         limits,
@@ -178,10 +179,11 @@ pub(crate) fn exit_code(
             issue(IssueKind::ProcessGone, format!("captures taken before that: {written}"))
         }
         Ended::CodeGone => issue(IssueKind::CodeGone, String::new()),
-        Ended::Tripped | Ended::Silence | Ended::GuardianDied if written == 0 => {
-            issue(IssueKind::NoCapture, print::summary::why(summary.ended).to_owned())
+        Ended::Tripped => {
+            let spent = summary.overload.as_ref().map(print::summary::spent);
+            issue(IssueKind::Tripped, spent.unwrap_or_default())
         }
-        Ended::Tripped | Ended::Silence | Ended::GuardianDied => Ok(SUCCESS),
+        Ended::Silence | Ended::GuardianDied => issue(IssueKind::GuardianGone, String::new()),
         Ended::Timeout | Ended::Idle if written > 0 => Ok(SUCCESS),
         Ended::Timeout | Ended::Idle if summary.hits == 0 && summary.kernel_misses == 0 => {
             issue(IssueKind::NoHit, format!("waited {}", waited().as_str()))

@@ -261,6 +261,7 @@ impl Links {
         let _reserved = self.reserve(link.gate.pid, &link.places)?;
         link.places.iter().try_for_each(|place| place.check(link.gate))?;
         program.maps().enable(&link.occupied.sites, false)?;
+        program.maps().reset_budget(&link.occupied)?;
         let guardian = self.guardians.get(program.trips_fd())?;
         let arming = Arming { program, mode, pid: link.gate.pid, places: &link.places };
         let sites = &link.occupied.sites;

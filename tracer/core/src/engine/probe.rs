@@ -1,6 +1,7 @@
 //! A placed probe: its breakpoints, its ring, and what it has counted.
 
 mod lease;
+mod overload;
 
 use super::Engine;
 use super::clock;
@@ -14,7 +15,7 @@ use super::mapped::Mapped;
 use super::pipe::Deliver;
 use super::request::SnapshotRequest;
 use super::watchdog::Watchdog;
-use crate::attach::breakpoints::{AttachMode, Breakpoints, Closed};
+use crate::attach::breakpoints::{AttachMode, Breakpoints};
 use crate::attach::error::AttachError;
 use crate::attach::link::{Counts, LinkId, SiteToArm, TextAfter};
 use crate::attach::maps::Gate;
@@ -30,6 +31,7 @@ use crate::model::record::Record;
 use crate::model::resolved::Resolved;
 use crate::{decode, resolve};
 use lease::{Pauses, restored};
+use overload::Trips;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -64,6 +66,7 @@ pub(super) struct Probe<'e> {
     deadline: Instant,
     idle: Idle,
     pauses: Pauses,
+    trips: Trips,
     checked: Instant,
     logs: bool,
     /// Captures wanted; 0 for as many as come.
@@ -81,6 +84,10 @@ pub(super) enum Wake {
     Records,
     /// The door has ordered something.
     Orders,
+    /// The breakpoints went without us.
+    Closed,
+    /// It comes back after a trip.
+    Again,
     /// It is time to look at the process.
     Check,
     Ended(Ended),
@@ -157,6 +164,7 @@ impl<'e> Probe<'e> {
             deadline,
             idle: Idle::new(request.idle, now),
             pauses: Pauses::default(),
+            trips: Trips::new(request.retry),
             checked: now,
             logs: engine.options.kernel_log.is_some(),
             wanted: match request.action {
@@ -187,10 +195,13 @@ impl<'e> Probe<'e> {
             self.kernel.program.forward_log();
             let now = Instant::now();
             let interval = if self.logs { LOG_INTERVAL } else { CHECK_INTERVAL };
-            let pause = self.left(now).min(self.idle_left(now).unwrap_or(interval)).min(interval);
+            let others = [self.idle_left(now), self.again_in(now)].into_iter().flatten();
+            let pause = others.fold(self.left(now).min(interval), Duration::min);
             let pause = pause.try_into().ok();
-            let closed = self.breakpoints.closed_fd();
-            let mut fds = vec![self.ring.fd(), control.stop(), self.pidfd.as_fd(), closed.as_fd()];
+            let closed = self.closed_fd();
+            let mut fds = vec![self.ring.fd(), control.stop(), self.pidfd.as_fd()];
+            fds.extend(closed.as_ref().map(|fd| fd.as_fd()));
+            let orders = fds.len();
             fds.extend(control.wake());
             let mut fds: Vec<_> =
                 fds.into_iter().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
@@ -201,7 +212,8 @@ impl<'e> Probe<'e> {
             let is_ready = |index: usize| {
                 fds.get(index).is_some_and(|fd: &PollFd<'_>| !fd.revents().is_empty())
             };
-            let [ring, stop, process, closed, orders] = [0, 1, 2, 3, 4].map(is_ready);
+            let [ring, stop, process, orders] = [0, 1, 2, orders].map(is_ready);
+            let closed = closed.is_some() && is_ready(3);
             let now = Instant::now();
             // The end before the records: they may never stop coming, and what is in the ring
             // when the breakpoints are out is still taken.
@@ -211,11 +223,14 @@ impl<'e> Probe<'e> {
             if self.left(now).is_zero() {
                 return Ok(Wake::Ended(Ended::Timeout));
             }
-            if closed && let Some(why) = self.breakpoints.why_closed() {
-                return Ok(Wake::Ended(ended_by(why)));
+            if closed {
+                return Ok(Wake::Closed);
             }
             if orders {
                 return Ok(Wake::Orders);
+            }
+            if self.again_in(now).is_some_and(|left| left.is_zero()) {
+                return Ok(Wake::Again);
             }
             if self.idle_left(now).is_some_and(|left| left.is_zero()) && self.is_idle(now)? {
                 return Ok(Wake::Ended(Ended::Idle));
@@ -346,6 +361,7 @@ impl<'e> Probe<'e> {
             removal: self.breakpoints.removal(),
             text_restored: self.removed.and_then(|text| restored(text, mapped)),
             paused: self.pauses.total(),
+            overload: self.trips.last(),
             ended,
         })
     }
@@ -368,18 +384,6 @@ fn gate(request: &SnapshotRequest, process: ProcessId) -> Gate {
         owner: request.caller,
         budget: request.budget,
         expires_ns: clock::boot_ns_after(request.timeout),
-    }
-}
-
-/// Why a probe ends whose breakpoints went without us.
-fn ended_by(why: Closed) -> Ended {
-    match why {
-        Closed::Tripped(_) => Ended::Tripped,
-        Closed::Expired => Ended::Timeout,
-        Closed::Silence => Ended::Silence,
-        Closed::Signal => Ended::Stopped,
-        // There was room when the probe was placed.
-        Closed::Refused | Closed::GuardianDied => Ended::GuardianDied,
     }
 }
 

@@ -29,6 +29,10 @@ impl Pauses {
         self.before + self.since.map(|since| since.elapsed()).unwrap_or_default()
     }
 
+    pub(super) fn begin(&mut self) {
+        self.since = Some(Instant::now());
+    }
+
     fn end(&mut self) {
         *self = Self { since: None, before: self.total() };
     }
@@ -63,22 +67,24 @@ impl Probe<'_> {
 
     /// Takes the breakpoints out for a while.
     fn pause(&mut self, mapped: &Mapped<'_>) -> Option<Event> {
+        self.trips.stay_out();
         if self.pauses.are_on() {
             return None;
         }
         let text = self.kernel.links.suspend(self.link);
-        self.pauses.since = Some(Instant::now());
+        self.pauses.begin();
         Some(Event::Paused { text_restored: restored(text, mapped) })
     }
 
     /// Places them again, if all is still as it must be.
-    fn resume(&mut self) -> Result<Option<Event>, EngineError> {
+    pub(super) fn resume(&mut self) -> Result<Option<Event>, EngineError> {
         if !self.pauses.are_on() {
             return Ok(None);
         }
         resolve::process::check(self.id)?;
         resolve::access::check(self.owner, self.id.pid)?;
         self.kernel.links.resume(&self.kernel.program, self.mode, self.link)?;
+        self.trips.is_back();
         self.pauses.end();
         self.idle.restart(Instant::now());
         Ok(Some(Event::Resumed))
