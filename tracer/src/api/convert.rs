@@ -116,9 +116,6 @@ pub fn summary(probe: &str, written: u64, summary: &event::Summary) -> SummaryLi
                 event::Ended::GuardianDied => Ended::GuardianDied,
                 event::Ended::ProcessGone => Ended::ProcessGone,
                 event::Ended::CodeGone => Ended::CodeGone,
-                event::Ended::Tripped => Ended::Tripped,
-                event::Ended::Silence => Ended::Silence,
-                event::Ended::GuardianDied => Ended::GuardianDied,
             },
         },
     }

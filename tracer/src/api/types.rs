@@ -443,12 +443,6 @@ pub enum Ended {
     ProcessGone,
     /// The probed code is no longer there.
     CodeGone,
-    /// It cost more than its budget and was taken out.
-    Tripped,
-    /// All probes were taken out: the process that placed them had been silent for five seconds.
-    Silence,
-    /// All probes were taken out: the process that holds them died.
-    GuardianDied,
 }
 
 /// A function that was found.

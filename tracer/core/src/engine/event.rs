@@ -150,10 +150,4 @@ pub enum Ended {
     /// The code that was probed is no longer there: the process replaced its program, or unmapped
     /// the library.
     CodeGone,
-    /// It cost more than its budget, so the guardian took it out.
-    Tripped,
-    /// Nothing was heard of this process for five seconds, so the guardian took all probes out.
-    Silence,
-    /// The guardian died, and all probes went with it.
-    GuardianDied,
 }
