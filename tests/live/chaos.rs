@@ -22,7 +22,7 @@ use tracer_tests::text::require_as_in_files;
 use victim::Victim;
 
 /// How long it goes on in the short form.
-const SECONDS: u64 = 5;
+const SECONDS: u64 = 4;
 /// How long the daemon may stand still without a probe being taken out for it, and longer.
 const STOPS: [Duration; 2] = [Duration::from_millis(300), Duration::from_secs(6)];
 /// How long breakpoints may stay when the daemon has gone.
@@ -117,9 +117,9 @@ fn nothing_crashes_and_nothing_is_left() {
     chaos.go_on(quarter);
     chaos.kill_daemon();
     chaos.go_on(quarter);
-    let before = memory_kb(chaos.daemon.pid());
+    let before = chaos.memory_at_rest_kb();
     chaos.go_on(quarter);
-    let after = memory_kb(chaos.daemon.pid());
+    let after = chaos.memory_at_rest_kb();
     println!("chaos: the daemon had {before} KiB, then {after} KiB");
     assert!(soak().is_none() || after < before + GROWTH_KB, "{before} KiB, then {after} KiB");
     chaos.end();
@@ -226,6 +226,14 @@ impl Chaos {
         *self.ended.entry(summary["ended"].as_str().unwrap().to_owned()).or_default() += 1;
     }
 
+    /// What the daemon has in memory when it has no probe.
+    fn memory_at_rest_kb(&mut self) -> u64 {
+        while !self.probes.is_empty() {
+            self.remove();
+        }
+        memory_kb(self.daemon.pid())
+    }
+
     /// Nobody sees the daemon stop, but after five seconds no probe is left in place.
     fn stop_daemon(&mut self) {
         let long = self.long_stops && self.random.below(4) == 0;
@@ -265,9 +273,6 @@ impl Chaos {
     }
 
     fn end(mut self) {
-        while !self.probes.is_empty() {
-            self.remove();
-        }
         println!("chaos: {:?}\nrefused: {:?}\nended: {:?}", self.done, self.refused, self.ended);
         println!("chaos: {} hits", self.hits);
         assert!(self.daemon.living().unwrap().is_empty());
