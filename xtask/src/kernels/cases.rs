@@ -35,7 +35,6 @@ pub(crate) const SERVED: Run = Run {
     name: "served",
     cases: &[
         "auto find_doctor::doctor_is_content_here_and_tells_both_costs",
-        "auto values::gcc_o2",
         "auto equation::four_threads",
     ],
     is_smp: false,
