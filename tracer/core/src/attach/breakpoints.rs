@@ -1,13 +1,13 @@
 //! The breakpoints of a probe in the kernel: how they are placed, and taken out from any thread.
 
 use super::error::AttachError;
+use super::guardian::{Handover, Held, Notice};
 use super::load::Program;
 use super::place::Place;
 use super::sys::Flavour;
 use super::{perf, sys};
 use crate::model::address::FileOffset;
 use crate::model::issue::{Issue, IssueKind};
-use rustix::event::{EventfdFlags, eventfd};
 use std::ffi::{CStr, CString};
 use std::io;
 use std::ops::Range;
@@ -42,9 +42,15 @@ pub enum AttachedBy {
 pub enum Closed {
     /// The kernel program tripped the probe.
     Tripped(Trip),
+    /// The probe's time was over.
+    Expired,
     /// Nothing was heard of us for too long.
     Silence,
-    /// Who held them died.
+    /// A signal told the guardian to let go of all.
+    Signal,
+    /// The guardian had no room.
+    Refused,
+    /// The guardian died.
     GuardianDied,
 }
 
@@ -63,33 +69,39 @@ pub struct Breakpoints(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     state: Mutex<State>,
-    /// Becomes readable when they were closed without us.
-    closed_fd: Arc<OwnedFd>,
+    notice: Arc<Notice>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    fds: Vec<OwnedFd>,
+    held: Vec<Held>,
     /// Removals that were asked for.
     removals: u64,
+    /// When the removal began that is under way.
+    removing: Option<Instant>,
     /// How long the last one took that had something to take out.
     took: Option<Duration>,
-    why: Option<Closed>,
 }
 
 /// Breakpoints that are in the kernel but no probe's yet. Dropping it takes them out.
 #[derive(Debug)]
 pub(super) struct Placed {
-    fds: Vec<OwnedFd>,
+    held: Vec<Held>,
     pub(super) by: AttachedBy,
 }
 
 impl Breakpoints {
     pub(super) fn new() -> Result<Self, AttachError> {
-        let closed_fd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
-            .map_err(|error| AttachError::kernel("an event counter", error.into()))?;
-        let (state, closed_fd) = (Mutex::default(), Arc::new(closed_fd));
-        Ok(Self(Arc::new(Inner { state, closed_fd })))
+        let notice = Arc::new(Notice::new()?);
+        Ok(Self(Arc::new(Inner { state: Mutex::default(), notice })))
+    }
+
+    /// Starts to take them out, and does not wait for the end: they go at once, but the kernel
+    /// keeps who closes them for tens of milliseconds.
+    pub fn start_removal(&self) {
+        let mut state = self.state();
+        state.removals += 1;
+        state.start_closing();
     }
 
     /// Takes them out; they are gone when this returns. Nothing happens if they are gone already.
@@ -97,12 +109,23 @@ impl Breakpoints {
         // Closed with the lock held: who comes second waits for the first.
         let mut state = self.state();
         state.removals += 1;
-        if state.fds.is_empty() {
+        self.close(&mut state);
+    }
+
+    fn close(&self, state: &mut State) {
+        if state.held.is_empty() {
             return;
         }
-        let start = Instant::now();
-        state.fds.clear();
-        state.took = Some(start.elapsed());
+        state.start_closing();
+        state.held.iter().for_each(Held::wait);
+        let since = |start| self.notice().last().map(|last| last.saturating_duration_since(start));
+        let took = match self.why_closed() {
+            // Who closed them by itself knows.
+            Some(_) => Some(self.notice().took()),
+            None => state.removing.and_then(since),
+        };
+        (state.took, state.removing) = (took, None);
+        state.held.clear();
     }
 
     /// How long the last removal took; `None` before.
@@ -112,21 +135,31 @@ impl Breakpoints {
 
     /// Why they went without us; `None` while they are in place, and when we took them out.
     pub fn why_closed(&self) -> Option<Closed> {
-        self.state().why
+        self.notice().why()
     }
 
     /// Becomes readable when they went without us.
     pub fn closed_fd(&self) -> Arc<OwnedFd> {
-        Arc::clone(&self.0.closed_fd)
+        self.notice().closed_fd()
+    }
+
+    /// Where the guardian tells of their end.
+    pub(super) fn notice(&self) -> &Arc<Notice> {
+        &self.0.notice
     }
 
     pub(super) fn are_in_place(&self) -> bool {
-        !self.state().fds.is_empty()
+        let state = self.state();
+        !state.held.is_empty() && state.held.iter().all(Held::is_open)
     }
 
-    /// Removals so far, for [`Self::take_over`].
-    pub(super) fn removals(&self) -> u64 {
-        self.state().removals
+    /// Makes ready for others to take their place; gives the removals so far, for
+    /// [`Self::take_over`].
+    pub(super) fn clear(&self) -> u64 {
+        let mut state = self.state();
+        self.close(&mut state);
+        self.notice().reset();
+        state.removals
     }
 
     /// Makes what was placed these breakpoints, unless someone removed them since `removals` were
@@ -136,13 +169,26 @@ impl Breakpoints {
         if state.removals != removals {
             return false;
         }
-        state.why = None;
-        state.fds.extend(placed.fds);
+        state.held.extend(placed.held);
         true
+    }
+
+    /// Changes when the guardian takes them out by itself.
+    pub(super) fn expire_at(&self, expires_ns: u64) {
+        self.state().held.iter().for_each(|held| held.expire_at(expires_ns));
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn start_closing(&mut self) {
+        if self.removing.is_none() && !self.held.is_empty() {
+            self.removing = Some(Instant::now());
+            self.held.iter().for_each(Held::start_closing);
+        }
     }
 }
 
@@ -153,6 +199,7 @@ pub(super) fn place(
     pid: u32,
     places: &[Place],
     sites: &Range<u32>,
+    to: &Handover<'_>,
 ) -> Result<Placed, AttachError> {
     if mode == AttachMode::Perf {
         limit_perf(places.len())?;
@@ -161,14 +208,14 @@ pub(super) fn place(
     let mut files: Vec<i32> = places.iter().map(|place| place.file.as_raw_fd()).collect();
     files.sort_unstable();
     files.dedup();
-    let mut placed = Placed { fds: Vec::new(), by: AttachedBy::Multi };
+    let mut placed = Placed { held: Vec::new(), by: AttachedBy::Multi };
     for file in files {
         let here = numbered.iter().filter(|(_, place)| place.file.as_raw_fd() == file);
         let (offsets, cookies): (Vec<u64>, Vec<u64>) =
             here.map(|(index, place)| (place.offset.0, u64::from(*index))).unzip();
         let path = CString::new(format!("/proc/self/fd/{file}")).map_err(AttachError::object)?;
         let here = FileSites { path: &path, pid, offsets: &offsets, cookies: &cookies };
-        placed.add(program, mode, &here)?;
+        placed.add(program, mode, &here, to)?;
     }
     if placed.by == AttachedBy::Perf {
         limit_perf(places.len())?;
@@ -194,9 +241,10 @@ impl Placed {
         program: &Program,
         mode: AttachMode,
         sites: &FileSites<'_>,
+        to: &Handover<'_>,
     ) -> Result<(), AttachError> {
         if mode != AttachMode::Perf {
-            match self.add_multi(program, sites) {
+            match self.add_multi(program, sites, to) {
                 Err(error) if mode == AttachMode::Auto && is_not_supported(&error) => {
                     tracing::debug!(%error, "no uprobe_multi here");
                 }
@@ -204,19 +252,29 @@ impl Placed {
             }
         }
         self.by = AttachedBy::Perf;
-        self.add_perf(program, sites)
+        self.add_perf(program, sites, to)
     }
 
-    fn add_multi(&mut self, program: &Program, sites: &FileSites<'_>) -> Result<(), AttachError> {
+    fn add_multi(
+        &mut self,
+        program: &Program,
+        sites: &FileSites<'_>,
+        to: &Handover<'_>,
+    ) -> Result<(), AttachError> {
         let program = program.flavour(Flavour::Multi)?;
         let FileSites { path, pid, offsets, cookies } = sites;
         let link = sys::link_uprobe_multi(program, path, *pid, offsets, cookies)
             .map_err(|e| AttachError::kernel("the breakpoints", e))?;
-        self.fds.push(link);
+        self.held.push(to.hold([link])?);
         Ok(())
     }
 
-    fn add_perf(&mut self, program: &Program, sites: &FileSites<'_>) -> Result<(), AttachError> {
+    fn add_perf(
+        &mut self,
+        program: &Program,
+        sites: &FileSites<'_>,
+        to: &Handover<'_>,
+    ) -> Result<(), AttachError> {
         let program = program.flavour(Flavour::Perf)?;
         for (offset, cookie) in sites.offsets.iter().zip(sites.cookies) {
             let place = || -> io::Result<[OwnedFd; 2]> {
@@ -224,7 +282,7 @@ impl Placed {
                 let link = sys::link_perf_event(program, event.as_fd(), *cookie)?;
                 Ok([link, event])
             };
-            self.fds.extend(place().map_err(refused_perf)?);
+            self.held.push(to.hold(place().map_err(refused_perf)?)?);
         }
         Ok(())
     }

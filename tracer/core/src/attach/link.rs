@@ -5,6 +5,7 @@
 
 use super::breakpoints::{self, AttachMode, AttachedBy, Breakpoints, Closed};
 use super::error::AttachError;
+use super::guardian::{Guardian, Guardians, Handover, boot_ns};
 use super::load::Program;
 use super::maps::{Gate, Occupied, SitePlan};
 use super::place::{Place, places};
@@ -17,6 +18,7 @@ use crate::model::resolved::TrapClass;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tracer_common::maps::Counters;
@@ -51,9 +53,23 @@ struct Link {
     occupied: Occupied,
     gate: Gate,
     places: Vec<Place>,
-    /// How they were placed last; held while they are being placed again.
-    attached: Mutex<Attached>,
+    /// Held while they are being placed again.
+    placing: Mutex<Placing>,
     ring_bytes: u32,
+}
+
+#[derive(Debug)]
+struct Placing {
+    /// How they were placed last.
+    attached: Attached,
+    /// When they are to go, in nanoseconds since boot; 0 for never.
+    expires_ns: u64,
+}
+
+impl Link {
+    fn placing(&self) -> MutexGuard<'_, Placing> {
+        self.placing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Drop for Link {
@@ -71,9 +87,12 @@ pub struct Attached {
     pub took: Duration,
 }
 
-/// All links; the only owner of their file descriptors.
-#[derive(Debug, Default)]
-pub struct Links(Mutex<Table>);
+/// All links. Their file descriptors are the guardian's.
+#[derive(Debug)]
+pub struct Links {
+    table: Mutex<Table>,
+    guardians: Guardians,
+}
 
 #[derive(Debug, Default)]
 struct Table {
@@ -132,6 +151,20 @@ impl std::ops::AddAssign for Counts {
 }
 
 impl Links {
+    /// `guardian` is the tracer program, which is started to hold the links.
+    pub fn new(guardian: PathBuf) -> Self {
+        Self { table: Mutex::default(), guardians: Guardians::new(guardian) }
+    }
+
+    /// Starts the guardian now, and not when the first probe needs it.
+    ///
+    /// # Errors
+    ///
+    /// The program can't be started.
+    pub fn prepare(&self) -> Result<(), AttachError> {
+        self.guardians.prepare()
+    }
+
     /// Places the breakpoints of a probe. On an error none is left.
     ///
     /// # Errors
@@ -149,20 +182,20 @@ impl Links {
         let places = places(sites)?;
         let _reserved = self.reserve(gate.pid, &places)?;
         places.iter().try_for_each(|place| place.check(gate))?;
+        let guardian = self.guardians.get(program.trips_fd())?;
         let breakpoints = Breakpoints::new()?;
-        let occupied =
-            program.maps().occupy(gate, ring, &site_plans(program.costs(mode)?, sites)?)?;
-        match arm(program, mode, gate, &places, (&breakpoints, &occupied.sites)) {
+        // Before the maps are locked: the costs may have to be measured.
+        let plans = site_plans(program.costs(mode)?, sites)?;
+        let occupied = program.maps().occupy(gate, ring, &plans)?;
+        let arming = Arming { program, mode, pid: gate.pid, places: &places };
+        let to = (guardian, gate.expires_ns);
+        match arming.arm(&occupied.sites, &breakpoints, breakpoints.clear(), to) {
             Ok(by) => {
                 let attached = Attached { by, took: start.elapsed() };
+                let placing = Mutex::new(Placing { attached, expires_ns: gate.expires_ns });
                 let ring_bytes = ring.bytes();
-                let link = Mutex::new(attached);
-                let link = Link { breakpoints, occupied, gate, places, attached: link, ring_bytes };
-                let mut table = self.table();
-                table.last += 1;
-                let id = LinkId(table.last);
-                table.links.insert(id, Arc::new(link));
-                Ok((id, attached))
+                let link = Link { breakpoints, occupied, gate, places, placing, ring_bytes };
+                Ok((self.insert(link), attached))
             }
             Err(error) => {
                 // Closing is the removal; the first error is the one to tell.
@@ -195,18 +228,47 @@ impl Links {
         id: LinkId,
     ) -> Result<Attached, AttachError> {
         let link = self.get(id).ok_or(AttachError::Removed)?;
-        let mut attached = link.attached.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut placing = link.placing();
         if link.breakpoints.are_in_place() {
-            return Ok(*attached);
+            return Ok(placing.attached);
         }
         let start = Instant::now();
+        let removals = link.breakpoints.clear();
         let _reserved = self.reserve(link.gate.pid, &link.places)?;
         link.places.iter().try_for_each(|place| place.check(link.gate))?;
         program.maps().enable(&link.occupied.sites, false)?;
-        let numbers = (&link.breakpoints, &link.occupied.sites);
-        let by = arm(program, mode, link.gate, &link.places, numbers)?;
-        *attached = Attached { by, took: start.elapsed() };
-        Ok(*attached)
+        program.maps().reset_budget(&link.occupied)?;
+        let guardian = self.guardians.get(program.trips_fd())?;
+        let arming = Arming { program, mode, pid: link.gate.pid, places: &link.places };
+        let sites = &link.occupied.sites;
+        let by = arming.arm(sites, &link.breakpoints, removals, (guardian, placing.expires_ns))?;
+        placing.attached = Attached { by, took: start.elapsed() };
+        Ok(placing.attached)
+    }
+
+    /// Changes when a probe expires: nanoseconds since boot, 0 for never.
+    ///
+    /// # Errors
+    ///
+    /// The kernel does not take it. The guardian has been told.
+    pub fn expire_at(
+        &self,
+        program: &Program,
+        id: LinkId,
+        expires_ns: u64,
+    ) -> Result<(), AttachError> {
+        let Some(link) = self.get(id) else { return Ok(()) };
+        link.placing().expires_ns = expires_ns;
+        link.breakpoints.expire_at(expires_ns);
+        program.maps().change(&link.occupied.sites, |site| site.expires_ns = expires_ns)
+    }
+
+    fn insert(&self, link: Link) -> LinkId {
+        let mut table = self.table();
+        table.last += 1;
+        let id = LinkId(table.last);
+        table.links.insert(id, Arc::new(link));
+        id
     }
 
     /// Keeps others from placing breakpoints there meanwhile: two that look at once would both
@@ -222,7 +284,7 @@ impl Links {
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn get(&self, id: LinkId) -> Option<Arc<Link>> {
@@ -258,7 +320,7 @@ impl Links {
 
     /// How a link's breakpoints were placed; `None` once it is forgotten.
     pub fn attached(&self, id: LinkId) -> Option<Attached> {
-        self.get(id).map(|link| *link.attached.lock().unwrap_or_else(PoisonError::into_inner))
+        self.get(id).map(|link| link.placing().attached)
     }
 
     /// Size of a link's ring.
@@ -313,21 +375,44 @@ fn site_plans<'p>(costs: CostModel, sites: &[SiteToArm<'p>]) -> Result<Vec<SiteP
         .collect())
 }
 
-/// Places the breakpoints, reads them back, and switches the sites on.
-fn arm(
-    program: &Program,
+/// What is to be placed.
+struct Arming<'a> {
+    program: &'a Program,
     mode: AttachMode,
-    gate: Gate,
-    places: &[Place],
-    (breakpoints, sites): (&Breakpoints, &Range<u32>),
-) -> Result<AttachedBy, AttachError> {
-    let removals = breakpoints.removals();
-    let placed = breakpoints::place(program, mode, gate.pid, places, sites)?;
-    places.iter().try_for_each(|place| place.read_back(gate.pid))?;
-    program.maps().enable(sites, true)?;
-    let by = placed.by;
-    match breakpoints.take_over(placed, removals) {
-        true => Ok(by),
-        false => Err(AttachError::Removed),
+    pid: u32,
+    places: &'a [Place],
+}
+
+impl Arming<'_> {
+    /// Places the breakpoints, reads them back, and switches the sites on. They become
+    /// `breakpoints` unless those were removed once more than `removals` meanwhile.
+    fn arm(
+        &self,
+        sites: &Range<u32>,
+        breakpoints: &Breakpoints,
+        removals: u64,
+        (guardian, expires_ns): (Arc<Guardian>, u64),
+    ) -> Result<AttachedBy, AttachError> {
+        let notice = breakpoints.notice();
+        // The parameters in the maps are the probe's by now: no trip of who had them before is
+        // later.
+        let since_boot_ns = boot_ns();
+        let to = Handover { guardian, gate: sites.start, since_boot_ns, expires_ns, notice };
+        let placed =
+            breakpoints::place(self.program, self.mode, self.pid, self.places, sites, &to)?;
+        let read_back = self.places.iter().try_for_each(|place| place.read_back(self.pid));
+        match (notice.why(), read_back) {
+            (Some(Closed::Refused), _) => {
+                return Err(AttachError::MapFull { what: "links", count: self.places.len() });
+            }
+            (None, Err(issue)) => return Err(issue.into()),
+            // Those that have gone already can't be read back; the probe is told why they went.
+            (Some(_), _) | (None, Ok(())) => self.program.maps().enable(sites, true)?,
+        }
+        let by = placed.by;
+        match breakpoints.take_over(placed, removals) {
+            true => Ok(by),
+            false => Err(AttachError::Removed),
+        }
     }
 }

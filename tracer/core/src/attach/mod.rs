@@ -6,6 +6,7 @@ pub mod breakpoints;
 pub mod btf;
 pub mod calibrate;
 pub mod error;
+pub mod guardian;
 pub mod late;
 pub mod link;
 pub mod load;

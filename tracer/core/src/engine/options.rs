@@ -2,10 +2,14 @@
 
 pub use crate::attach::breakpoints::AttachMode;
 use crate::model::budget::Budgets;
+use std::path::PathBuf;
 use tracer_common::limits::SCRATCH_SLOTS;
 
+/// The program that runs, even if its file was replaced.
+const THIS_PROGRAM: &str = "/proc/self/exe";
+
 /// How an engine works.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Options {
     /// How breakpoints are placed.
     pub attach: AttachMode,
@@ -16,6 +20,8 @@ pub struct Options {
     pub kernel_log: Option<tracing::Level>,
     /// What probes may cost together.
     pub budgets: Budgets,
+    /// The tracer program, which is started once more to hold the breakpoints.
+    pub guardian: PathBuf,
 }
 
 impl Default for Options {
@@ -25,6 +31,7 @@ impl Default for Options {
             scratch_slots: SCRATCH_SLOTS,
             kernel_log: None,
             budgets: Budgets::default(),
+            guardian: PathBuf::from(THIS_PROGRAM),
         }
     }
 }
