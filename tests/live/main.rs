@@ -25,6 +25,7 @@ mod kernel_log;
 mod late;
 mod metrics;
 mod privilege;
+mod sites;
 mod stack;
 mod values;
 mod vars;

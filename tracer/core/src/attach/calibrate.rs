@@ -25,7 +25,7 @@ const RUNS: u32 = 7;
 /// Ourselves, as the kernel's path lookup takes it.
 const OWN_FILE: &CStr = c"/proc/self/exe";
 /// A site that no probe uses, and that therefore stays switched off.
-const UNUSED_SITE: u64 = SITES as u64 - 1;
+pub(super) const UNUSED_SITE: u64 = SITES as u64 - 1;
 /// `int3`.
 const BREAKPOINT: u8 = 0xcc;
 
@@ -91,7 +91,7 @@ fn link(program: &Program, pid: u32, address: Avma) -> io::Result<OwnedFd> {
 }
 
 /// Where an address of ours is in our file.
-fn own_offset(address: Avma) -> io::Result<FileOffset> {
+pub(super) fn own_offset(address: Avma) -> io::Result<FileOffset> {
     let not_found = || io::Error::new(io::ErrorKind::NotFound, "our own code is not mapped");
     let maps = fs::read_to_string("/proc/self/maps")?;
     let in_line = |line: &str| {

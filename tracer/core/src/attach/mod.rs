@@ -12,6 +12,7 @@ pub mod load;
 pub mod maps;
 mod perf;
 pub mod ring;
+pub mod selftest;
 pub mod support;
 mod sys;
 pub mod text;

@@ -6,7 +6,8 @@
 #![expect(unsafe_code, reason = "bpf(2) takes untyped pointers")]
 
 use aya_obj::generated::{
-    bpf_attach_type, bpf_attr, bpf_cmd, bpf_insn, bpf_map_type, bpf_prog_info, bpf_prog_type,
+    BPF_F_UPROBE_MULTI_RETURN, bpf_attach_type, bpf_attr, bpf_cmd, bpf_insn, bpf_map_type,
+    bpf_prog_info, bpf_prog_type,
 };
 use std::ffi::CStr;
 use std::io;
@@ -103,6 +104,28 @@ pub(crate) fn link_uprobe_multi(
     offsets: &[u64],
     cookies: &[u64],
 ) -> io::Result<OwnedFd> {
+    link_multi(program, path, pid, offsets, cookies, 0)
+}
+
+/// The same for the returns of the functions that begin there, by the kernel's return probes.
+pub(crate) fn link_uretprobe_multi(
+    program: BorrowedFd<'_>,
+    path: &CStr,
+    pid: u32,
+    offsets: &[u64],
+    cookies: &[u64],
+) -> io::Result<OwnedFd> {
+    link_multi(program, path, pid, offsets, cookies, BPF_F_UPROBE_MULTI_RETURN)
+}
+
+fn link_multi(
+    program: BorrowedFd<'_>,
+    path: &CStr,
+    pid: u32,
+    offsets: &[u64],
+    cookies: &[u64],
+    flags: u32,
+) -> io::Result<OwnedFd> {
     debug_assert_eq!(offsets.len(), cookies.len());
     let mut attr = zeroed();
     // SAFETY: writes to the fields of a zeroed union of plain integers.
@@ -116,6 +139,7 @@ pub(crate) fn link_uprobe_multi(
         multi.cookies = cookies.as_ptr() as u64;
         multi.cnt = offsets.len().min(cookies.len()) as u32;
         multi.pid = pid;
+        multi.flags = flags;
     }
     // SAFETY: all that `attr` points to outlives the call.
     unsafe { bpf_fd(bpf_cmd::BPF_LINK_CREATE, &attr) }

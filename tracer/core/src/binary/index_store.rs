@@ -136,6 +136,26 @@ impl IndexStore {
         }
     }
 
+    /// What [`Self::keep_small`] kept under a name; `None` where nothing is that can be trusted.
+    pub fn small(&self, name: &str) -> Option<Vec<u8>> {
+        let directory = self.directory()?;
+        let file = MappedFile::own_in(directory.as_fd(), name).ok()?;
+        Some(file.bytes().to_vec())
+    }
+
+    /// Keeps something small that is quicker read than found again.
+    pub fn keep_small(&self, name: &str, bytes: &[u8]) {
+        let Some(directory) = self.directory() else { return };
+        let number = self.written.fetch_add(1, Ordering::Relaxed);
+        let new = format!("{NEW}{name}-{}-{number}", std::process::id());
+        let written = write_new(directory, &new, bytes)
+            .and_then(|()| Ok(rustix::fs::renameat(directory, &new, directory, name)?));
+        if let Err(error) = written {
+            tracing::debug!(directory = %self.path.display(), %error, "{name} was not kept");
+            let _gone = rustix::fs::unlinkat(directory, &new, AtFlags::empty());
+        }
+    }
+
     fn directory(&self) -> Option<&OwnedFd> {
         let open = || match open(&self.path) {
             Ok(directory) => Some(directory),

@@ -3,7 +3,8 @@
 use super::findings::{Check, CheckStatus};
 use crate::attach::calibrate::{self, TrapCost};
 use crate::attach::load::{LoadOptions, Program};
-use crate::attach::{btf, support};
+use crate::attach::{btf, selftest, support};
+use crate::model::abilities::{Ability, HostAbilities};
 use crate::model::resolved::TrapClass;
 
 /// Everything that was looked at, in the order in which things build on each other.
@@ -13,6 +14,7 @@ pub fn doctor() -> Vec<Check> {
         Ok(program) => {
             checks.push(loaded(&program));
             checks.extend(traps(&program));
+            checks.extend(abilities(&selftest::abilities(&program)));
         }
         Err(error) => checks.push(fail(
             "program",
@@ -150,4 +152,29 @@ fn cost(cost: &TrapCost) -> Check {
         TrapClass::SingleStepped => ("cost, single-stepped", "any other instruction"),
     };
     ok(name, format!("{} ns per hit on {what}", cost.per_hit.as_nanos()))
+}
+
+/// What was tried in children. A harm that is known is no failure: such places are not probed.
+fn abilities(host: &HostAbilities) -> Vec<Check> {
+    let shown = |name: &str, ability: &Ability, fine: &str, avoided: &str| match ability {
+        Ability::Safe => ok(name, fine),
+        Ability::Unsafe(why) => ok(name, format!("not safe here ({why}); {avoided}")),
+    };
+    let seccomp = match &host.seccomp {
+        Ability::Safe => ok("seccomp", "processes under a filter can be probed"),
+        Ability::Unsafe(why) => warn(
+            "seccomp",
+            format!("a breakpoint harms a process under a filter: {why}"),
+            "such processes are refused; trace the program where it runs without a filter",
+        ),
+    };
+    let nop5 =
+        shown("5-byte nop", &host.nop5, "it can be probed, without a trap", "it is not probed");
+    let returns = shown(
+        "return probes",
+        &host.returns,
+        "the kernel's own work, in programs that throw no exceptions through them",
+        "they are not used",
+    );
+    vec![nop5, seccomp, returns]
 }

@@ -7,6 +7,7 @@ use super::findings::Found;
 use super::mapped::Mapped;
 use super::probe::{Probe, Wake, is_readable};
 use super::request::SnapshotRequest;
+use super::target;
 use crate::attach::late::LateReader;
 use crate::binary::modules::{Code, Modules};
 use crate::model::caller::Caller;
@@ -63,9 +64,12 @@ fn snapshot(
     deliver: &mut Deliver<'_>,
 ) -> Result<Summary, EngineError> {
     let process = process_of(request.caller, request.pid)?;
+    target::check(engine, &process)?;
     let modules = Modules::with(&engine.cache, &process, request.caller);
-    let code = Code::new(&modules);
-    let resolved = resolve::resolve(&request.location, &request.location_text, &code)?;
+    let code = Code::new(&modules).on(engine.abilities());
+    let resolved = resolve::resolve(&request.location, &request.location_text, &code)
+        .map_err(|issue| target::name_anonymous(issue, &process, &request.location))?;
+    target::check_text(&process, &resolved)?;
     let plans: Vec<Plan> = resolved
         .sites
         .iter()

@@ -73,6 +73,12 @@ issues! {
         "detach the debugger first: two owners of breakpoints break the target";
     AlreadyProbed "already_probed" 33 "another breakpoint is at this place already"
         "wait until the other tracer has ended, or probe another line or offset";
+    Filtered "filtered" 55 "the process is under a seccomp filter, which does not bear breakpoints on this machine"
+        "`tracer doctor` shows what was tried; trace the program where it runs without a filter";
+    OwnProcess "own_process" 56 "this process is a tracer itself"
+        "trace another process: nobody could take the breakpoints out if tracer ran into them";
+    CodeChanged "code_changed" 57 "the file of the probed code was written to"
+        "restart the program, so that all of its code is of one build, then try again";
     NotYours "not_yours" 35 "you may not trace this process"
         "trace a process of your own; for others ask root, who may trace all";
     NoCapture "no_capture" 31 "the code ran, but no hit could be captured"
