@@ -20,6 +20,7 @@ use tracer_core::engine::event::{Ended, Event, Summary};
 use tracer_core::engine::options::Options;
 use tracer_core::engine::request::SnapshotRequest;
 use tracer_core::model::action::Action;
+use tracer_core::model::budget::{Budgets, CpuShare};
 use tracer_core::model::caller::Caller;
 use tracer_core::model::capture::Capture;
 use tracer_core::model::limits::Limits;
@@ -296,6 +297,7 @@ fn another_process_of_the_same_pid() {
         offset: site.file_offset,
         pc: site.pc,
         instruction: &site.instruction,
+        trap: site.trap,
         plan: &plan::compile(site, &resolved.types, Limits::DEFAULT),
     };
     let gate = Gate {
@@ -305,14 +307,18 @@ fn another_process_of_the_same_pid() {
         interval_ns: 0,
         action: Action::Snapshot,
         owner: Caller::Root,
+        budget: CpuShare::UNLIMITED,
+        expires_ns: 0,
     };
-    let program = Program::load(&LoadOptions::default()).unwrap();
+    let program =
+        Program::load(&LoadOptions { budgets: Budgets::UNLIMITED, ..LoadOptions::default() })
+            .unwrap();
     let links = Links::default();
     let mut ring = Ring::create(RING_BYTES).unwrap();
     let mode = snapshot::options().attach;
     let (link, _) = links.attach(&program, mode, gate, &ring, &[site]).unwrap();
     let calls = target.go().unwrap();
-    assert_eq!(links.detach(link), TextAfter::Restored);
+    assert_eq!(links.suspend(link), TextAfter::Restored);
     let counts = links.counts(&program, link).unwrap();
     println!("foreign: {calls} calls, {counts:?}");
     assert_eq!(counts.hits, calls);

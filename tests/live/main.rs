@@ -27,5 +27,6 @@ mod metrics;
 mod privilege;
 mod sites;
 mod stack;
+mod sweep;
 mod values;
 mod vars;

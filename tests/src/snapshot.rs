@@ -13,6 +13,7 @@ use tracer_core::engine::options::{AttachMode, Options};
 use tracer_core::engine::request::SnapshotRequest;
 use tracer_core::engine::{self, Engine};
 use tracer_core::model::action::Action;
+use tracer_core::model::budget::{Budgets, CpuShare};
 use tracer_core::model::caller::Caller;
 use tracer_core::model::capture::Capture;
 use tracer_core::model::limits::Limits;
@@ -38,7 +39,8 @@ pub fn options() -> Options {
         Ok("perf") => AttachMode::Perf,
         _ => AttachMode::Auto,
     };
-    Options { attach, ..Options::default() }
+    // Most targets here call their functions as often as they can.
+    Options { attach, budgets: Budgets::UNLIMITED, ..Options::default() }
 }
 
 /// An engine with these options.
@@ -53,6 +55,7 @@ pub fn engine() -> Engine {
 /// The location is not understood.
 pub fn request(pid: u32, location: &str) -> Result<SnapshotRequest> {
     Ok(SnapshotRequest {
+        budget: CpuShare::UNLIMITED,
         caller: Caller::Root,
         pid,
         location: engine::parse_location(location)?,

@@ -35,7 +35,8 @@ impl Target {
         let source = folder.join(name).with_extension("c");
         let home = target_dir().join("targets");
         fs::create_dir_all(&home)?;
-        let hash = content_hash(&folder, &source, compiler, flags)?;
+        let version = compiler_version(&home, compiler)?;
+        let hash = content_hash(&folder, &source, &version, flags)?;
         let program = home.join(format!("{name}-{hash:016x}"));
         if !program.is_file() {
             // Complete under its name at once, for tests run beside each other.
@@ -100,15 +101,24 @@ impl Target {
     }
 }
 
+/// What a compiler says of itself; where there is none, as in a virtual machine, what the one said
+/// that compiled the targets which are here.
+fn compiler_version(home: &Path, compiler: &str) -> Result<Vec<u8>> {
+    let kept = home.join(compiler).with_extension("version");
+    match Command::new(compiler).arg("--version").output() {
+        Ok(output) => {
+            fs::write(kept, &output.stdout)?;
+            Ok(output.stdout)
+        }
+        Err(_) => fs::read(kept).with_context(|| format!("no {compiler}: run `cargo xtask setup`")),
+    }
+}
+
 /// What a compiled target depends on: the source, headers beside it, compiler, flags, and files
 /// that are named there.
-fn content_hash(folder: &Path, source: &Path, compiler: &str, flags: &[&str]) -> Result<u64> {
+fn content_hash(folder: &Path, source: &Path, version: &[u8], flags: &[&str]) -> Result<u64> {
     let mut hasher = DefaultHasher::new();
-    let version = Command::new(compiler).arg("--version").output();
-    version
-        .with_context(|| format!("no {compiler}: run `cargo xtask setup`"))?
-        .stdout
-        .hash(&mut hasher);
+    version.hash(&mut hasher);
     flags.hash(&mut hasher);
     let mut files = vec![source.to_path_buf()];
     for entry in fs::read_dir(folder)? {

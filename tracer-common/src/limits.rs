@@ -19,8 +19,15 @@ pub const STACK_DEPTH: u32 = 8;
 pub const STEPS_MAX: u32 = 32 * 1024;
 /// Bytes that are looked through to find the real length of a string that is cut.
 pub const TEXT_SCAN_BYTES: u32 = 64 * 1024;
-/// Of so many hits of a site one is timed; a power of two.
-pub const TIMED_EVERY: u64 = 16;
+/// The length of a budget's window, in nanoseconds. Windows are told apart by the kernel's ticks (1 to
+/// 10 ms), so one is longer or shorter by up to a tick.
+pub const WINDOW_NS: u64 = 10_000_000;
+/// Windows whose budget a probe may spend once, when it is placed.
+pub const GRACE_WINDOWS: u64 = 10;
+/// Budgets: the node's, one for each process that is probed and one for each probe.
+pub const BUDGETS: u32 = 2 * SITES;
+/// Size of the ring that tells of tripped probes, in bytes.
+pub const TRIPS_BYTES: u32 = 64 * 1024;
 /// Bytes below the stack pointer that a leaf function may use (psABI x86-64, 3.2.2).
 pub const RED_ZONE_BYTES: u64 = 128;
 /// Scratch buffers in the pool: one is claimed for the duration of a hit.

@@ -22,6 +22,10 @@ pub mod names {
     pub const SCRATCH: &str = "SCRATCH";
     /// The ring buffers of records, one for each probe, at the index of its first site.
     pub const RINGS: &str = "RINGS";
+    /// `Array<Budget>`: [`super::NODE_BUDGET`] first, then those of processes and probes.
+    pub const BUDGETS: &str = "BUDGETS";
+    /// The ring buffer of [`super::Trip`] records.
+    pub const TRIPS: &str = "TRIPS";
     /// The program, in both its flavours.
     pub const PROGRAM: &str = "hit";
     /// Global: an [`super::Kernel`].
@@ -50,8 +54,8 @@ pub struct Kernel {
     pub mm: u32,
     /// Offset of `flags` in `mm_struct`.
     pub mm_flags: u32,
-    /// Always zero.
-    pub reserved: u32,
+    /// Nanoseconds between two ticks of the kernel (1/HZ).
+    pub tick_ns: u32,
 }
 
 /// The ids of a task as they lie in the kernel's `struct cred`.
@@ -128,6 +132,78 @@ pub struct Site {
     pub owner_uid: u32,
     /// Their group.
     pub owner_gid: u32,
+    /// Nanoseconds since boot after which no hit is captured, 0 for never.
+    pub expires_ns: u64,
+    /// What the trap of one hit costs, in nanoseconds, with a program that leaves at once.
+    pub trap_ns: u32,
+    /// Index of the probe's budget.
+    pub budget: u32,
+    /// Index of the budget of its process.
+    pub process_budget: u32,
+    /// Always zero.
+    pub reserved: u32,
+}
+
+/// Index of the budget of the whole node.
+pub const NODE_BUDGET: u32 = 0;
+
+/// The CPU time that hits may cost in a window of [`crate::limits::WINDOW_NS`].
+///
+/// A cache line of its own: those of different probes are changed on different cpus.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct Budget {
+    /// Nanoseconds; 0 for no limit.
+    pub limit_ns: u64,
+    /// Number of the last window in the upper bits, nanoseconds spent in it in the lower
+    /// [`Self::SPENT_BITS`].
+    pub spent: u64,
+    /// 0, or the [`trip`] cause that the probe was tripped for, with [`Self::TOLD`].
+    pub tripped: u64,
+    /// What is left of what a probe may spend once, before its windows count, as a signed number:
+    /// its first hits may come all at once.
+    pub grace_ns: u64,
+    /// Always zero.
+    pub reserved: [u64; 4],
+}
+
+impl Budget {
+    /// Bits of [`Self::spent`] that are nanoseconds: 18 minutes.
+    pub const SPENT_BITS: u32 = 40;
+    /// In [`Self::tripped`]: the record of it is in the ring.
+    pub const TOLD: u64 = 1 << 32;
+}
+
+/// Values of [`Trip::cause`].
+pub mod trip {
+    /// The probe's own budget was spent.
+    pub const PROBE: u32 = 1;
+    /// The budget of its process was spent, by this probe last.
+    pub const PROCESS: u32 = 2;
+    /// The node's budget was spent, by this probe last.
+    pub const NODE: u32 = 3;
+    /// Its time is over.
+    pub const EXPIRED: u32 = 4;
+}
+
+/// Says that a probe must be taken out now.
+#[repr(C)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+pub struct Trip {
+    /// Index of the probe's first site.
+    pub gate: u32,
+    /// A value of [`trip`].
+    pub cause: u32,
+    /// Nanoseconds spent in the window.
+    pub spent_ns: u64,
+    /// Nanoseconds that the budget allows; 0 where none was spent.
+    pub limit_ns: u64,
+    /// Hits of the site so far.
+    pub hits: u64,
+    /// Nanoseconds since boot.
+    pub time_boot_ns: u64,
 }
 
 /// What the kernel program remembers of a site; all fields are changed atomically.
@@ -148,11 +224,8 @@ pub struct SiteState {
 pub struct Counters {
     /// Indexed by [`crate::outcome::Outcome`].
     pub outcomes: [u64; OUTCOMES],
-    /// Captures that were timed: one in [`crate::limits::TIMED_EVERY`] hits, the first among them,
-    /// for reading a clock costs as much as a small capture.
-    pub timed: u64,
-    /// Nanoseconds that they took, from the gate to the ring.
-    pub timed_ns: u64,
+    /// Nanoseconds that captures took, from the gate to the ring.
+    pub capture_ns: u64,
 }
 
 /// An object that waits for the chase.

@@ -30,6 +30,9 @@ outcomes! {
     LostPlan = 8, "lost_plan", "the kernel program could not start the plan";
     Denied = 9, "denied", "the process had become one that the probe's owner may not trace: another user's, setuid, with capabilities, or not dumpable";
     Aggregated = 10, "aggregated", "counted in the kernel; nothing was copied";
+    Tripped = 11, "tripped", "the probe had cost more than it may and was being taken out";
+    Expired = 12, "expired", "the probe's time was over and it was being taken out";
+    OverBudget = 13, "over_budget", "half of the budget of this moment was spent: nothing was copied";
 }
 
 /// The number of outcomes.

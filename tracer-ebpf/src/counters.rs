@@ -21,13 +21,10 @@ pub(crate) fn hit(site: u32) -> Option<u64> {
 
 /// Adds the time that a capture took.
 #[inline(always)]
-pub(crate) fn add_timed(site: u32, nanoseconds: u64) {
+pub(crate) fn add_time(site: u32, nanoseconds: u64) {
     let Some(counters) = COUNTERS.get_ptr_mut(site) else { return };
     // SAFETY: the pointer is to a map value.
-    unsafe {
-        atomic::add(&raw mut (*counters).timed, 1);
-        atomic::add(&raw mut (*counters).timed_ns, nanoseconds);
-    }
+    unsafe { atomic::add(&raw mut (*counters).capture_ns, nanoseconds) };
 }
 
 /// Counts how a hit ended. Atomic although per cpu: another hit may preempt this one.

@@ -1,6 +1,7 @@
 //! Decides whether a hit is captured, cheapest test first.
 
 use crate::atomic;
+use crate::budget::Charge;
 use crate::counters::state;
 use crate::task;
 use aya_ebpf::helpers::generated::bpf_ktime_get_boot_ns;
@@ -20,11 +21,12 @@ const TICK_NS: u64 = 10_000_000;
 
 /// Lets a hit pass or gives its outcome.
 #[inline(always)]
-pub(crate) fn pass(site: &Site, pc: u64) -> Result<Pass, Outcome> {
+pub(crate) fn pass(site: &Site, pc: u64, charge: &Charge<'_>) -> Result<Pass, Outcome> {
     // SAFETY: userspace writes this field while we read it; either value is right.
     if unsafe { core::ptr::read_volatile(&raw const site.enabled) } == 0 {
         return Err(Outcome::Disabled);
     }
+    charge.refused()?;
     if task::pid() != site.pid {
         return Err(Outcome::Foreign);
     }
@@ -42,7 +44,11 @@ pub(crate) fn pass(site: &Site, pc: u64) -> Result<Pass, Outcome> {
     if counts_only && site.interval_ns == 0 && site.hit_limit == 0 {
         return Err(Outcome::Aggregated);
     }
+    if !counts_only && !charge.has_room() {
+        return Err(Outcome::OverBudget);
+    }
     let time_boot_ns = now();
+    charge.expired(time_boot_ns)?;
     claim(site, time_boot_ns)?;
     if counts_only {
         return Err(Outcome::Aggregated);

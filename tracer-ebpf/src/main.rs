@@ -8,6 +8,7 @@
 #![expect(internal_features, reason = "atomics: see `atomic`")]
 
 mod atomic;
+mod budget;
 mod capture;
 mod counters;
 mod gate;
@@ -21,7 +22,7 @@ use aya_ebpf::helpers::bpf_get_attach_cookie;
 use aya_ebpf::macros::uprobe;
 use aya_ebpf::programs::ProbeContext;
 use aya_log_ebpf::{debug, trace};
-use tracer_common::limits::TIMED_EVERY;
+use budget::Charge;
 use tracer_common::maps::Site;
 use tracer_common::outcome::Outcome;
 
@@ -40,9 +41,10 @@ fn hit(ctx: ProbeContext) -> u32 {
         return 0;
     }
     let Some(number) = counters::hit(cookie) else { return 0 };
-    let outcome = match gate::pass(site, pc) {
+    let charge = Charge::begin(site, number);
+    let (outcome, program_ns) = match gate::pass(site, pc, &charge) {
         Ok(pass) => timed_capture(&ctx, cookie, site, number, pass),
-        Err(outcome) => outcome,
+        Err(outcome) => (outcome, 0),
     };
     if outcome as u8 != Outcome::Captured as u8 {
         debug!(&ctx, target: LOG, "site {}: hit {}: outcome {}", cookie, number, outcome as u8);
@@ -53,10 +55,11 @@ fn hit(ctx: ProbeContext) -> u32 {
         gate::give_back(site);
     }
     counters::count(cookie, outcome);
+    charge.end(program_ns);
     0
 }
 
-/// Captures, and now and then counts the time that it takes.
+/// Captures, and gives the nanoseconds that it took.
 #[inline(always)]
 fn timed_capture(
     ctx: &ProbeContext,
@@ -64,13 +67,12 @@ fn timed_capture(
     site: &Site,
     number: u64,
     pass: gate::Pass,
-) -> Outcome {
+) -> (Outcome, u64) {
     let start = pass.time_boot_ns;
     let outcome = capture::capture(ctx, index, site, number, pass);
-    if number & (TIMED_EVERY - 1) == 1 {
-        counters::add_timed(index, gate::now().wrapping_sub(start));
-    }
-    outcome
+    let took = gate::now().wrapping_sub(start);
+    counters::add_time(index, took);
+    (outcome, took)
 }
 
 #[cfg(not(test))]

@@ -2,10 +2,10 @@
 
 use aya_ebpf::btf_maps::{ArrayOfMaps, RingBuf};
 use aya_ebpf::macros::{btf_map, map};
-use aya_ebpf::maps::{Array, PerCpuArray};
+use aya_ebpf::maps::{Array, PerCpuArray, RingBuf as Ring};
 use tracer_common::code::{Edge, Layout, Op};
 use tracer_common::limits;
-use tracer_common::maps::{Counters, Kernel, Scratch, Site, SiteState};
+use tracer_common::maps::{Budget, Counters, Kernel, Scratch, Site, SiteState};
 
 #[map]
 pub(crate) static SITES: Array<Site> = Array::with_max_entries(limits::SITES, 0);
@@ -21,6 +21,11 @@ pub(crate) static LAYOUTS: Array<Layout> = Array::with_max_entries(limits::LAYOU
 pub(crate) static EDGES: Array<Edge> = Array::with_max_entries(limits::EDGES, 0);
 #[map]
 pub(crate) static SCRATCH: Array<Scratch> = Array::with_max_entries(limits::SCRATCH_SLOTS, 0);
+#[map]
+pub(crate) static BUDGETS: Array<Budget> = Array::with_max_entries(limits::BUDGETS, 0);
+/// A ring of its own: a flood of records never keeps the word of a trip from the guardian.
+#[map]
+pub(crate) static TRIPS: Ring = Ring::with_byte_size(limits::TRIPS_BYTES, 0);
 /// Userspace creates the rings; what stands here is their type.
 #[btf_map]
 pub(crate) static RINGS: ArrayOfMaps<RingBuf<u64, 4096>, { limits::SITES as usize }> =
@@ -38,7 +43,7 @@ static KERNEL: Kernel = Kernel {
     permitted: 0,
     mm: 0,
     mm_flags: 0,
-    reserved: 0,
+    tick_ns: 0,
 };
 
 /// The facts, read where the loader put them and not where the compiler saw zeros.

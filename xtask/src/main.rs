@@ -5,6 +5,7 @@ mod demo;
 mod deploy;
 mod dist;
 mod ebpf;
+mod kernels;
 mod project;
 mod setup;
 mod soak;
@@ -26,6 +27,8 @@ Usage: cargo xtask COMMAND
   dist             build the binary that is given to others to TARGET/release/tracer
   test             everything that must pass: formatting, lints, licences, tests, live tests
   soak NAME [N]    the live tests whose name contains NAME, at full length (N calls)
+  kernels [SERIES...]
+                   tracer on stock Debian kernels, such as 6.12, in virtual machines
   bench [--json] [PART...]
                    what a hit costs (hits), how many a second can be taken (rate), how long one
                    waits (latency), where probes can sit (share); on a machine that rests
@@ -59,6 +62,7 @@ fn run(words: &[&str]) -> Result<ExitCode> {
         ["test"] => test::test()?,
         ["soak", name] => soak::soak(name, soak::CALLS)?,
         ["soak", name, calls] => soak::soak(name, calls)?,
+        ["kernels", series @ ..] => kernels::kernels(series)?,
         ["bench", words @ ..] => bench::bench(words)?,
         ["tidy"] => tidy::tidy()?,
         ["tidy", "--pin"] => tidy::pin()?,

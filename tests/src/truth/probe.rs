@@ -12,6 +12,7 @@ use tracer_core::engine::error::EngineError;
 use tracer_core::engine::event::Event;
 use tracer_core::engine::options::AttachMode;
 use tracer_core::engine::request::SnapshotRequest;
+use tracer_core::model::budget::CpuShare;
 use tracer_core::model::capture::Capture;
 use tracer_core::model::issue::IssueKind;
 use tracer_core::model::resolved::Site;
@@ -78,6 +79,7 @@ fn probe(
     armed: Sender<()>,
 ) -> Result<Observed> {
     let request = SnapshotRequest {
+        budget: CpuShare::UNLIMITED,
         caller: tracer_core::model::caller::Caller::Root,
         pid,
         location: parse(location)?,

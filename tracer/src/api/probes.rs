@@ -10,13 +10,19 @@ use utoipa::{IntoParams, ToSchema};
 pub const PROBE: &str = "tracer/probe/1";
 /// Captures that a probe takes if nothing is said.
 pub const HITS: u64 = 10;
+/// Hundredths of a core that a probe may cost if nothing is said.
+pub const BUDGET_PERCENT: f64 = 1.0;
+/// The least and the most that can be asked for.
+pub const BUDGET_PERCENT_MIN: f64 = 0.01;
+/// The same, the most.
+pub const BUDGET_PERCENT_MAX: f64 = 10.0;
 /// How long a probe lives if nothing is said: an hour.
 pub const TIMEOUT_MS: u64 = 60 * 60 * 1000;
 /// How long a probe can live: a day.
 pub const TIMEOUT_MS_MAX: u64 = 24 * TIMEOUT_MS;
 
 /// A probe to be placed.
-#[derive(Serialize, Deserialize, ToSchema, Clone, PartialEq, Eq, Debug)]
+#[derive(Serialize, Deserialize, ToSchema, Clone, PartialEq, Debug)]
 #[serde(deny_unknown_fields)]
 pub struct ProbeRequest {
     /// The process.
@@ -29,6 +35,9 @@ pub struct ProbeRequest {
     /// Captures per second at most; 0 for no limit.
     #[serde(default)]
     pub rate: u64,
+    /// Hundredths of a core that it may cost, from 0.01 to 10; it is taken out when it costs more.
+    #[serde(default = "budget_percent")]
+    pub budget_percent: f64,
     /// How long the probe may live, in milliseconds: an hour if nothing is said, at most a day.
     #[serde(default = "timeout_ms")]
     pub timeout_ms: u64,
@@ -51,6 +60,7 @@ impl ProbeRequest {
             location: request.location_text.clone(),
             hits: request.hits,
             rate: request.rate,
+            budget_percent: request.budget.as_percent().unwrap_or(BUDGET_PERCENT_MAX),
             timeout_ms: u64::try_from(request.timeout.as_millis()).unwrap_or(u64::MAX),
             limits: request.limits.into(),
             ring_bytes: request.ring_bytes,
@@ -99,6 +109,10 @@ impl From<LimitsRequest> for Limits {
 
 fn hits() -> u64 {
     HITS
+}
+
+fn budget_percent() -> f64 {
+    BUDGET_PERCENT
 }
 
 fn timeout_ms() -> u64 {

@@ -291,6 +291,7 @@ pub(crate) fn armed() -> Armed {
 /// What was asked for; the place is written as `text`.
 pub(crate) fn request(text: &str) -> SnapshotRequest {
     SnapshotRequest {
+        budget: tracer_core::model::budget::CpuShare::percent(1.0),
         caller: Caller::Root,
         pid: 4242,
         location: LocationSpec::Address(Avma(0)),

@@ -4,6 +4,7 @@ use super::failure::{Failure, SUCCESS};
 use super::{DaemonArgs, ReachArgs};
 use crate::daemon::{self, Config};
 use tracer_core::engine::options::Options;
+use tracer_core::model::budget::Budgets;
 
 /// Runs the daemon; gives the exit code after it was told to stop.
 ///
@@ -23,6 +24,7 @@ pub(crate) fn config(args: &DaemonArgs, reach: &ReachArgs) -> Config {
         options: Options {
             attach: args.attach.mode(),
             kernel_log: args.kernel_log.level(),
+            budgets: Budgets::percent(args.process_budget, args.node_budget),
             ..Options::default()
         },
     }

@@ -22,6 +22,7 @@ mod tests;
 mod units;
 mod vars;
 
+use crate::api::probes::BUDGET_PERCENT;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use help::{
     AFTER, CAPTURES_EXAMPLES, DAEMON_AFTER, DAEMON_EXAMPLES, DOCTOR_EXAMPLES, EXAMPLES,
@@ -33,6 +34,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tracer_common::limits::SCRATCH_SLOTS;
 use tracer_core::engine::options::AttachMode;
+use tracer_core::model::budget::Budgets;
 use tracer_core::model::limits::Limits;
 
 /// Shows what a running program really does: stack, arguments and locals of its next hit.
@@ -119,6 +121,12 @@ pub struct SnapshotArgs {
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::duration)]
     #[arg(default_value_if("detach", "true", "1h"))]
     pub timeout: Duration,
+
+    /// Percent of a core that the probe may cost the target, up to 10; it is taken out when it costs
+    /// more
+    #[arg(long, value_name = "PERCENT", value_parser = units::budget)]
+    #[arg(default_value_t = BUDGET_PERCENT)]
+    pub budget: f64,
 
     /// Captures per second at most, 0 for no limit; other hits are counted
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -223,6 +231,14 @@ pub struct DaemonArgs {
     #[arg(long, value_name = "ADDRESS", value_parser = units::listen)]
     #[arg(default_value = "127.0.0.1:9464")]
     pub metrics_listen: Listen,
+
+    /// Percent of a core that all probes of one process may cost, up to 25
+    #[arg(long, value_name = "PERCENT", value_parser = units::shared_budget, default_value_t = Budgets::PROCESS_PERCENT)]
+    pub process_budget: f64,
+
+    /// Percent of a core that all probes together may cost, up to 25
+    #[arg(long, value_name = "PERCENT", value_parser = units::shared_budget, default_value_t = Budgets::NODE_PERCENT)]
+    pub node_budget: f64,
 
     /// How to place breakpoints: auto, multi (uprobe_multi) or perf (perf events)
     #[arg(long, value_name = "HOW", value_enum, default_value_t = Attach::Auto, env = "TRACER_ATTACH")]

@@ -16,6 +16,7 @@ use tracer_core::engine::Engine;
 use tracer_core::engine::options::Options;
 use tracer_core::engine::request::{SnapshotRequest, ring_bytes};
 use tracer_core::model::action::Action;
+use tracer_core::model::budget::{Budgets, CpuShare};
 use tracer_core::model::caller::Caller;
 use tracer_core::model::issue::{Issue, IssueKind};
 use tracer_core::model::limits::Limits;
@@ -98,7 +99,8 @@ fn detach(args: &SnapshotArgs, request: &SnapshotRequest, to: &ReachArgs) -> Res
 
 /// Whether options of the engine are wanted that a daemon may not have.
 fn own_engine(args: &SnapshotArgs) -> bool {
-    options(args) != Options::default()
+    // A daemon has its own budgets.
+    Options { budgets: Budgets::default(), ..options(args) } != Options::default()
 }
 
 /// Reads a location.
@@ -116,6 +118,7 @@ pub(crate) fn request(args: &SnapshotArgs, location: LocationSpec) -> SnapshotRe
         action: Action::Snapshot,
         hits: args.hits,
         rate: args.rate,
+        budget: CpuShare::percent(args.budget),
         timeout: args.timeout,
         limits: Limits {
             stack_bytes: args.limits.stack,
@@ -135,7 +138,13 @@ pub(crate) fn options(args: &SnapshotArgs) -> Options {
         attach: args.attach.mode(),
         scratch_slots: args.scratch_slots,
         kernel_log: args.kernel_log.level(),
+        budgets: own_budgets(args.budget),
     }
+}
+
+/// What an engine of our own lets probes cost together: it has but this one.
+fn own_budgets(percent: f64) -> Budgets {
+    Budgets::percent(percent.max(Budgets::PROCESS_PERCENT), percent.max(Budgets::NODE_PERCENT))
 }
 
 /// What the process exits with after all has been shown.

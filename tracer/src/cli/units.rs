@@ -1,9 +1,11 @@
 //! Sizes, durations and counts as people type them.
 
 use super::Listen;
+use crate::api::probes::{BUDGET_PERCENT_MAX, BUDGET_PERCENT_MIN};
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
+use tracer_core::model::budget::Budgets;
 
 /// The longest time that a probe may wait: what is forgotten must expire.
 const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
@@ -51,6 +53,31 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         .map(Duration::from_millis)
         .filter(|time| !time.is_zero() && *time <= TIMEOUT_MAX)
         .ok_or_else(|| "must be from 1ms to 24h".to_owned())
+}
+
+/// What a probe may cost, in percent of a core.
+///
+/// # Errors
+/// A sentence for the user, if `text` is no number or not in range.
+pub(crate) fn budget(text: &str) -> Result<f64, String> {
+    percent(text, BUDGET_PERCENT_MAX)
+}
+
+/// What all probes of a process or a node may cost, in percent of a core.
+///
+/// # Errors
+/// As for [`budget`].
+pub(crate) fn shared_budget(text: &str) -> Result<f64, String> {
+    percent(text, Budgets::PERCENT_MAX)
+}
+
+fn percent(text: &str, most: f64) -> Result<f64, String> {
+    let number = text.strip_suffix('%').unwrap_or(text);
+    let number: f64 = number.parse().map_err(|_| "not a number: write 1 or 0.5".to_owned())?;
+    let range = BUDGET_PERCENT_MIN..=most;
+    range.contains(&number).then_some(number).ok_or_else(|| {
+        format!("must be from {} to {} percent of a core", range.start(), range.end())
+    })
 }
 
 /// A whole number.

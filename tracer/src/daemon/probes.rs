@@ -4,7 +4,10 @@ use super::log::Logs;
 use super::metrics::ProbeReadings;
 use super::peer::Peer;
 use super::probe::Probe;
-use crate::api::probes::{LimitsRequest, ProbeLine, ProbeRequest, ProbeState, TIMEOUT_MS_MAX};
+use crate::api::probes::{
+    BUDGET_PERCENT_MAX, BUDGET_PERCENT_MIN, LimitsRequest, ProbeLine, ProbeRequest, ProbeState,
+    TIMEOUT_MS_MAX,
+};
 use crate::api::refusal::{Refusal, RefusalKind};
 use crate::api::report;
 use crate::api::types::Error;
@@ -15,6 +18,7 @@ use tokio::sync::Notify;
 use tracer_core::engine::request::SnapshotRequest;
 use tracer_core::engine::{self, Engine};
 use tracer_core::model::action::Action;
+use tracer_core::model::budget::CpuShare;
 use tracer_core::model::limits::Limits;
 
 /// What probes that live may have at once.
@@ -227,6 +231,7 @@ fn meant(owner: Peer, asked: &ProbeRequest) -> Result<SnapshotRequest, Box<Error
         asked.limits;
     let most = Limits::CEILING;
     in_range("timeout_ms", asked.timeout_ms, 1, TIMEOUT_MS_MAX)?;
+    in_range("budget_percent", asked.budget_percent, BUDGET_PERCENT_MIN, BUDGET_PERCENT_MAX)?;
     in_range("limits.stack_bytes", stack_bytes, 0, most.stack_bytes)?;
     in_range("limits.bytes_max", bytes_max, 0, most.bytes_max)?;
     in_range("limits.text_bytes_max", text_bytes_max, 1, most.text_bytes_max)?;
@@ -243,6 +248,7 @@ fn meant(owner: Peer, asked: &ProbeRequest) -> Result<SnapshotRequest, Box<Error
         pid: asked.pid,
         location,
         location_text: asked.location.clone(),
+        budget: CpuShare::percent(asked.budget_percent),
         action: Action::Snapshot,
         hits: asked.hits,
         rate: asked.rate,

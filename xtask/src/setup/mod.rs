@@ -4,6 +4,7 @@
 //! crates.io at pinned versions; then programs built from source for the tests to trace.
 
 pub(crate) mod packages;
+pub(crate) mod private_apt;
 pub(crate) mod programs;
 pub(crate) mod toolchain;
 pub(crate) mod tools;
@@ -20,10 +21,12 @@ pub(crate) enum Part {
     Demo,
     /// Checks and tests.
     Test,
+    /// Virtual machines with other kernels.
+    Machines,
 }
 
 impl Part {
-    /// The whole project.
+    /// What the project needs to be built and tested on this machine's kernel.
     pub(crate) const ALL: &[Self] = &[Self::Kernel, Self::Demo, Self::Test];
 }
 

@@ -49,7 +49,11 @@ const PACKAGES: &[Package] = &[
     package("systemd", Part::Test, Some("systemd-analyze"), "checks the unit"),
     package("make", Part::Test, Some("make"), "builds memcached"),
     package("libevent-dev", Part::Test, None, "memcached needs it"),
+    package("golang-go", Part::Test, Some("go"), "Go programs to trace"),
+    package("lighttpd", Part::Test, Some("lighttpd"), "an HTTP server to trace"),
+    package("sqlite3", Part::Test, Some("sqlite3"), "a database to trace"),
     package("dpkg-dev", Part::Test, Some("dpkg-source"), "unpacks memcached's source"),
+    package("qemu-system-x86", Part::Machines, Some("qemu-system-x86_64"), "runs other kernels"),
 ];
 
 /// A compiler with the library's source, and the LLVM for bpf-linker, where Debian has them.

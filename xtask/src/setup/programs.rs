@@ -3,7 +3,8 @@
 //! Each lies ready in `TARGET/programs/NAME/FLAVOUR/`. A test that does not find its program says
 //! so and names `cargo xtask setup`.
 
-use super::packages::has_apt;
+use super::packages::{has_apt, on_path};
+use super::private_apt::PrivateApt;
 use crate::project::{command, foreign, output, run, step, target_dir};
 use anyhow::{Context, Result, bail};
 use std::fs;
@@ -37,6 +38,7 @@ pub(crate) fn build() -> Result<usize> {
         println!("missing: memcached for the tests: its source comes by apt-get");
     }
     changes += rust(&programs)?;
+    changes += go(&programs)?;
     Ok(changes)
 }
 
@@ -79,34 +81,14 @@ fn debian_source(home: &Path, name: &str) -> Result<PathBuf> {
     if let Some(source) = unpacked(home) {
         return Ok(source);
     }
-    let apt = home.join("apt");
-    for folder in ["lists/partial", "cache/archives/partial"] {
-        fs::create_dir_all(apt.join(folder))?;
-    }
     let release = fs::read_to_string("/etc/os-release").context("no /etc/os-release")?;
     let Some(suite) = release.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="))
     else {
         bail!("/etc/os-release has no VERSION_CODENAME");
     };
-    let list = apt.join("sources.list");
-    fs::write(&list, format!("deb-src http://deb.debian.org/debian {suite} main\n"))?;
-    let get = |words: &[&str]| {
-        let mut command = command("apt-get");
-        command.current_dir(home).arg("-qq");
-        for (key, value) in [
-            ("Dir::Etc::sourcelist", list.as_path()),
-            ("Dir::Etc::sourceparts", Path::new("/dev/null")),
-            ("Dir::State::lists", &apt.join("lists")),
-            ("Dir::Cache", &apt.join("cache")),
-        ] {
-            command.arg("-o").arg(format!("{key}={}", value.display()));
-        }
-        // The sandbox user of apt may not enter our folder.
-        command.args(["-o", "APT::Sandbox::User=root"]).args(words);
-        run(&mut command)
-    };
-    get(&["update"])?;
-    get(&["source", name])?;
+    let sources = format!("deb-src http://deb.debian.org/debian {suite} main\n");
+    let apt = PrivateApt::new(&home.join("apt"), &sources)?;
+    run(apt.command("apt-get").current_dir(home).args(["source", name]))?;
     unpacked(home).with_context(|| format!("no source of {name} in {}", home.display()))
 }
 
@@ -114,6 +96,25 @@ fn debian_source(home: &Path, name: &str) -> Result<PathBuf> {
 fn unpacked(home: &Path) -> Option<PathBuf> {
     let mut folders = fs::read_dir(home).ok()?.filter_map(Result::ok).map(|entry| entry.path());
     folders.find(|path| path.join("configure").is_file() && path.join("debian").is_dir())
+}
+
+/// Debian's own has no symbols, without which nobody knows where a Go function starts.
+fn go(programs: &Path) -> Result<usize> {
+    let home = programs.join("go");
+    let built = home.join("gofmt");
+    if built.is_file() {
+        return Ok(0);
+    }
+    if !on_path("go") {
+        println!("missing: gofmt for the tests: please install go");
+        return Ok(0);
+    }
+    step("gofmt from the source of Go, for the tests to trace");
+    fs::create_dir_all(&home)?;
+    let mut build = command("go");
+    build.args(["build", "-o"]).arg(&built).arg("cmd/gofmt").current_dir(&home);
+    run(build.env("GOCACHE", home.join("cache")).env("GOFLAGS", "-mod=mod"))?;
+    Ok(1)
 }
 
 fn rust(programs: &Path) -> Result<usize> {

@@ -4,6 +4,7 @@ use super::btf::BtfError;
 use super::support;
 use crate::model::issue::{Issue, IssueKind};
 use std::io;
+use std::path::PathBuf;
 
 /// Why the kernel side could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +28,20 @@ pub enum AttachError {
     /// The kernel's types are not known.
     #[error(transparent)]
     Btf(#[from] BtfError),
+    /// The process that holds the breakpoints could not be started.
+    #[error("the guardian could not be started from {}: {source}", program.display())]
+    Guardian {
+        /// The tracer program.
+        program: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The process that holds the breakpoints ended just now.
+    #[error("the guardian ended while the probe was being placed ({0}): try again")]
+    GuardianGone(io::Error),
+    /// The breakpoints were placed and removed at once.
+    #[error("the probe was removed while it was being placed")]
+    Removed,
     /// The maps are full.
     #[error("no room for {count} more {what}: remove probes first")]
     MapFull {

@@ -209,7 +209,7 @@ mod tests {
     fn fault(kind: ItemKind, address: u64, want: u64) -> Item {
         let status = Status::Fault;
         let address = Avma(address);
-        Item { address, want, bytes: vec![1; 4], status, absent: None, kind, depth: 0 }
+        Item { address, want, bytes: vec![1; 4], status, absent: None, kind, layout: 0, depth: 0 }
     }
 
     fn record(items: Vec<Item>) -> Record {

@@ -3,34 +3,26 @@
 //! Order: page read first → bytes of file, process and decoder compared → linked → breakpoint read
 //! back from the process, because a link can succeed and never fire → switched on.
 
-use super::breakpoints::{AttachMode, AttachedBy, Breakpoints, FileSites};
+use super::breakpoints::{self, AttachMode, AttachedBy, Breakpoints, Closed};
 use super::error::AttachError;
+use super::guardian::{Guardian, Guardians, Handover, boot_ns};
 use super::load::Program;
 use super::maps::{Gate, Occupied, SitePlan};
+use super::place::{Place, places};
 use super::ring::Ring;
-use super::text::{self, COMPARED_BYTES};
 use crate::model::address::{Avma, FileOffset};
-use crate::model::caller::Caller;
+use crate::model::cost::CostModel;
 use crate::model::issue::{Issue, IssueKind};
 use crate::model::plan::Plan;
+use crate::model::resolved::TrapClass;
 use std::collections::{HashMap, HashSet};
-use std::ffi::CString;
 use std::ops::Range;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tracer_common::maps::Counters;
-use tracer_common::outcome::{OUTCOMES, Outcome};
-
-/// The breakpoint instruction, `int3`.
-const BREAKPOINT: u8 = 0xcc;
-
-/// Breakpoints by perf events that one probe may have: their removal takes 0.1 s each, one after
-/// another.
-const PERF_SITES_MAX: usize = 32;
-
-/// How long the breakpoint of a tracer that was killed may still be there.
-const LEAVING: Duration = Duration::from_secs(1);
+use tracer_common::outcome::OUTCOMES;
 
 /// A probe's breakpoints, as the rest of the program knows them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -49,26 +41,35 @@ pub struct SiteToArm<'a> {
     pub pc: Avma,
     /// The instruction, as the decoder saw it.
     pub instruction: &'a [u8],
+    /// What a trap there is like.
+    pub trap: TrapClass,
     /// What to capture.
     pub plan: &'a Plan,
 }
 
-/// A breakpoint that is in place.
 #[derive(Debug)]
-struct Armed {
-    pc: Avma,
-    text: Vec<u8>,
+struct Link {
+    breakpoints: Breakpoints,
+    occupied: Occupied,
+    gate: Gate,
+    places: Vec<Place>,
+    /// Held while they are being placed again.
+    placing: Mutex<Placing>,
+    ring_bytes: u32,
 }
 
 #[derive(Debug)]
-struct Link {
-    /// One for each file.
-    breakpoints: Breakpoints,
-    occupied: Occupied,
-    pid: u32,
-    armed: Vec<Armed>,
+struct Placing {
+    /// How they were placed last.
     attached: Attached,
-    ring_bytes: u32,
+    /// When they are to go, in nanoseconds on the monotonic clock; 0 for never.
+    expires_ns: u64,
+}
+
+impl Link {
+    fn placing(&self) -> MutexGuard<'_, Placing> {
+        self.placing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Drop for Link {
@@ -86,9 +87,12 @@ pub struct Attached {
     pub took: Duration,
 }
 
-/// All links; the only owner of their file descriptors.
-#[derive(Debug, Default)]
-pub struct Links(Mutex<Table>);
+/// All links. Their file descriptors are the guardian's.
+#[derive(Debug)]
+pub struct Links {
+    table: Mutex<Table>,
+    guardians: Guardians,
+}
 
 #[derive(Debug, Default)]
 struct Table {
@@ -132,7 +136,7 @@ pub struct Counts {
     pub hits: u64,
     /// By outcome.
     pub outcomes: [u64; OUTCOMES],
-    /// Nanoseconds spent on captures in the kernel, from those that were timed.
+    /// Nanoseconds spent on captures in the kernel.
     pub capture_ns: u64,
 }
 
@@ -147,6 +151,20 @@ impl std::ops::AddAssign for Counts {
 }
 
 impl Links {
+    /// `guardian` is the tracer program, which is started to hold the links.
+    pub fn new(guardian: PathBuf) -> Self {
+        Self { table: Mutex::default(), guardians: Guardians::new(guardian) }
+    }
+
+    /// Starts the guardian now, and not when the first probe needs it.
+    ///
+    /// # Errors
+    ///
+    /// The program can't be started.
+    pub fn prepare(&self) -> Result<(), AttachError> {
+        self.guardians.prepare()
+    }
+
     /// Places the breakpoints of a probe. On an error none is left.
     ///
     /// # Errors
@@ -161,30 +179,21 @@ impl Links {
         sites: &[SiteToArm<'_>],
     ) -> Result<(LinkId, Attached), AttachError> {
         let start = Instant::now();
-        let _places = self.reserve(gate.pid, sites)?;
-        let mut armed = Vec::new();
-        for site in sites {
-            let mut text = check(gate, site)?;
-            // What is compared afterwards is what the breakpoint replaces; behind it others may
-            // place and remove theirs meanwhile.
-            text.truncate(site.instruction.len());
-            armed.push(Armed { pc: site.pc, text });
-        }
-        if mode == AttachMode::Perf {
-            limit_perf(sites.len())?;
-        }
-        let occupied = program.maps().occupy(gate, ring, &site_plans(sites)?)?;
-        let breakpoints = Breakpoints::default();
-        match arm(program, mode, gate, sites, (&breakpoints, &occupied.sites)) {
+        let places = places(sites)?;
+        let _reserved = self.reserve(gate.pid, &places)?;
+        places.iter().try_for_each(|place| place.check(gate))?;
+        let guardian = self.guardians.get(program.trips_fd())?;
+        let breakpoints = Breakpoints::new()?;
+        let occupied =
+            program.maps().occupy(gate, ring, &site_plans(program.costs(mode)?, sites)?)?;
+        let to = (guardian, gate.expires_ns);
+        match arm(program, mode, gate.pid, &places, (&breakpoints, &occupied.sites), to) {
             Ok(by) => {
                 let attached = Attached { by, took: start.elapsed() };
-                let (pid, ring_bytes) = (gate.pid, ring.bytes());
-                let link = Link { breakpoints, occupied, pid, armed, attached, ring_bytes };
-                let mut table = self.table();
-                table.last += 1;
-                let id = LinkId(table.last);
-                table.links.insert(id, Arc::new(link));
-                Ok((id, attached))
+                let placing = Mutex::new(Placing { attached, expires_ns: gate.expires_ns });
+                let ring_bytes = ring.bytes();
+                let link = Link { breakpoints, occupied, gate, places, placing, ring_bytes };
+                Ok((self.insert(link), attached))
             }
             Err(error) => {
                 // Closing is the removal; the first error is the one to tell.
@@ -195,20 +204,74 @@ impl Links {
         }
     }
 
+    /// Takes the breakpoints out and looks whether the text is what it was. The counters stay
+    /// readable until [`Self::forget`], and [`Self::resume`] places the breakpoints again.
+    pub fn suspend(&self, id: LinkId) -> TextAfter {
+        let Some(link) = self.get(id) else { return TextAfter::Restored };
+        link.breakpoints.remove();
+        let looks = link.places.iter().map(|place| place.text_after(link.gate.pid));
+        looks.into_iter().find(|text| *text != TextAfter::Restored).unwrap_or(TextAfter::Restored)
+    }
+
+    /// Places the breakpoints of a suspended or closed link again, after all checks of the text
+    /// that a new one gets. Nothing happens if they are in place. On an error none is.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::attach`]; [`AttachError::Removed`] if someone asked for their removal meanwhile.
+    pub fn resume(
+        &self,
+        program: &Program,
+        mode: AttachMode,
+        id: LinkId,
+    ) -> Result<Attached, AttachError> {
+        let link = self.get(id).ok_or(AttachError::Removed)?;
+        let mut placing = link.placing();
+        if link.breakpoints.are_in_place() {
+            return Ok(placing.attached);
+        }
+        let start = Instant::now();
+        let _reserved = self.reserve(link.gate.pid, &link.places)?;
+        link.places.iter().try_for_each(|place| place.check(link.gate))?;
+        program.maps().enable(&link.occupied.sites, false)?;
+        let to = (self.guardians.get(program.trips_fd())?, placing.expires_ns);
+        let sites = (&link.breakpoints, &link.occupied.sites);
+        let by = arm(program, mode, link.gate.pid, &link.places, sites, to)?;
+        placing.attached = Attached { by, took: start.elapsed() };
+        Ok(placing.attached)
+    }
+
+    /// Changes when the guardian takes the breakpoints of a link out by itself: nanoseconds on the
+    /// monotonic clock, 0 for never.
+    pub fn expire_at(&self, id: LinkId, expires_ns: u64) {
+        if let Some(link) = self.get(id) {
+            link.placing().expires_ns = expires_ns;
+            link.breakpoints.expire_at(expires_ns);
+        }
+    }
+
+    fn insert(&self, link: Link) -> LinkId {
+        let mut table = self.table();
+        table.last += 1;
+        let id = LinkId(table.last);
+        table.links.insert(id, Arc::new(link));
+        id
+    }
+
     /// Keeps others from placing breakpoints there meanwhile: two that look at once would both
     /// see none.
-    fn reserve(&self, pid: u32, sites: &[SiteToArm<'_>]) -> Result<Reserved<'_>, Issue> {
+    fn reserve(&self, pid: u32, places: &[Place]) -> Result<Reserved<'_>, Issue> {
         let mut table = self.table();
-        if let Some(site) = sites.iter().find(|site| table.reserved.contains(&(pid, site.pc))) {
-            return Err(already_probed(site));
+        if let Some(place) = places.iter().find(|place| table.reserved.contains(&(pid, place.pc))) {
+            return Err(place.already_probed());
         }
-        let places: Vec<_> = sites.iter().map(|site| (pid, site.pc)).collect();
+        let places: Vec<_> = places.iter().map(|place| (pid, place.pc)).collect();
         table.reserved.extend(&places);
         Ok(Reserved { links: self, places })
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn get(&self, id: LinkId) -> Option<Arc<Link>> {
@@ -225,14 +288,26 @@ impl Links {
         self.get(id).map(|link| link.occupied.sites.clone()).unwrap_or_default()
     }
 
-    /// The breakpoints of a link.
-    pub fn breakpoints(&self, id: LinkId) -> Breakpoints {
-        self.get(id).map(|link| link.breakpoints.clone()).unwrap_or_default()
+    /// The breakpoints of a link; `None` once it is forgotten.
+    pub fn breakpoints(&self, id: LinkId) -> Option<Breakpoints> {
+        self.get(id).map(|link| link.breakpoints.clone())
+    }
+
+    /// Becomes readable when the breakpoints of a link went without us, and stays so until they are
+    /// placed again.
+    pub fn closed_fd(&self, id: LinkId) -> Option<Arc<OwnedFd>> {
+        self.get(id).map(|link| link.breakpoints.closed_fd())
+    }
+
+    /// Why the breakpoints of a link went without us; `None` while they are in place and when we
+    /// took them out.
+    pub fn why_closed(&self, id: LinkId) -> Option<Closed> {
+        self.get(id)?.breakpoints.why_closed()
     }
 
     /// How a link's breakpoints were placed; `None` once it is forgotten.
     pub fn attached(&self, id: LinkId) -> Option<Attached> {
-        self.get(id).map(|link| link.attached)
+        self.get(id).map(|link| link.placing().attached)
     }
 
     /// Size of a link's ring.
@@ -249,25 +324,10 @@ impl Links {
         let mut counts = Counts::default();
         for site in self.sites(id) {
             let (hits, counted) = program.maps().counts(site)?;
-            let (outcomes, capture_ns) = (counted.outcomes, capture_ns(&counted));
+            let Counters { outcomes, capture_ns } = counted;
             counts += Counts { hits, outcomes, capture_ns };
         }
         Ok(counts)
-    }
-
-    /// Takes the breakpoints out and looks whether the text is what it was. The counters stay
-    /// readable until [`Self::forget`].
-    pub fn detach(&self, id: LinkId) -> TextAfter {
-        let Some(link) = self.get(id) else { return TextAfter::Restored };
-        link.breakpoints.remove();
-        for armed in &link.armed {
-            match text::process_bytes(link.pid, armed.pc, armed.text.len()) {
-                Ok(now) if now.starts_with(&armed.text) => {}
-                Ok(_) => return TextAfter::Changed(armed.pc),
-                Err(_) => return TextAfter::Unknown,
-            }
-        }
-        TextAfter::Restored
     }
 
     /// Gives back the part of the maps that a detached link occupied.
@@ -281,17 +341,8 @@ impl Links {
     }
 }
 
-/// The time of all captures of a site, by the mean of those that were timed.
-fn capture_ns(counters: &Counters) -> u64 {
-    let tried =
-        [Outcome::Captured, Outcome::LostRingFull, Outcome::LostPlan, Outcome::LostNoScratch];
-    let tried: u64 = tried.iter().map(|outcome| counters.outcomes[*outcome as usize]).sum();
-    let ns = u128::from(counters.timed_ns) * u128::from(tried);
-    ns.checked_div(counters.timed.into()).map_or(0, |ns| u64::try_from(ns).unwrap_or(u64::MAX))
-}
-
 /// The sites as the maps take them; those at the same place of one file know of each other.
-fn site_plans<'p>(sites: &[SiteToArm<'p>]) -> Result<Vec<SitePlan<'p>>, Issue> {
+fn site_plans<'p>(costs: CostModel, sites: &[SiteToArm<'p>]) -> Result<Vec<SitePlan<'p>>, Issue> {
     let mut places = Vec::new();
     for site in sites {
         let stat = rustix::fs::fstat(site.file).map_err(|error| {
@@ -302,95 +353,41 @@ fn site_plans<'p>(sites: &[SiteToArm<'p>]) -> Result<Vec<SitePlan<'p>>, Issue> {
     let twins = |place| places.iter().filter(|other| *other == place).count() > 1;
     let plans = sites.iter().zip(&places);
     Ok(plans
-        .map(|(site, place)| SitePlan { pc: site.pc, has_twin: twins(place), plan: site.plan })
+        .map(|(site, place)| SitePlan {
+            pc: site.pc,
+            has_twin: twins(place),
+            trap_ns: costs.trap_ns(site.trap) as u32,
+            plan: site.plan,
+        })
         .collect())
 }
 
-/// Compares the site's bytes in file, process and decoder; gives those of the process.
-fn check(gate: Gate, site: &SiteToArm<'_>) -> Result<Vec<u8>, AttachError> {
-    text::check_filesystem(site.file, site.file_name)?;
-    let in_file = text::read_page_first(site.file, site.offset, site.file_name)?;
-    let in_process = unprobed_bytes(gate.pid, site.pc)?;
-    let changed = |detail: String| {
-        Issue::new(IssueKind::TextChanged, format!("{} in {}", site.pc, site.file_name), detail)
-    };
-    if in_process.first() == Some(&BREAKPOINT) {
-        return Err(already_probed(site).into());
-    }
-    if site.instruction.is_empty() || !in_file.starts_with(site.instruction) {
-        let detail = "the file does not hold the instruction that was decoded";
-        return Err(changed(detail.to_owned()).into());
-    }
-    // Behind the instruction another tracer's breakpoint may stand.
-    let same = |(file, process): (&u8, &u8)| file == process || *process == BREAKPOINT;
-    if !in_process.starts_with(site.instruction) || !in_file.iter().zip(&in_process).all(same) {
-        let found = format!("file {in_file:02x?}, process {in_process:02x?}");
-        // What a user's process holds may have become another's while it was read.
-        return Err(changed(if gate.owner == Caller::Root { found } else { String::new() }).into());
-    }
-    Ok(in_process)
-}
-
-/// The code of a process at a place. A breakpoint there may be that of a tracer that was killed: the
-/// kernel takes it out a moment later, and tells nobody.
-fn unprobed_bytes(pid: u32, pc: Avma) -> Result<Vec<u8>, Issue> {
-    let start = Instant::now();
-    loop {
-        let bytes = text::process_bytes(pid, pc, COMPARED_BYTES)?;
-        if bytes.first() != Some(&BREAKPOINT) || start.elapsed() >= LEAVING {
-            return Ok(bytes);
-        }
-        std::thread::sleep(LEAVING / 100);
-    }
-}
-
-fn already_probed(site: &SiteToArm<'_>) -> Issue {
-    Issue::new(IssueKind::AlreadyProbed, format!("{} in {}", site.pc, site.file_name), "")
-}
-
-/// Places the breakpoints file by file, reads them back, and switches the sites on.
+/// Places the breakpoints, reads them back, and switches the sites on.
 fn arm(
     program: &Program,
     mode: AttachMode,
-    gate: Gate,
-    sites: &[SiteToArm<'_>],
-    (breakpoints, numbers): (&Breakpoints, &Range<u32>),
+    pid: u32,
+    places: &[Place],
+    (breakpoints, sites): (&Breakpoints, &Range<u32>),
+    (guardian, expires_ns): (Arc<Guardian>, u64),
 ) -> Result<AttachedBy, AttachError> {
-    let numbered: Vec<(u32, &SiteToArm<'_>)> = numbers.clone().zip(sites).collect();
-    let mut files: Vec<i32> = sites.iter().map(|site| site.file.as_raw_fd()).collect();
-    files.sort_unstable();
-    files.dedup();
-    let mut by = AttachedBy::Multi;
-    for file in files {
-        let here = numbered.iter().filter(|(_, site)| site.file.as_raw_fd() == file);
-        let (offsets, cookies): (Vec<u64>, Vec<u64>) =
-            here.map(|(index, site)| (site.offset.0, u64::from(*index))).unzip();
-        let path = CString::new(format!("/proc/self/fd/{file}")).map_err(AttachError::object)?;
-        let (pid, offsets, cookies) = (gate.pid, &offsets, &cookies);
-        let here = FileSites { path: &path, pid, offsets, cookies };
-        by = by.max(breakpoints.place(program, mode, &here)?);
-    }
-    if by == AttachedBy::Perf {
-        limit_perf(sites.len())?;
-    }
-    for site in sites {
-        let now = text::process_bytes(gate.pid, site.pc, 1)?;
-        if now.first() != Some(&BREAKPOINT) {
-            let subject = format!("{} in {}", site.pc, site.file_name);
-            return Err(Issue::new(IssueKind::CannotFire, subject, "").into());
+    let removals = breakpoints.clear();
+    let notice = breakpoints.notice();
+    // The parameters in the maps are the probe's by now: no trip of who had them before is later.
+    let to = Handover { guardian, gate: sites.start, since_boot_ns: boot_ns(), expires_ns, notice };
+    let placed = breakpoints::place(program, mode, pid, places, sites, &to)?;
+    let read_back = places.iter().try_for_each(|place| place.read_back(pid));
+    match (notice.why(), read_back) {
+        (Some(Closed::Refused), _) => {
+            return Err(AttachError::MapFull { what: "links", count: places.len() });
         }
+        (None, Err(issue)) => return Err(issue.into()),
+        // Of breakpoints that have gone already nothing can be read back: the probe is told why.
+        (Some(_), _) | (None, Ok(())) => program.maps().enable(sites, true)?,
     }
-    program.maps().enable(numbers, true)?;
-    Ok(by)
-}
-
-/// Refuses more breakpoints by perf events than can be taken out in time.
-fn limit_perf(count: usize) -> Result<(), Issue> {
-    if count <= PERF_SITES_MAX {
-        return Ok(());
+    let by = placed.by;
+    match breakpoints.take_over(placed, removals) {
+        true => Ok(by),
+        false => Err(AttachError::Removed),
     }
-    let detail = format!(
-        "{count} places, and {PERF_SITES_MAX} at most without uprobe_multi: each takes 0.1 s to remove"
-    );
-    Err(Issue::new(IssueKind::TooManySites, "the location", detail))
 }

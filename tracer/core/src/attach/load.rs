@@ -2,16 +2,21 @@
 
 use super::breakpoints::AttachMode;
 use super::btf::KernelTypes;
+use super::calibrate::kept;
 use super::error::AttachError;
-use super::maps::{Maps, Plain};
+use super::maps::{Maps, Plain, take_map};
 use super::sys::{self, Flavour, ProgramCode};
+use crate::model::budget::Budgets;
+use crate::model::cost::CostModel;
 use aya::maps::Map;
 use aya::{Ebpf, EbpfLoader};
 use aya_log::EbpfLogger;
 use aya_obj::generated::bpf_prog_info;
+use rustix::time::{ClockId, clock_getres};
 use std::collections::HashSet;
 use std::ffi::CString;
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::mem::offset_of;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -28,11 +33,13 @@ pub struct LoadOptions {
     pub scratch_slots: u32,
     /// Level of the program's own log, 0 (off) to 5 (trace).
     pub log_level: u8,
+    /// What probes may cost together.
+    pub budgets: Budgets,
 }
 
 impl Default for LoadOptions {
     fn default() -> Self {
-        Self { scratch_slots: limits::SCRATCH_SLOTS, log_level: 0 }
+        Self { scratch_slots: limits::SCRATCH_SLOTS, log_level: 0, budgets: Budgets::default() }
     }
 }
 
@@ -41,6 +48,9 @@ pub struct Program {
     multi: OnceLock<OwnedFd>,
     perf: OnceLock<OwnedFd>,
     maps: Mutex<Maps>,
+    costs: Mutex<Option<CostModel>>,
+    /// Where the program tells of tripped probes.
+    trips: OwnedFd,
     log: Mutex<Option<EbpfLogger<&'static dyn log::Log>>>,
     /// All maps by name: what the program's instructions refer to.
     named: Vec<(String, OwnedFd)>,
@@ -70,7 +80,7 @@ impl Program {
             permitted: types.offset_of("cred.cap_permitted")?,
             mm: types.offset_of("task_struct.mm")?,
             mm_flags: types.offset_of("mm_struct.flags")?,
-            reserved: 0,
+            tick_ns: tick_ns(),
         });
         let mut bpf = EbpfLoader::new()
             .override_global(names::KERNEL, &kernel, true)
@@ -82,19 +92,50 @@ impl Program {
             .then(|| EbpfLogger::init(&mut bpf))
             .transpose()
             .map_err(AttachError::object)?;
+        let trips = map_fd(&take_map(&mut bpf, names::TRIPS)?)?.try_clone_to_owned();
         let program = Self {
+            trips: trips.map_err(AttachError::object)?,
             multi: OnceLock::new(),
             perf: OnceLock::new(),
-            maps: Mutex::new(Maps::open(&mut bpf)?),
+            maps: Mutex::new(Maps::open(&mut bpf, options.budgets)?),
+            costs: Mutex::default(),
             log: Mutex::new(log),
             named,
         };
         Ok(program)
     }
 
+    /// Tells this kernel program from other versions of it.
+    pub(super) fn fingerprint() -> u64 {
+        let mut hasher = DefaultHasher::new();
+        OBJECT.hash(&mut hasher);
+        hasher.finish()
+    }
+
+    /// What a hit costs on this machine: kept from an earlier run, or measured by the first who
+    /// asks, before there is any probe.
+    ///
+    /// # Errors
+    ///
+    /// It has to be measured, and the kernel refuses the breakpoints.
+    pub fn costs(&self, mode: AttachMode) -> Result<CostModel, AttachError> {
+        let mut costs = self.costs.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(costs) = *costs {
+            return Ok(costs);
+        }
+        let known = kept::costs(self, mode)?;
+        *costs = Some(known);
+        Ok(known)
+    }
+
     /// The maps, for one at a time.
     pub(super) fn maps(&self) -> MutexGuard<'_, Maps> {
         self.maps.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The ring where the program tells of tripped probes: [`tracer_common::maps::Trip`] records.
+    pub fn trips_fd(&self) -> BorrowedFd<'_> {
+        self.trips.as_fd()
     }
 
     /// The program as it is linked in a way, loaded now if it was not before.
@@ -157,6 +198,13 @@ impl Program {
 
 fn info(program: BorrowedFd<'_>) -> Result<bpf_prog_info, AttachError> {
     sys::program_info(program).map_err(|e| AttachError::kernel("a question about the program", e))
+}
+
+/// The time between two ticks of the kernel: what its coarse clocks tell apart.
+fn tick_ns() -> u32 {
+    let resolution = clock_getres(ClockId::MonotonicCoarse).tv_nsec;
+    // Never 0: windows that last for ever would trip all probes.
+    u32::try_from(resolution).unwrap_or(1).max(1)
 }
 
 fn power_of_two(wanted: u32, max: u32) -> u32 {

@@ -6,16 +6,20 @@ use super::ring::Ring;
 use super::sys;
 use crate::model::action::Action;
 use crate::model::address::Avma;
+use crate::model::budget::{Budgets, CpuShare};
 use crate::model::caller::Caller;
 use crate::model::limits::Limits;
 use crate::model::plan::Plan;
 use aya::Ebpf;
 use aya::maps::{Array, Map, MapData, PerCpuArray};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::os::fd::AsFd;
 use tracer_common::code::{Code, Edge, Layout, Op, TEXT};
 use tracer_common::limits;
-use tracer_common::maps::{ANY_OWNER, Counters, Site, SiteState, action, names};
+use tracer_common::maps::{
+    ANY_OWNER, Budget, Counters, NODE_BUDGET, Site, SiteState, action, names,
+};
 use tracer_common::outcome::Outcome;
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -97,6 +101,11 @@ pub(crate) struct Maps {
     ops: Table<Op>,
     layouts: Table<Layout>,
     edges: Table<Edge>,
+    budgets: Table<Budget>,
+    /// Those of processes: the index of each with the number of its probes.
+    processes: BTreeMap<(u32, u64), (u32, usize)>,
+    /// What processes and the node may cost.
+    shared: Budgets,
     states: Array<MapData, Plain<SiteState>>,
     counters: PerCpuArray<MapData, Plain<Counters>>,
     rings: MapData,
@@ -107,6 +116,10 @@ pub(crate) struct Maps {
 pub(crate) struct Occupied {
     pub(crate) sites: Range<u32>,
     rest: Vec<(Range<u32>, Range<u32>, Range<u32>)>,
+    /// Index of the probe's budget.
+    budget: Option<u32>,
+    /// The process whose budget it shares.
+    process: Option<(u32, u64)>,
 }
 
 /// The gate's parameters, the same for all sites of a probe.
@@ -124,6 +137,10 @@ pub struct Gate {
     pub action: Action,
     /// Whose processes may be captured.
     pub owner: Caller,
+    /// What the probe may cost.
+    pub budget: CpuShare,
+    /// When it expires, in nanoseconds since boot; 0 for never.
+    pub expires_ns: u64,
 }
 
 /// A site as the maps take it.
@@ -133,13 +150,22 @@ pub(crate) struct SitePlan<'p> {
     pub(crate) pc: Avma,
     /// The probe has another site at the same place of the file.
     pub(crate) has_twin: bool,
+    /// What the trap of a hit costs, in nanoseconds.
+    pub(crate) trap_ns: u32,
     /// What to capture.
     pub(crate) plan: &'p Plan,
 }
 
 impl Maps {
-    pub(crate) fn open(bpf: &mut Ebpf) -> Result<Self, AttachError> {
+    pub(crate) fn open(bpf: &mut Ebpf, budgets: Budgets) -> Result<Self, AttachError> {
+        let mut cells = Table::open(bpf, names::BUDGETS, "budgets", limits::BUDGETS)?;
+        let node = cells.take(1)?;
+        debug_assert_eq!(node.start, NODE_BUDGET, "the first that is taken");
+        cells.write(node.start, &[cell(budgets.node)])?;
         Ok(Self {
+            budgets: cells,
+            processes: BTreeMap::new(),
+            shared: budgets,
             sites: Table::open(bpf, names::SITES, "sites", limits::SITES)?,
             ops: Table::open(bpf, names::OPS, "plan operations", limits::OPS)?,
             layouts: Table::open(bpf, names::LAYOUTS, "plan layouts", limits::LAYOUTS)?,
@@ -161,10 +187,11 @@ impl Maps {
         ring: &Ring,
         sites: &[SitePlan<'_>],
     ) -> Result<Occupied, AttachError> {
-        let mut occupied = Occupied { sites: self.sites.take(sites.len())?, rest: Vec::new() };
+        let mut occupied = Occupied { sites: self.sites.take(sites.len())?, ..Occupied::default() };
         let written = self
             .set_ring(occupied.sites.start, ring)
-            .and_then(|()| self.write_plans(gate, sites, &mut occupied));
+            .and_then(|()| self.open_budgets(gate, &mut occupied))
+            .and_then(|process| self.write_plans(gate, process, sites, &mut occupied));
         match written {
             Ok(()) => Ok(occupied),
             Err(error) => {
@@ -174,14 +201,56 @@ impl Maps {
         }
     }
 
+    /// Gives the probe a budget of its own, and a share in that of its process, whose index is
+    /// returned.
+    fn open_budgets(&mut self, gate: Gate, occupied: &mut Occupied) -> Result<u32, AttachError> {
+        let own = self.budgets.take(1)?.start;
+        occupied.budget = Some(own);
+        let once = gate.budget.ns_per_window().unwrap_or(0) * limits::GRACE_WINDOWS;
+        self.budgets.write(own, &[Budget { grace_ns: once, ..cell(gate.budget) }])?;
+        let process = (gate.pid, gate.start_ticks);
+        let shared = match self.processes.get(&process) {
+            Some((index, _)) => *index,
+            None => {
+                let index = self.budgets.take(1)?.start;
+                self.processes.insert(process, (index, 0));
+                index
+            }
+        };
+        occupied.process = Some(process);
+        let probes = self.processes.get_mut(&process).map(|(_, probes)| probes);
+        if let Some(probes) = probes
+            && std::mem::replace(probes, *probes + 1) == 0
+        {
+            self.budgets.write(shared, &[cell(self.shared.process)])?;
+        }
+        Ok(shared)
+    }
+
+    fn close_budgets(&mut self, occupied: &Occupied) {
+        if let Some(own) = occupied.budget {
+            self.budgets.give_back(&(own..own + 1));
+        }
+        let Some(process) = occupied.process else { return };
+        let Some((index, probes)) = self.processes.get_mut(&process) else { return };
+        *probes -= 1;
+        if *probes == 0 {
+            let index = *index;
+            self.processes.remove(&process);
+            self.budgets.give_back(&(index..index + 1));
+        }
+    }
+
     fn write_plans(
         &mut self,
         gate: Gate,
+        process_budget: u32,
         sites: &[SitePlan<'_>],
         occupied: &mut Occupied,
     ) -> Result<(), AttachError> {
         let cpus = aya::util::nr_cpus().map_err(|(_, error)| AttachError::object(error))?;
-        for (site, SitePlan { pc, has_twin, plan }) in occupied.sites.clone().zip(sites) {
+        let budget = occupied.budget.unwrap_or_default();
+        for (site, SitePlan { pc, has_twin, trap_ns, plan }) in occupied.sites.clone().zip(sites) {
             let ops = self.ops.take(plan.ops.len())?;
             let layouts = self.layouts.take(plan.layouts.len())?;
             let edges = self.edges.take(plan.edges.len())?;
@@ -196,8 +265,9 @@ impl Maps {
             let zeros = zeros.try_into().map_err(AttachError::object)?;
             self.counters.set(site, zeros, 0).map_err(AttachError::object)?;
             let parameters = parameters(gate, plan.limits, occupied.sites.start, ops.start);
-            let has_twin = u32::from(*has_twin);
-            self.sites.write(site, &[Site { pc: pc.0, has_twin, ..parameters }])?;
+            let (has_twin, trap_ns) = (u32::from(*has_twin), *trap_ns);
+            let own = Site { pc: pc.0, has_twin, trap_ns, budget, process_budget, ..parameters };
+            self.sites.write(site, &[own])?;
         }
         Ok(())
     }
@@ -209,12 +279,43 @@ impl Maps {
 
     /// Switches sites on or off.
     pub(crate) fn enable(&mut self, sites: &Range<u32>, on: bool) -> Result<(), AttachError> {
+        self.change(sites, |site| site.enabled = u32::from(on))
+    }
+
+    /// Changes words of sites that may be in use: each hit sees the old or the new word.
+    pub(crate) fn change(
+        &mut self,
+        sites: &Range<u32>,
+        mut change: impl FnMut(&mut Site),
+    ) -> Result<(), AttachError> {
         for index in sites.clone() {
-            let Plain(mut site) = self.sites.map.get(&index, 0).map_err(AttachError::object)?;
-            site.enabled = u32::from(on);
+            let mut site = self.site(index)?;
+            change(&mut site);
             self.sites.write(index, &[site])?;
         }
         Ok(())
+    }
+
+    /// The parameters of a site.
+    pub(crate) fn site(&self, index: u32) -> Result<Site, AttachError> {
+        let Plain(site) = self.sites.map.get(&index, 0).map_err(AttachError::object)?;
+        Ok(site)
+    }
+
+    /// Lets the node and each process that is probed from now on cost so much; gives what they
+    /// might cost before.
+    pub(crate) fn set_budgets(&mut self, budgets: Budgets) -> Result<Budgets, AttachError> {
+        self.budgets.write(NODE_BUDGET, &[cell(budgets.node)])?;
+        Ok(std::mem::replace(&mut self.shared, budgets))
+    }
+
+    /// Forgets that a probe was tripped, and what it spent. Its breakpoints are out.
+    #[expect(dead_code, reason = "coming with re-arming")]
+    pub(crate) fn reset_budget(&mut self, occupied: &Occupied) -> Result<(), AttachError> {
+        let Some(own) = occupied.budget else { return Ok(()) };
+        let Plain(budget) = self.budgets.map.get(&own, 0).map_err(AttachError::object)?;
+        let fresh = Budget { limit_ns: budget.limit_ns, ..Budget::default() };
+        self.budgets.write(own, &[fresh])
     }
 
     pub(crate) fn vacate(&mut self, occupied: &Occupied) {
@@ -222,6 +323,7 @@ impl Maps {
         if let Err(error) = sys::remove_inner_map(self.rings.fd().as_fd(), occupied.sites.start) {
             tracing::warn!(%error, "a probe's ring buffer stays");
         }
+        self.close_budgets(occupied);
         self.sites.give_back(&occupied.sites);
         for (ops, layouts, edges) in &occupied.rest {
             self.ops.give_back(ops);
@@ -239,11 +341,15 @@ impl Maps {
             for outcome in Outcome::ALL {
                 sum.outcomes[*outcome as usize] += counters.outcomes[*outcome as usize];
             }
-            sum.timed += counters.timed;
-            sum.timed_ns += counters.timed_ns;
+            sum.capture_ns += counters.capture_ns;
         }
         Ok((state.hits, sum))
     }
+}
+
+/// A budget of which nothing is spent.
+fn cell(share: CpuShare) -> Budget {
+    Budget { limit_ns: share.ns_per_window().unwrap_or(0), ..Budget::default() }
 }
 
 fn parameters(gate: Gate, limits: Limits, first_site: u32, op_first: u32) -> Site {
@@ -273,6 +379,11 @@ fn parameters(gate: Gate, limits: Limits, first_site: u32, op_first: u32) -> Sit
         },
         owner_uid,
         owner_gid,
+        expires_ns: gate.expires_ns,
+        trap_ns: 0,
+        budget: 0,
+        process_budget: 0,
+        reserved: 0,
     }
 }
 

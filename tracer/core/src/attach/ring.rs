@@ -5,7 +5,7 @@ use super::error::AttachError;
 use super::sys;
 use aya::maps::{Map, MapData, RingBuf};
 use std::fmt;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// The reading end of a ring.
 pub struct Ring {
@@ -21,8 +21,17 @@ impl Ring {
     /// When the kernel refuses it, for want of memory for instance.
     pub fn create(bytes: u32) -> Result<Self, AttachError> {
         let refused = |e| AttachError::kernel("a ring buffer", e);
-        let fd = sys::create_ring(bytes).map_err(refused)?;
+        Self::open(sys::create_ring(bytes).map_err(refused)?)
+    }
+
+    /// Opens the reading end of a ring that exists.
+    ///
+    /// # Errors
+    ///
+    /// It is no ring.
+    pub(super) fn open(fd: OwnedFd) -> Result<Self, AttachError> {
         let map = MapData::from_fd(fd).map_err(AttachError::object)?;
+        let bytes = map.info().map_err(AttachError::object)?.max_entries();
         let records = RingBuf::try_from(Map::RingBuf(map)).map_err(AttachError::object)?;
         Ok(Self { records, bytes })
     }
@@ -34,7 +43,12 @@ impl Ring {
 
     /// The next record's bytes, without waiting.
     pub fn next_record(&mut self) -> Option<Vec<u8>> {
-        self.records.next().map(|item| item.to_vec())
+        self.take(<[u8]>::to_vec)
+    }
+
+    /// What `read` makes of the next record's bytes, without waiting.
+    pub(super) fn take<T>(&mut self, read: impl FnOnce(&[u8]) -> T) -> Option<T> {
+        self.records.next().map(|item| read(&item))
     }
 
     /// Its size in bytes.

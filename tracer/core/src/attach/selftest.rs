@@ -114,7 +114,10 @@ fn link(
     let cookies = vec![UNUSED_SITE; offsets.len()];
     let multi =
         program.flavour(Flavour::Multi).map_err(io::Error::other).and_then(|multi| match returns {
-            true => sys::link_uretprobe_multi(multi, OWN_FILE, pid, &numbers, &cookies),
+            true => {
+                let first = numbers.first().copied().unwrap_or(0);
+                sys::link_return(multi, OWN_FILE, pid, first, UNUSED_SITE)
+            }
             false => sys::link_uprobe_multi(multi, OWN_FILE, pid, &numbers, &cookies),
         });
     match multi {

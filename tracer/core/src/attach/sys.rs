@@ -6,12 +6,14 @@
 #![expect(unsafe_code, reason = "bpf(2) takes untyped pointers")]
 
 use aya_obj::generated::{
-    BPF_F_UPROBE_MULTI_RETURN, bpf_attach_type, bpf_attr, bpf_cmd, bpf_insn, bpf_map_type,
-    bpf_prog_info, bpf_prog_type,
+    bpf_attach_type, bpf_attr, bpf_cmd, bpf_insn, bpf_map_type, bpf_prog_info, bpf_prog_type,
 };
 use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+/// Bytes of the verifier's log that are shown.
+const LOG_SHOWN: usize = 1000;
 
 /// How a program will be linked.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -65,7 +67,9 @@ pub(crate) fn load_program(code: &ProgramCode<'_>) -> Result<OwnedFd, (io::Error
             let mut log = vec![0; 1 << 20];
             load_program_logged(code, &mut log).map_err(|error| {
                 let end = log.iter().position(|b| *b == 0).unwrap_or(log.len());
-                (error, String::from_utf8_lossy(&log[..end]).into_owned())
+                // The verifier tells at the end what it does not like.
+                let start = end.saturating_sub(LOG_SHOWN);
+                (error, String::from_utf8_lossy(&log[start..end]).into_owned())
             })
         }
     }
@@ -104,26 +108,27 @@ pub(crate) fn link_uprobe_multi(
     offsets: &[u64],
     cookies: &[u64],
 ) -> io::Result<OwnedFd> {
-    link_multi(program, path, pid, offsets, cookies, 0)
+    link_multi(program, path, pid, (offsets, cookies), 0)
 }
 
-/// The same for the returns of the functions that begin there, by the kernel's return probes.
-pub(crate) fn link_uretprobe_multi(
+/// Links a program to the returns of the function at a file offset.
+pub(crate) fn link_return(
     program: BorrowedFd<'_>,
     path: &CStr,
     pid: u32,
-    offsets: &[u64],
-    cookies: &[u64],
+    offset: u64,
+    cookie: u64,
 ) -> io::Result<OwnedFd> {
-    link_multi(program, path, pid, offsets, cookies, BPF_F_UPROBE_MULTI_RETURN)
+    /// `BPF_F_UPROBE_MULTI_RETURN` of include/uapi/linux/bpf.h.
+    const RETURN: u32 = 1;
+    link_multi(program, path, pid, (&[offset], &[cookie]), RETURN)
 }
 
 fn link_multi(
     program: BorrowedFd<'_>,
     path: &CStr,
     pid: u32,
-    offsets: &[u64],
-    cookies: &[u64],
+    (offsets, cookies): (&[u64], &[u64]),
     flags: u32,
 ) -> io::Result<OwnedFd> {
     debug_assert_eq!(offsets.len(), cookies.len());

@@ -5,12 +5,11 @@
 
 use super::index_file::{Fingerprint, IndexFile, Kind, encode};
 use super::open::MappedFile;
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
+use super::own_directory;
+use rustix::fs::{AtFlags, Dir, FileType};
 use rustix::io::Errno;
-use std::fs::File;
-use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -18,8 +17,6 @@ use std::sync::{Arc, OnceLock};
 const BYTES_MAX: u64 = 256 << 20;
 /// Debug info that is smaller is read in no time.
 const INDEXED_BYTES_MIN: u64 = 8 << 20;
-/// Names of files that are being written start so.
-const NEW: &str = ".new-";
 
 /// Where indices are kept.
 #[derive(Debug)]
@@ -30,7 +27,6 @@ pub struct IndexStore {
     directory: OnceLock<Option<OwnedFd>>,
     hits: AtomicU64,
     misses: AtomicU64,
-    written: AtomicU64,
 }
 
 /// An index that can be kept on disk.
@@ -41,17 +37,6 @@ pub(super) trait Stored: Sized {
     fn tables(&self) -> [&[u8]; 3];
     /// The index that a file holds; `None` where its tables don't fit together.
     fn parse(file: &Arc<IndexFile>) -> Option<Self>;
-}
-
-/// Why a directory does not serve.
-#[derive(Debug, thiserror::Error)]
-enum StoreError {
-    #[error("{0}")]
-    System(#[from] Errno),
-    #[error("it belongs to user {0}")]
-    Foreign(u32),
-    #[error("others may write to it (mode {0:o})")]
-    Open(u32),
 }
 
 impl IndexStore {
@@ -69,22 +54,13 @@ impl IndexStore {
             directory: OnceLock::new(),
             hits: AtomicU64::new(0),
             misses: AtomicU64::new(0),
-            written: AtomicU64::new(0),
         }
     }
 
     /// Where this user's indices are kept: `TRACER_CACHE_DIR`, else `/var/cache/tracer` for root
     /// and `tracer` in the user's cache directory for others; `None` where there is none.
     pub fn of_user() -> Option<Self> {
-        let path = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-        let of_user = || {
-            if rustix::process::geteuid().is_root() {
-                return Some(PathBuf::from("/var/cache/tracer"));
-            }
-            let caches = path("XDG_CACHE_HOME").or_else(|| Some(path("HOME")?.join(".cache")));
-            Some(caches?.join("tracer"))
-        };
-        path("TRACER_CACHE_DIR").or_else(of_user).filter(|path| path.is_absolute()).map(Self::new)
+        own_directory::path().map(Self::new)
     }
 
     /// How often an index was there, and how often not.
@@ -121,43 +97,17 @@ impl IndexStore {
     fn write(&self, kind: Kind, fingerprint: &Fingerprint, tables: [&[u8]; 3]) {
         let Some(directory) = self.directory() else { return };
         let bytes = encode(kind, fingerprint, tables);
-        // Two processes may write the same one.
-        let number = self.written.fetch_add(1, Ordering::Relaxed);
-        let new = format!("{NEW}{}-{number}", std::process::id());
-        let written = write_new(directory, &new, &bytes).and_then(|()| {
-            Ok(rustix::fs::renameat(directory, &new, directory, name(kind, fingerprint))?)
-        });
-        if let Err(error) = written {
+        let name = name(kind, fingerprint);
+        if let Err(error) = own_directory::write(directory.as_fd(), &name, &bytes) {
             tracing::debug!(directory = %self.path.display(), %error, "an index was not kept");
-            let _gone = rustix::fs::unlinkat(directory, &new, AtFlags::empty());
         }
         if let Err(error) = bound(directory, self.bytes_max) {
             tracing::debug!(directory = %self.path.display(), %error, "indices were not counted");
         }
     }
 
-    /// What [`Self::keep_small`] kept under a name; `None` where nothing is that can be trusted.
-    pub fn small(&self, name: &str) -> Option<Vec<u8>> {
-        let directory = self.directory()?;
-        let file = MappedFile::own_in(directory.as_fd(), name).ok()?;
-        Some(file.bytes().to_vec())
-    }
-
-    /// Keeps something small that is quicker read than found again.
-    pub fn keep_small(&self, name: &str, bytes: &[u8]) {
-        let Some(directory) = self.directory() else { return };
-        let number = self.written.fetch_add(1, Ordering::Relaxed);
-        let new = format!("{NEW}{name}-{}-{number}", std::process::id());
-        let written = write_new(directory, &new, bytes)
-            .and_then(|()| Ok(rustix::fs::renameat(directory, &new, directory, name)?));
-        if let Err(error) = written {
-            tracing::debug!(directory = %self.path.display(), %error, "{name} was not kept");
-            let _gone = rustix::fs::unlinkat(directory, &new, AtFlags::empty());
-        }
-    }
-
     fn directory(&self) -> Option<&OwnedFd> {
-        let open = || match open(&self.path) {
+        let open = || match own_directory::open(&self.path) {
             Ok(directory) => Some(directory),
             Err(error) => {
                 tracing::debug!(directory = %self.path.display(), %error, "no index is kept");
@@ -166,32 +116,6 @@ impl IndexStore {
         };
         self.directory.get_or_init(open).as_ref()
     }
-}
-
-fn open(path: &Path) -> Result<OwnedFd, StoreError> {
-    match rustix::fs::mkdir(path, Mode::RWXU) {
-        Ok(()) | Err(Errno::EXIST) => {}
-        // The user's cache directory may be missing too.
-        Err(Errno::NOENT) if path.parent().is_some_and(|p| p.parent().is_some()) => {
-            rustix::fs::mkdir(path.parent().unwrap_or(path), Mode::RWXU)?;
-            rustix::fs::mkdir(path, Mode::RWXU)?;
-        }
-        Err(errno) => return Err(errno.into()),
-    }
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let directory = rustix::fs::open(path, flags, Mode::empty())?;
-    check_owner(&rustix::fs::fstat(&directory)?)?;
-    Ok(directory)
-}
-
-fn check_owner(stat: &Stat) -> Result<(), StoreError> {
-    if stat.st_uid != rustix::process::geteuid().as_raw() {
-        return Err(StoreError::Foreign(stat.st_uid));
-    }
-    if stat.st_mode & 0o022 != 0 {
-        return Err(StoreError::Open(stat.st_mode & 0o7777));
-    }
-    Ok(())
 }
 
 fn name(kind: Kind, fingerprint: &Fingerprint) -> String {
@@ -207,12 +131,6 @@ fn touch(file: &MappedFile) {
     let times = rustix::fs::Timestamps { last_access: now, last_modification: now };
     // Without it, it only goes sooner.
     let _touched = rustix::fs::futimens(file.fd(), &times);
-}
-
-fn write_new(directory: &OwnedFd, name: &str, bytes: &[u8]) -> std::io::Result<()> {
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = rustix::fs::openat(directory, name, flags, Mode::RUSR | Mode::WUSR)?;
-    File::from(file).write_all(bytes)
 }
 
 /// Removes the files that were used longest ago until the rest takes no more than `bytes_max`.

@@ -27,6 +27,7 @@ mod memo;
 pub mod module;
 pub mod modules;
 pub mod open;
+pub mod own_directory;
 pub mod range_map;
 mod scan;
 mod sections;

@@ -17,6 +17,7 @@ pub(super) fn item(kind: ItemKind, address: u64, bytes: &[u8]) -> Item {
         status: Status::Read,
         absent: None,
         kind,
+        layout: 0,
         depth: 0,
     }
 }

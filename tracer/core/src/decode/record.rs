@@ -136,6 +136,7 @@ fn parse_item(index: u32, bytes: &[u8]) -> Result<(Item, &[u8]), RecordError> {
         status,
         absent: None,
         kind,
+        layout: header.layout,
         depth: header.depth,
     };
     Ok((item, behind))

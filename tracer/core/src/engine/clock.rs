@@ -1,6 +1,7 @@
-//! Boot time → wall time.
+//! Boot time → wall time, and deadlines.
 
 use rustix::time::{ClockId, Timespec, clock_gettime};
+use std::time::Duration;
 
 /// What to add to a boot time to get nanoseconds since the epoch, measured now. The wall clock can
 /// be set at any time, so an old measurement is not kept.
@@ -12,6 +13,12 @@ pub fn wall_minus_boot_ns() -> i128 {
     wall - (before + after) / 2
 }
 
+/// The boot time that it will be after `duration`, in nanoseconds.
+pub fn boot_ns_after(duration: Duration) -> u64 {
+    let now = nanoseconds(clock_gettime(ClockId::Boottime)).unsigned_abs();
+    u64::try_from(now + duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
 fn nanoseconds(time: Timespec) -> i128 {
     i128::from(time.tv_sec) * 1_000_000_000 + i128::from(time.tv_nsec)
 }
@@ -19,7 +26,7 @@ fn nanoseconds(time: Timespec) -> i128 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::{Duration, SystemTime, UNIX_EPOCH};
+    use std::time::{SystemTime, UNIX_EPOCH};
 
     #[test]
     fn boot_time_plus_the_offset_is_the_wall_time() {

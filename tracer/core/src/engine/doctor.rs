@@ -1,11 +1,12 @@
 //! Looks whether this machine has what tracer needs, and measures what a hit costs here.
 
 use super::findings::{Check, CheckStatus};
-use crate::attach::calibrate::{self, TrapCost};
+use crate::attach::breakpoints::{AttachMode, AttachedBy};
+use crate::attach::calibrate::{self, Calibration};
 use crate::attach::load::{LoadOptions, Program};
 use crate::attach::{btf, selftest, support};
 use crate::model::abilities::{Ability, HostAbilities};
-use crate::model::resolved::TrapClass;
+use std::time::{Duration, Instant};
 
 /// Everything that was looked at, in the order in which things build on each other.
 pub fn doctor() -> Vec<Check> {
@@ -125,10 +126,12 @@ fn loaded(program: &Program) -> Check {
 }
 
 fn traps(program: &Program) -> Vec<Check> {
-    match calibrate::trap_costs(program) {
-        Ok(costs) => {
-            let mut checks = vec![self_test(&costs)];
-            checks.extend(costs.iter().map(cost));
+    let start = Instant::now();
+    match calibrate::measure(program, AttachMode::Auto) {
+        Ok(calibration) => {
+            calibrate::kept::keep(AttachMode::Auto, &calibration);
+            let mut checks = vec![self_test(&calibration)];
+            checks.extend(costs(&calibration, start.elapsed()));
             checks
         }
         Err(error) => vec![fail(
@@ -139,19 +142,48 @@ fn traps(program: &Program) -> Vec<Check> {
     }
 }
 
-fn self_test(costs: &[TrapCost]) -> Check {
-    if costs.iter().all(|cost| cost.proven) {
-        return ok("uprobe_multi", "breakpoints on our own code appeared and went without a trace");
+fn self_test(calibration: &Calibration) -> Check {
+    let name = match calibration.by {
+        AttachedBy::Multi => "uprobe_multi",
+        AttachedBy::Perf => "perf uprobes",
+    };
+    if calibration.proven {
+        return ok(name, "breakpoints on our own code appeared and went without a trace");
     }
-    fail("uprobe_multi", "a breakpoint did not appear, or the text was not restored", "")
+    fail(name, "a breakpoint did not appear, or the text was not restored", "")
 }
 
-fn cost(cost: &TrapCost) -> Check {
-    let (name, what) = match cost.class {
-        TrapClass::Emulated => ("cost, emulated", "push, jump, call, nop"),
-        TrapClass::SingleStepped => ("cost, single-stepped", "any other instruction"),
+fn costs(calibration: &Calibration, took: Duration) -> Vec<Check> {
+    let costs = calibration.costs;
+    let returns = match costs.return_ns {
+        Some(ns) => format!("{ns:.0} ns per call on an emulated entry; never used"),
+        None => "not measured here".to_owned(),
     };
-    ok(name, format!("{} ns per hit on {what}", cost.per_hit.as_nanos()))
+    let capture = format!(
+        "{:.0} ns; {:.1} ns an operation, {:.0} ns a piece of memory, {:.1} ns a pointer, \
+         {:.0} ns a read of memory that is not there",
+        costs.capture_ns, costs.op_ns, costs.item_ns, costs.edge_ns, costs.fault_ns
+    );
+    let copies = format!(
+        "{:.0} ns a KiB of stack, {:.0} of objects, {:.0} of text",
+        costs.stack_kib_ns, costs.object_kib_ns, costs.text_kib_ns
+    );
+    let hit = |ns: f64, what: &str| format!("{ns:.0} ns per hit on {what}");
+    vec![
+        ok("cost, emulated", hit(costs.emulated_ns, "push, jump, call, nop")),
+        ok("cost, single-stepped", hit(costs.single_stepped_ns, "any other instruction")),
+        ok("cost, return probe", returns),
+        ok(
+            "cost, counting",
+            format!(
+                "{:.0} ns more, {:.0} ns where a limit is met",
+                costs.count_ns, costs.limited_ns
+            ),
+        ),
+        ok("cost, capture", capture),
+        ok("cost, copying", copies),
+        ok("cost, measured", format!("in {} ms", took.as_millis())),
+    ]
 }
 
 /// What was tried in children. A harm that is known is no failure: such places are not probed.

@@ -20,8 +20,6 @@ pub(super) struct Kernel {
     pub(super) received: AtomicU64,
     /// Those of them that were malformed.
     pub(super) malformed: AtomicU64,
-    /// The most that was told of the time of captures.
-    capture_ns: AtomicU64,
     /// Of probes that have gone.
     gone: Mutex<Gone>,
 }
@@ -51,13 +49,16 @@ pub(super) struct Totals {
 pub(super) struct Slot(OnceLock<Kernel>);
 
 impl Engine {
-    /// Loads the kernel side now, and not when the first probe needs it.
+    /// Loads the kernel side and measures what a hit costs now, and not when the first probe needs it.
     ///
     /// # Errors
     ///
     /// When the kernel refuses it.
     pub fn load(&self) -> Result<(), EngineError> {
-        Ok(self.kernel()?.program.prepare(self.options.attach)?)
+        let kernel = self.kernel()?;
+        kernel.program.prepare(self.options.attach)?;
+        kernel.program.costs(self.options.attach)?;
+        Ok(())
     }
 
     pub(super) fn kernel(&self) -> Result<&Kernel, EngineError> {
@@ -67,14 +68,19 @@ impl Engine {
         let options = LoadOptions {
             scratch_slots: self.options.scratch_slots,
             log_level: self.options.kernel_log.map_or(0, level),
+            budgets: self.options.budgets,
         };
+        let links = Links::new(self.options.guardian.clone());
+        // It starts while the program is loaded; a probe that needs it is told why it can't.
+        if let Err(error) = links.prepare() {
+            tracing::warn!(%error, "no guardian");
+        }
         let program = Program::load(&options)?;
         let kernel = Kernel {
             program,
-            links: Links::default(),
+            links,
             received: AtomicU64::default(),
             malformed: AtomicU64::default(),
-            capture_ns: AtomicU64::default(),
             gone: Mutex::default(),
         };
         // Of two that load it at once, one is dropped.
@@ -98,7 +104,8 @@ impl Kernel {
     /// Takes the breakpoints of a probe out, if they are in place still, and gives back what it
     /// occupied; what it counted stays in the totals.
     pub(super) fn retire(&self, link: LinkId) {
-        self.links.breakpoints(link).remove();
+        let Some(breakpoints) = self.links.breakpoints(link) else { return };
+        breakpoints.remove();
         // Held throughout: who reads the totals counts a probe once, here or there.
         let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
         match self.links.counts(&self.program, link) {
@@ -108,17 +115,10 @@ impl Kernel {
         if let Some(attached) = self.links.attached(link) {
             gone.attach.add(attached.took);
         }
-        if let Some(removal) = self.links.breakpoints(link).removal() {
+        if let Some(removal) = breakpoints.removal() {
             gone.detach.add(removal);
         }
         self.links.forget(&self.program, link);
-    }
-
-    /// The time of all captures. It is estimated by a mean, which may fall; what is told of it only
-    /// grows.
-    pub(super) fn capture_ns(&self, totals: &Totals) -> u64 {
-        let now = totals.counts.capture_ns;
-        self.capture_ns.fetch_max(now, Relaxed).max(now)
     }
 
     /// What all probes have counted so far.

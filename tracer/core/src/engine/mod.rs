@@ -17,6 +17,7 @@ mod vars;
 mod watchdog;
 mod words;
 
+pub use crate::attach::guardian::run as guardian;
 pub use crate::resolve::function::parse as parse_location;
 pub use doctor::doctor;
 

@@ -1,6 +1,7 @@
 //! A placed probe: its breakpoints, its ring, and what it has counted.
 
 use super::Engine;
+use super::clock;
 use super::error::EngineError;
 use super::event::{Attached, Outcomes};
 use super::event::{Ended, Event, Summary};
@@ -97,14 +98,7 @@ impl<'e> Probe<'e> {
         let kernel = engine.kernel()?;
         let ring = Ring::create(request.ring_bytes)?;
         let misses_before = kernel.program.kernel_misses()?;
-        let gate = Gate {
-            pid,
-            start_ticks: process.id.start_ticks,
-            hit_limit: request.hits,
-            interval_ns: 1_000_000_000_u64.checked_div(request.rate).unwrap_or(0),
-            action: request.action,
-            owner: request.caller,
-        };
+        let gate = gate(request, process.id);
         let mut sites = Vec::new();
         for (site, plan) in resolved.sites.iter().zip(plans) {
             let file = modules.get(site.module)?.elf().file();
@@ -114,6 +108,7 @@ impl<'e> Probe<'e> {
                 offset: site.file_offset,
                 pc: site.pc,
                 instruction: &site.instruction,
+                trap: site.trap,
                 plan,
             });
         }
@@ -129,11 +124,11 @@ impl<'e> Probe<'e> {
         let now = Instant::now();
         // A timeout beyond what the clock can hold never comes.
         let deadline = now.checked_add(request.timeout).unwrap_or(now + FOREVER);
-        let watchdog =
-            Watchdog::start(kernel.links.breakpoints(link), stop, deadline).map_err(|error| {
-                kernel.retire(link);
-                EngineError::Wait(error)
-            })?;
+        let breakpoints = kernel.links.breakpoints(link).ok_or(AttachError::Removed)?;
+        let watchdog = Watchdog::start(breakpoints, stop, deadline).map_err(|error| {
+            kernel.retire(link);
+            EngineError::Wait(error)
+        })?;
         Ok(Self {
             kernel,
             link,
@@ -283,7 +278,7 @@ impl<'e> Probe<'e> {
     /// Takes the breakpoints out.
     pub(super) fn remove(&mut self) {
         if self.removed.is_none() {
-            self.removed = Some(self.kernel.links.detach(self.link));
+            self.removed = Some(self.kernel.links.suspend(self.link));
         }
     }
 
@@ -315,7 +310,7 @@ impl<'e> Probe<'e> {
             kernel_misses,
             received: self.received,
             malformed: self.malformed,
-            removal: self.kernel.links.breakpoints(self.link).removal(),
+            removal: self.kernel.links.breakpoints(self.link).and_then(|placed| placed.removal()),
             text_restored: self.text_restored(mapped),
             ended,
         })
@@ -325,6 +320,20 @@ impl<'e> Probe<'e> {
 impl Drop for Probe<'_> {
     fn drop(&mut self) {
         self.kernel.retire(self.link);
+    }
+}
+
+/// What the gate of the kernel program is to know.
+fn gate(request: &SnapshotRequest, process: ProcessId) -> Gate {
+    Gate {
+        pid: process.pid,
+        start_ticks: process.start_ticks,
+        hit_limit: request.hits,
+        interval_ns: 1_000_000_000_u64.checked_div(request.rate).unwrap_or(0),
+        action: request.action,
+        owner: request.caller,
+        budget: request.budget,
+        expires_ns: clock::boot_ns_after(request.timeout),
     }
 }
 

@@ -79,7 +79,7 @@ impl Engine {
             kernel_misses: kernel.program.kernel_misses().unwrap_or_default(),
             received: totals.received,
             malformed: totals.malformed,
-            capture_ns: kernel.capture_ns(&totals),
+            capture_ns: totals.counts.capture_ns,
             rings_size: totals.rings_size,
             probes: totals.probes,
             attach: totals.attach,

@@ -1,6 +1,7 @@
 //! What a door asks of the engine.
 
 use crate::model::action::Action;
+use crate::model::budget::CpuShare;
 use crate::model::caller::Caller;
 use crate::model::limits::Limits;
 use crate::model::resolved::LocationSpec;
@@ -34,6 +35,8 @@ pub struct SnapshotRequest {
     pub hits: u64,
     /// Captures per second at most; 0 for no limit.
     pub rate: u64,
+    /// What it may cost.
+    pub budget: CpuShare,
     /// How long to wait.
     pub timeout: Duration,
     /// How much to copy.

@@ -9,6 +9,7 @@ use crate::model::process::{Mapping, Process};
 use crate::model::resolved::{LocationSpec, Resolved};
 use crate::resolve;
 use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 
 /// Why code can't be probed that was once mapped from its file.
 const MOVED: &str = "the process moved its code to anonymous memory, as programs do for huge pages";
@@ -34,7 +35,7 @@ impl Engine {
 /// [`IssueKind::OwnProcess`], [`IssueKind::Filtered`].
 pub(super) fn check(engine: &Engine, process: &Process) -> Result<(), EngineError> {
     let pid = process.id.pid;
-    if pid == std::process::id() || runs_our_program(pid) {
+    if pid == std::process::id() || runs_our_program(engine, pid) {
         return Err(Issue::new(IssueKind::OwnProcess, pid.to_string(), "").into());
     }
     if resolve::process::is_filtered(process.id)?
@@ -46,10 +47,11 @@ pub(super) fn check(engine: &Engine, process: &Process) -> Result<(), EngineErro
 }
 
 /// Guardians and other tracers run the same file.
-fn runs_our_program(pid: u32) -> bool {
-    let file = |path: &str| std::fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
-    let own = file("/proc/self/exe");
-    own.is_some() && own == file(&format!("/proc/{pid}/exe"))
+fn runs_our_program(engine: &Engine, pid: u32) -> bool {
+    let file = |path: &Path| std::fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
+    let Some(theirs) = file(Path::new(&format!("/proc/{pid}/exe"))) else { return false };
+    let ours = [Path::new("/proc/self/exe"), &engine.options.guardian];
+    ours.into_iter().any(|path| file(path) == Some(theirs))
 }
 
 /// Refuses code that is not what is mapped from its file for this process alone: the kernel places

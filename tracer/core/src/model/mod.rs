@@ -3,8 +3,10 @@
 pub mod abilities;
 pub mod action;
 pub mod address;
+pub mod budget;
 pub mod caller;
 pub mod capture;
+pub mod cost;
 pub mod issue;
 pub mod limits;
 pub mod location;

@@ -61,6 +61,8 @@ pub struct Item {
     pub absent: Option<Absence>,
     /// What it was copied for.
     pub kind: ItemKind,
+    /// Number of its layout in the kernel's table, or [`tracer_common::code::TEXT`].
+    pub layout: u32,
     /// Pointers followed to come here.
     pub depth: u8,
 }

@@ -1,9 +1,12 @@
 //! The results of the self-tests, kept until the machine is started again.
 
 use super::super::load::Program;
-use crate::binary::index_store::IndexStore;
+use crate::binary::open::MappedFile;
+use crate::binary::own_directory;
 use crate::model::abilities::{Ability, HostAbilities};
 use std::fs;
+use std::io;
+use std::os::fd::AsFd as _;
 
 /// The file in the directory of indices.
 const NAME: &str = "self-tests";
@@ -14,15 +17,22 @@ const SAFE: &str = "safe";
 
 /// What may be done on this machine, if it was tried since the machine was started.
 pub fn known() -> Option<HostAbilities> {
-    parse(&IndexStore::of_user()?.small(NAME)?, &boot()?)
+    let directory = own_directory::open(&own_directory::path()?).ok()?;
+    let file = MappedFile::own_in(directory.as_fd(), NAME).ok()?;
+    parse(file.bytes(), &boot()?)
 }
 
 /// Tries what may be done on this machine, in about a tenth of a second, and keeps it.
 pub fn abilities(program: &Program) -> HostAbilities {
     let (abilities, certain) = super::run(program);
     tracing::debug!(?abilities, certain, "self-tests");
-    if let (Some(store), Some(boot), true) = (IndexStore::of_user(), boot(), certain) {
-        store.keep_small(NAME, write(&abilities, &boot).as_bytes());
+    if let (Some(path), Some(boot), true) = (own_directory::path(), boot(), certain) {
+        let kept = own_directory::open(&path).map_err(io::Error::other).and_then(|directory| {
+            own_directory::write(directory.as_fd(), NAME, write(&abilities, &boot).as_bytes())
+        });
+        if let Err(error) = kept {
+            tracing::debug!(directory = %path.display(), %error, "the self-tests are not kept");
+        }
     }
     abilities
 }

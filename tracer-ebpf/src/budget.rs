@@ -1,0 +1,155 @@
+//! Charges hits to the budgets of their probe, its process and the node, and trips the probe whose
+//! hit spends one.
+//!
+//! The trap is most of the cost and is paid before we run, so nothing here makes a hit cheaper: a
+//! tripped probe captures no more, and the record of it makes userspace take its breakpoints out.
+
+use crate::maps::{BUDGETS, TRIPS, kernel};
+use crate::{atomic, gate};
+use aya_ebpf::bindings::BPF_RB_FORCE_WAKEUP;
+use aya_ebpf::helpers::generated::bpf_jiffies64;
+use tracer_common::limits::WINDOW_NS;
+use tracer_common::maps::{Budget, NODE_BUDGET, Site, Trip, trip};
+use tracer_common::outcome::Outcome;
+
+const SPENT_MASK: u64 = (1 << Budget::SPENT_BITS) - 1;
+
+/// A hit as the budgets see it.
+pub(crate) struct Charge<'s> {
+    site: &'s Site,
+    number: u64,
+    /// The current window, in as many bits as there are for it.
+    window: u64,
+}
+
+impl<'s> Charge<'s> {
+    /// A hit that begins now.
+    #[inline(always)]
+    pub(crate) fn begin(site: &'s Site, number: u64) -> Self {
+        // Ticks cost a load, where the clock costs as much as a small capture.
+        // SAFETY: the helper has no preconditions.
+        let ticks = unsafe { bpf_jiffies64() };
+        let window = ticks.wrapping_mul(u64::from(kernel().tick_ns)) / WINDOW_NS;
+        Self { site, number, window: window & (u64::MAX >> Budget::SPENT_BITS) }
+    }
+
+    /// How the hit ends if its probe must not capture any more.
+    #[inline(always)]
+    pub(crate) fn refused(&self) -> Result<(), Outcome> {
+        let Some(budget) = BUDGETS.get_ptr_mut(self.site.budget) else { return Ok(()) };
+        // SAFETY: the pointer is to a map value, whose words are read and written whole.
+        let tripped = unsafe { core::ptr::read_volatile(&raw const (*budget).tripped) };
+        if tripped != 0 {
+            if tripped & Budget::TOLD == 0 {
+                self.tell(budget, tripped as u32, 0, 0);
+            }
+            let expired = tripped as u32 == trip::EXPIRED;
+            return Err(if expired { Outcome::Expired } else { Outcome::Tripped });
+        }
+        Ok(())
+    }
+
+    /// How the hit ends if the probe's time is over.
+    #[inline(always)]
+    pub(crate) fn expired(&self, time_boot_ns: u64) -> Result<(), Outcome> {
+        if self.site.expires_ns == 0 || time_boot_ns < self.site.expires_ns {
+            return Ok(());
+        }
+        self.trip(trip::EXPIRED, 0, 0);
+        Err(Outcome::Expired)
+    }
+
+    /// Whether half of each budget is left, so that a capture hardly spends the rest.
+    #[inline(always)]
+    pub(crate) fn has_room(&self) -> bool {
+        self.is_half_left(self.site.budget)
+            && self.is_half_left(self.site.process_budget)
+            && self.is_half_left(NODE_BUDGET)
+    }
+
+    #[inline(always)]
+    fn is_half_left(&self, index: u32) -> bool {
+        let Some(budget) = BUDGETS.get(index) else { return true };
+        // SAFETY: the reference is to a map value, whose words are read and written whole.
+        let spent = unsafe { core::ptr::read_volatile(&raw const budget.spent) };
+        let is_old = spent >> Budget::SPENT_BITS != self.window;
+        budget.limit_ns == 0
+            || is_old
+            || spent & SPENT_MASK < budget.limit_ns / 2
+            || budget.grace_ns as i64 > 0
+    }
+
+    /// Charges the trap and what the program took beyond leaving at once.
+    #[inline(always)]
+    pub(crate) fn end(self, program_ns: u64) {
+        let cost = program_ns.wrapping_add(u64::from(self.site.trap_ns)) & SPENT_MASK;
+        self.spend(self.site.budget, trip::PROBE, cost);
+        self.spend(self.site.process_budget, trip::PROCESS, cost);
+        self.spend(NODE_BUDGET, trip::NODE, cost);
+    }
+
+    /// Adds to a budget. Each time that its limit is spent once more, the probe of the hit that
+    /// does it is tripped: those that cost most are hit upon first.
+    #[inline(always)]
+    fn spend(&self, index: u32, cause: u32, cost: u64) {
+        let Some(budget) = BUDGETS.get_ptr_mut(index) else { return };
+        // SAFETY: the pointer is to a map value.
+        let (limit, grace) = unsafe { ((*budget).limit_ns, (*budget).grace_ns) };
+        if limit == 0 {
+            return;
+        }
+        if grace as i64 > 0 {
+            // SAFETY: the pointer is to a map value.
+            unsafe { atomic::add(&raw mut (*budget).grace_ns, cost.wrapping_neg()) };
+            return;
+        }
+        // SAFETY: the pointer is to a map value.
+        let spent = unsafe { &raw mut (*budget).spent };
+        let before = self.add(spent, cost);
+        let after = before.wrapping_add(cost);
+        if after > limit && before / limit != after / limit {
+            self.trip(cause, after, limit);
+        }
+    }
+
+    /// Adds to what was spent in the current window; gives what that was before.
+    #[inline(always)]
+    fn add(&self, spent: *mut u64, cost: u64) -> u64 {
+        // SAFETY: the pointer is to a map value.
+        let old = unsafe { atomic::add(spent, cost) };
+        if old >> Budget::SPENT_BITS == self.window {
+            return old & SPENT_MASK;
+        }
+        let fresh = self.window << Budget::SPENT_BITS | cost;
+        // SAFETY: the pointer is to a map value.
+        if unsafe { atomic::replace(spent, old.wrapping_add(cost), fresh) } {
+            return 0;
+        }
+        // Another hit came between, and has opened the window most likely.
+        // SAFETY: the pointer is to a map value.
+        let old = unsafe { atomic::add(spent, cost) };
+        if old >> Budget::SPENT_BITS == self.window { old & SPENT_MASK } else { 0 }
+    }
+
+    /// Ends the captures of the probe and tells userspace, once.
+    #[inline(always)]
+    fn trip(&self, cause: u32, spent_ns: u64, limit_ns: u64) {
+        let Some(budget) = BUDGETS.get_ptr_mut(self.site.budget) else { return };
+        // SAFETY: the pointer is to a map value.
+        if unsafe { atomic::replace(&raw mut (*budget).tripped, 0, u64::from(cause)) } {
+            self.tell(budget, cause, spent_ns, limit_ns);
+        }
+    }
+
+    /// Sends the record; where the ring has no room, the next hit tries again.
+    #[inline(always)]
+    fn tell(&self, budget: *mut Budget, cause: u32, spent_ns: u64, limit_ns: u64) {
+        let (gate, hits, time_boot_ns) = (self.site.gate, self.number, gate::now());
+        let record = Trip { gate, cause, spent_ns, limit_ns, hits, time_boot_ns };
+        if TRIPS.output::<Trip>(&record, u64::from(BPF_RB_FORCE_WAKEUP)).is_ok() {
+            let told = u64::from(cause) | Budget::TOLD;
+            // SAFETY: the pointer is to a map value.
+            unsafe { atomic::replace(&raw mut (*budget).tripped, u64::from(cause), told) };
+        }
+    }
+}
