@@ -97,12 +97,15 @@ pub fn summary(probe: &str, written: u64, summary: &event::Summary) -> SummaryLi
             malformed: summary.malformed,
             written,
             text_restored: summary.text_restored,
+            children: summary.children,
+            why: summary.why.clone(),
             ended: match summary.ended {
                 event::Ended::Complete => Ended::Complete,
                 event::Ended::Timeout => Ended::Timeout,
                 event::Ended::Stopped => Ended::Stopped,
                 event::Ended::ProcessGone => Ended::ProcessGone,
                 event::Ended::CodeGone => Ended::CodeGone,
+                event::Ended::CodeChanged => Ended::CodeChanged,
             },
         },
     }

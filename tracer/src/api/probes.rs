@@ -151,6 +151,10 @@ pub struct ProbeLine {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<BTreeMap<String, u64>>)]
     pub outcomes: Option<Outcomes>,
+    /// Forked children of the target that carry the breakpoint: they pay for it, and their hits
+    /// are not counted.
+    #[serde(default)]
+    pub children: u64,
     /// Capture lines that were written: the last one's `seq`.
     pub written: u64,
 }

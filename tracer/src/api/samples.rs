@@ -330,7 +330,9 @@ pub(crate) fn summary(ended: Ended) -> Summary {
         malformed: 0,
         removal: None,
         text_restored: Some(true),
+        children: 0,
         ended,
+        why: None,
     }
 }
 

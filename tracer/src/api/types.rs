@@ -377,8 +377,15 @@ pub struct Summary {
     pub written: u64,
     /// The code of the target is what it was before.
     pub text_restored: Option<bool>,
+    /// The most forked children of the target that carried the breakpoint at a time; their hits
+    /// are not among those above.
+    #[serde(default)]
+    pub children: u64,
     /// Why it ended.
     pub ended: Ended,
+    /// The facts of that, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
 }
 
 /// Why a probe ended.
@@ -395,6 +402,8 @@ pub enum Ended {
     ProcessGone,
     /// The probed code is no longer there.
     CodeGone,
+    /// The file of the probed code was written to.
+    CodeChanged,
 }
 
 /// A function that was found.

@@ -165,6 +165,7 @@ pub(crate) fn exit_code(
             issue(IssueKind::ProcessGone, format!("captures taken before that: {written}"))
         }
         Ended::CodeGone => issue(IssueKind::CodeGone, String::new()),
+        Ended::CodeChanged => issue(IssueKind::CodeChanged, summary.why.unwrap_or_default()),
         Ended::Timeout if written > 0 => Ok(SUCCESS),
         Ended::Timeout if summary.hits == 0 && summary.kernel_misses == 0 => {
             issue(IssueKind::NoHit, format!("waited {}", waited().as_str()))

@@ -41,7 +41,7 @@ pub(super) struct Probe {
 enum State {
     Starting,
     Armed(LinkId),
-    Ended { why: Ended, outcomes: Outcomes, at: Instant },
+    Ended { why: Ended, outcomes: Outcomes, children: u64, at: Instant },
     Failed { error: Box<Error>, at: Instant },
 }
 
@@ -128,6 +128,11 @@ impl Probe {
     /// All that can be told of it.
     pub(super) fn line(&self, engine: &Engine) -> ProbeLine {
         let state = self.state.borrow().clone();
+        let children = match &state {
+            State::Armed(link) => engine.children(*link),
+            State::Ended { children, .. } => *children,
+            State::Starting | State::Failed { .. } => 0,
+        };
         let (ended, error, outcomes) = match state {
             State::Starting => (None, None, None),
             State::Armed(link) => {
@@ -149,6 +154,7 @@ impl Probe {
             expires_unix_ms: unix_ms(self.created + timeout),
             request: self.asked.clone(),
             outcomes,
+            children,
             written: self.log.written(),
         }
     }
@@ -200,9 +206,9 @@ impl Probe {
             .map_err(|error| report::error(&error))?;
         // The engine's last event is the summary.
         let line = last.ok_or_else(|| self.fault())?;
-        let Summary { ended: why, outcomes, hits, written, .. } = line.summary.clone();
+        let Summary { ended: why, outcomes, hits, written, children, .. } = line.summary.clone();
         tracing::info!(id = self.id, ?why, hits, written, "probe ended");
-        self.state.send_replace(State::Ended { why, outcomes, at: Instant::now() });
+        self.state.send_replace(State::Ended { why, outcomes, children, at: Instant::now() });
         self.log.end(line_of(&line));
         Ok(())
     }

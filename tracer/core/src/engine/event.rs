@@ -77,8 +77,13 @@ pub struct Summary {
     /// The text of the target is what it was before; `None` when there was none to look at: the
     /// process was gone, or another file is mapped there.
     pub text_restored: Option<bool>,
+    /// The most forked children of the target that carried the breakpoint at a time: they paid for
+    /// the trap, and their hits are not among those above.
+    pub children: u64,
     /// Why it ended.
     pub ended: Ended,
+    /// The facts of that, for people; `None` where there are none.
+    pub why: Option<String>,
 }
 
 /// Why a snapshot ended.
@@ -96,4 +101,6 @@ pub enum Ended {
     /// The code that was probed is no longer there: the process replaced its program, or unmapped
     /// the library.
     CodeGone,
+    /// The file of the code was written to.
+    CodeChanged,
 }

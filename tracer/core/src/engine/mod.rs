@@ -1,9 +1,11 @@
 //! The only code that knows the order of the stages.
 
+mod children;
 pub mod clock;
 mod doctor;
 pub mod error;
 pub mod event;
+mod files;
 pub mod findings;
 mod kernel;
 mod mapped;

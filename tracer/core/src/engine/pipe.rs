@@ -94,7 +94,7 @@ fn snapshot(
     while ended.is_none() {
         ended = match probe.wait(stop)? {
             Wake::Records => take(&mut probe, request, &mut late, &mapped, &resolved, deliver)?,
-            Wake::Check => check(&probe, &mapped, &resolved)?,
+            Wake::Check => check(&mut probe, &mapped, &resolved)?,
             Wake::Ended(ended) => Some(ended),
         };
     }
@@ -140,13 +140,16 @@ fn take(
     })
 }
 
-/// Looks at the process: a debugger may have come, or the code that is probed may have gone.
+/// Looks at the process: a debugger may have come, or the code that is probed may have gone or
+/// been changed.
 fn check(
-    probe: &Probe<'_>,
+    probe: &mut Probe<'_>,
     mapped: &Mapped<'_>,
     resolved: &Resolved,
 ) -> Result<Option<Ended>, EngineError> {
-    probe.check()?;
+    if let Some(ended) = probe.check()? {
+        return Ok(Some(ended));
+    }
     if let Some(now) = probe.process_now() {
         mapped.update(&now);
     }

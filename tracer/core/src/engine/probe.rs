@@ -1,10 +1,12 @@
 //! A placed probe: its breakpoints, its ring, and what it has counted.
 
 use super::Engine;
+use super::children::{Children, has_breakpoint};
 use super::clock;
 use super::error::EngineError;
 use super::event::{Attached, Outcomes};
 use super::event::{Ended, Event, Summary};
+use super::files::Files;
 use super::kernel::{Kernel, by_outcome};
 use super::mapped::Mapped;
 use super::pipe::Deliver;
@@ -49,6 +51,10 @@ pub(super) struct Probe<'e> {
     ring: Ring,
     watchdog: Watchdog,
     pidfd: OwnedFd,
+    files: Files,
+    children: Children,
+    /// Why it ended, where that is not said by how.
+    why: Option<String>,
     id: ProcessId,
     deadline: Instant,
     checked: Instant,
@@ -112,6 +118,7 @@ impl<'e> Probe<'e> {
                 plan,
             });
         }
+        let files = Files::watch(modules, resolved)?;
         let (program, mode) = (&kernel.program, engine.options.attach);
         let placed = kernel.links.attach(program, mode, gate, &ring, &sites);
         let (link, attached) = placed.map_err(|error| {
@@ -136,6 +143,9 @@ impl<'e> Probe<'e> {
             ring,
             watchdog,
             pidfd,
+            files,
+            children: Children::new(process.id, resolved.sites.iter().map(|site| site.pc)),
+            why: None,
             id: process.id,
             deadline,
             checked: now,
@@ -169,14 +179,16 @@ impl<'e> Probe<'e> {
             let left = self.deadline.saturating_duration_since(Instant::now());
             let pause = left.min(if self.logs { LOG_INTERVAL } else { CHECK_INTERVAL });
             let pause = pause.try_into().ok();
-            let ring = self.ring.fd();
-            let mut fds = [ring, stop, self.pidfd.as_fd()]
-                .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
+            let (ring, process) = (self.ring.fd(), self.pidfd.as_fd());
+            // Where writes are not told, the end of the process stands in: it wakes once only.
+            let files = self.files.events().unwrap_or(process);
+            let mut fds =
+                [ring, stop, process, files].map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
             match poll(&mut fds, pause.as_ref()) {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(error) => return Err(EngineError::Wait(error.into())),
             }
-            let [ring, stop, process] = fds.map(|fd| !fd.revents().is_empty());
+            let [ring, stop, process, written] = fds.map(|fd| !fd.revents().is_empty());
             // The end before the records: they may never stop coming, and what is in the ring
             // when the breakpoints are out is still taken.
             if stop {
@@ -185,7 +197,7 @@ impl<'e> Probe<'e> {
             if left.is_zero() {
                 return Ok(Wake::Ended(Ended::Timeout));
             }
-            if self.checked.elapsed() >= CHECK_INTERVAL && !process {
+            if (written || self.checked.elapsed() >= CHECK_INTERVAL) && !process {
                 self.checked = Instant::now();
                 return Ok(Wake::Check);
             }
@@ -204,13 +216,21 @@ impl<'e> Probe<'e> {
         (now.id == self.id).then_some(now)
     }
 
-    /// Fails if a debugger has come: two owners of breakpoints break the target.
-    pub(super) fn check(&self) -> Result<(), EngineError> {
-        match resolve::process::check(self.id) {
-            Err(issue) if issue.kind == IssueKind::BeingDebugged => Err(issue.into()),
-            // Its end is told by its pidfd.
-            Ok(()) | Err(_) => Ok(()),
+    /// Looks at what may end the probe: the file of the code was written to. Fails if a debugger
+    /// has come: two owners of breakpoints break the target.
+    pub(super) fn check(&mut self) -> Result<Option<Ended>, EngineError> {
+        if let Some(why) = self.files.change() {
+            self.why = Some(why);
+            return Ok(Some(Ended::CodeChanged));
         }
+        match resolve::process::check(self.id) {
+            Err(issue) if issue.kind == IssueKind::BeingDebugged => return Err(issue.into()),
+            // Its end is told by its pidfd.
+            Ok(()) | Err(_) => {}
+        }
+        self.children.look();
+        self.kernel.set_children(self.link, self.children.most());
+        Ok(None)
     }
 
     /// Records wait in the ring.
@@ -278,13 +298,23 @@ impl<'e> Probe<'e> {
     /// Takes the breakpoints out.
     pub(super) fn remove(&mut self) {
         if self.removed.is_none() {
+            self.children.look();
             self.removed = Some(self.kernel.links.suspend(self.link));
         }
     }
 
     /// Whether the text is what it was, as far as it can be told.
     fn text_restored(&self, mapped: &Mapped<'_>) -> Option<bool> {
+        if let Some((child, address)) = self.children.left() {
+            tracing::error!(child, %address, "a child has the breakpoint still");
+            return Some(false);
+        }
         match self.removed? {
+            // It took the breakpoint with it when it moved its code; the kernel does not know.
+            TextAfter::Changed(address) if has_breakpoint(self.id.pid, address) => {
+                tracing::error!(%address, "the process copied its code with the breakpoint in it");
+                Some(false)
+            }
             TextAfter::Restored => Some(true),
             TextAfter::Unknown => None,
             TextAfter::Changed(address) if mapped.is_changed(address) => None,
@@ -312,7 +342,9 @@ impl<'e> Probe<'e> {
             malformed: self.malformed,
             removal: self.kernel.links.breakpoints(self.link).and_then(|placed| placed.removal()),
             text_restored: self.text_restored(mapped),
+            children: self.children.most(),
             ended,
+            why: self.why.take(),
         })
     }
 }

@@ -52,6 +52,17 @@ pub fn check(id: ProcessId) -> Result<(), Issue> {
     if now == Some(id.start_ticks) { Ok(()) } else { Err(gone(id.pid)) }
 }
 
+/// Which process has a pid now.
+///
+/// # Errors
+///
+/// [`IssueKind::NoProcess`].
+pub fn id(pid: u32) -> Result<ProcessId, Issue> {
+    let ticks = file(pid, "stat").ok().and_then(|stat| start_ticks(&stat));
+    let start_ticks = ticks.ok_or_else(|| Issue::new(IssueKind::NoProcess, pid.to_string(), ""))?;
+    Ok(ProcessId { pid, start_ticks })
+}
+
 /// Whether the process is under a seccomp filter.
 ///
 /// # Errors
