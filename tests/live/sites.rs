@@ -1,6 +1,8 @@
 //! Never a bad site, never a dead one: what is tried before it is done to a target, what is refused,
 //! and what becomes of a probe whose code changes under it.
 
+mod changed;
+
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value as Json;
 use tracer_core::engine::error::EngineError;
