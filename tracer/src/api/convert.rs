@@ -6,9 +6,12 @@ use super::types::{
     DOCTOR, Ended, FIND, FoundLine, Frame, How, Outcomes, Process, Provenance, SNAPSHOT, Site,
     StackEnd, StackEndCode, Summary, SummaryLine, Target, Text, Trap, Variable, VariableKind,
 };
+use super::types::{BudgetOf, Overload};
 use super::value::{Field, Item, LEVELS_MAX, Node, TextContent, Unavailable, Value};
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt as _;
+use std::time::Duration;
+use tracer_common::limits::WINDOW_NS;
 use tracer_common::outcome::Outcome;
 use tracer_common::status::flags;
 use tracer_core::engine::request::SnapshotRequest;
@@ -61,7 +64,7 @@ pub fn capture(
     seq: u64,
     armed: &event::Armed,
     capture: &capture::Capture,
-    outcomes: &BTreeMap<Outcome, u64>,
+    counted: &event::Counted,
 ) -> CaptureLine {
     CaptureLine {
         schema: SNAPSHOT.into(),
@@ -80,7 +83,10 @@ pub fn capture(
         frames: capture.frames.iter().map(frame).collect(),
         stack_end: stack_end(&capture.stack_end),
         limits_met: limits_met(capture.flags),
-        outcomes: outcome_counts(outcomes),
+        hits: counted.hits(),
+        outcomes: outcome_counts(&counted.outcomes),
+        kernel_misses: counted.kernel_misses,
+        reader_stalls: counted.reader_stalls,
     }
 }
 
@@ -93,22 +99,48 @@ pub fn summary(probe: &str, written: u64, summary: &event::Summary) -> SummaryLi
             hits: summary.hits,
             outcomes: outcome_counts(&summary.outcomes),
             kernel_misses: summary.kernel_misses,
+            reader_stalls: summary.reader_stalls,
             received: summary.received,
             malformed: summary.malformed,
             written,
             text_restored: summary.text_restored,
             children: summary.children,
             why: summary.why.clone(),
+            paused_ms: u64::try_from(summary.paused.as_millis()).unwrap_or(u64::MAX),
+            overload: summary.overload.map(overload),
             ended: match summary.ended {
                 event::Ended::Complete => Ended::Complete,
                 event::Ended::Timeout => Ended::Timeout,
+                event::Ended::Idle => Ended::Idle,
                 event::Ended::Stopped => Ended::Stopped,
+                event::Ended::Tripped => Ended::Tripped,
+                event::Ended::Silence => Ended::Silence,
+                event::Ended::GuardianDied => Ended::GuardianDied,
                 event::Ended::ProcessGone => Ended::ProcessGone,
                 event::Ended::CodeGone => Ended::CodeGone,
                 event::Ended::CodeChanged => Ended::CodeChanged,
             },
         },
     }
+}
+
+/// What a probe had cost when it was tripped.
+pub fn overload(overload: event::Overload) -> Overload {
+    Overload {
+        of: match overload.of {
+            event::BudgetOf::Probe => BudgetOf::Probe,
+            event::BudgetOf::Process => BudgetOf::Process,
+            event::BudgetOf::Node => BudgetOf::Node,
+        },
+        spent_ns: ns(overload.spent),
+        limit_ns: ns(overload.limit),
+        window_ns: WINDOW_NS,
+        trips: overload.trips,
+    }
+}
+
+fn ns(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// The line of a function that was found.

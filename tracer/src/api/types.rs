@@ -140,9 +140,15 @@ pub struct CaptureLine {
     /// Limits that this hit met: something is missing somewhere.
     #[schema(value_type = Vec<String>)]
     pub limits_met: Vec<Code>,
-    /// How all hits of the probe ended until this line was written.
+    /// Hits of the probe that had ended when this was read from the ring: the sum of `outcomes`.
+    pub hits: u64,
+    /// How they ended.
     #[schema(value_type = BTreeMap<String, u64>)]
     pub outcomes: Outcomes,
+    /// As in [`Summary::kernel_misses`], until then.
+    pub kernel_misses: u64,
+    /// As in [`Summary::reader_stalls`], until then.
+    pub reader_stalls: u64,
 }
 
 /// The thread that hit the probe.
@@ -369,6 +375,8 @@ pub struct Summary {
     pub outcomes: Outcomes,
     /// Hits that the kernel did not hand to the program.
     pub kernel_misses: u64,
+    /// Looks at the ring that found records lost since the look before: the reader was too slow.
+    pub reader_stalls: u64,
     /// Records that were read from the ring.
     pub received: u64,
     /// Records among them that were malformed.
@@ -381,11 +389,43 @@ pub struct Summary {
     /// are not among those above.
     #[serde(default)]
     pub children: u64,
+    /// How long it was paused, in milliseconds.
+    pub paused_ms: u64,
+    /// The last time that it cost more than it may.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overload: Option<Overload>,
     /// Why it ended.
     pub ended: Ended,
     /// The facts of that, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
+}
+
+/// A probe cost more than it may.
+#[derive(Serialize, Deserialize, ToSchema, Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Overload {
+    /// Whose budget was spent.
+    pub of: BudgetOf,
+    /// Nanoseconds of CPU time that were spent in a window.
+    pub spent_ns: u64,
+    /// Nanoseconds that the budget allows in a window.
+    pub limit_ns: u64,
+    /// The length of a window in nanoseconds.
+    pub window_ns: u64,
+    /// How often it happened so far.
+    pub trips: u64,
+}
+
+/// Whose budget.
+#[derive(Serialize, Deserialize, ToSchema, Clone, Copy, PartialEq, Eq, Debug)]
+#[serde(rename_all = "snake_case")]
+pub enum BudgetOf {
+    /// The probe's own.
+    Probe,
+    /// That of all probes of the process.
+    Process,
+    /// That of all probes of the node.
+    Node,
 }
 
 /// Why a probe ended.
@@ -396,8 +436,16 @@ pub enum Ended {
     Complete,
     /// The timeout passed.
     Timeout,
+    /// No hit came for as long as it was to wait for one.
+    Idle,
     /// The caller asked to stop.
     Stopped,
+    /// It had cost more than it may.
+    Tripped,
+    /// Its breakpoints were taken out because tracer did not answer for too long.
+    Silence,
+    /// The process that held its breakpoints died, and they went with it.
+    GuardianDied,
     /// The process ended.
     ProcessGone,
     /// The probed code is no longer there.

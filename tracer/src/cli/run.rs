@@ -1,8 +1,8 @@
 //! From the arguments of the process to its exit code.
 
 use super::output::Format;
-use super::{Cli, Command, captures, daemon, doctor, errors, find, list, log};
-use super::{remove, snapshot, vars};
+use super::{Cli, Command, captures, daemon, doctor, errors, find, lease, list, log};
+use super::{remove, snapshot, stop_all, top, vars};
 use clap::Parser as _;
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -40,6 +40,26 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             log::start("warn", None);
             (Format::of(args.json), remove::run(args, reach))
         }
+        Command::Pause(args) => {
+            log::start("warn", None);
+            (Format::of(args.json), lease::pause(args, reach))
+        }
+        Command::Resume(args) => {
+            log::start("warn", None);
+            (Format::of(args.json), lease::resume(args, reach))
+        }
+        Command::Extend(args) => {
+            log::start("warn", None);
+            (Format::of(args.json), lease::extend(args, reach))
+        }
+        Command::StopAll(args) => {
+            log::start("warn", None);
+            (Format::of(args.json), stop_all::run(args, reach))
+        }
+        Command::Top(args) => {
+            log::start("warn", None);
+            (Format::of(args.json), top::run(args, reach))
+        }
         Command::Captures(args) => {
             log::start("warn", None);
             (Format::of(args.json), captures::run(args, reach))
@@ -48,6 +68,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             log::start("warn", None);
             (Format::of(args.json), doctor::run(args))
         }
+        // It has a log nowhere: it speaks to who started it.
+        Command::Guardian => (Format::Text, Ok(tracer_core::engine::guardian())),
         Command::Help { topic } => (Format::Text, errors::run(topic.as_deref())),
     };
     ExitCode::from(done.unwrap_or_else(|failure| failure.tell(format)))

@@ -1,5 +1,6 @@
 //! What the engine tells a door while it works.
 
+pub use super::counted::Counted;
 pub use crate::attach::breakpoints::AttachedBy;
 pub use crate::attach::link::{Attached, LinkId};
 use crate::model::capture::Capture;
@@ -41,7 +42,8 @@ pub struct ModuleLabel {
     pub debug_issue: Option<Issue>,
 }
 
-/// Something to show, in order: one `Armed`, captures, one `Finished`.
+/// Something to show, in order: one `Armed`, captures and what is ordered between them, one
+/// `Finished`.
 #[derive(Clone, Debug)]
 pub enum Event {
     /// The breakpoints are in place.
@@ -50,10 +52,24 @@ pub enum Event {
     Capture {
         /// What was seen.
         capture: Box<Capture>,
-        /// How all hits of the probe ended so far, over all its sites; counted when the record
-        /// was read, so later than the hit itself.
-        outcomes: Outcomes,
+        /// What the probe has counted so far, over all its sites; looked at when the record was
+        /// read, so later than the hit itself.
+        counted: Counted,
     },
+    /// The breakpoints are out until the probe is resumed.
+    Paused {
+        /// As in [`Summary::text_restored`].
+        text_restored: Option<bool>,
+    },
+    /// The probe had cost more than it may, and its breakpoints are out until it comes back.
+    Tripped {
+        /// What it had cost.
+        overload: Overload,
+        /// When it comes back.
+        again_in: Option<Duration>,
+    },
+    /// The breakpoints are in place again.
+    Resumed,
     /// The breakpoints are out.
     Finished(Summary),
 }
@@ -68,6 +84,8 @@ pub struct Summary {
     /// Hits that the kernel counted but did not hand to the program; those of the engine's other
     /// probes in that time are among them, for the kernel does not tell them apart.
     pub kernel_misses: u64,
+    /// Looks at the ring that found records lost since the look before: the reader was too slow.
+    pub reader_stalls: u64,
     /// Records received from the ring.
     pub received: u64,
     /// Records received that were malformed.
@@ -80,10 +98,38 @@ pub struct Summary {
     /// The most forked children of the target that carried the breakpoint at a time: they paid for
     /// the trap, and their hits are not among those above.
     pub children: u64,
+    /// How long it was paused.
+    pub paused: Duration,
+    /// The last time that it cost more than it may.
+    pub overload: Option<Overload>,
     /// Why it ended.
     pub ended: Ended,
     /// The facts of that, for people; `None` where there are none.
     pub why: Option<String>,
+}
+
+/// A probe cost more than it may.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Overload {
+    /// Whose budget was spent.
+    pub of: BudgetOf,
+    /// CPU time that was spent in a window of [`tracer_common::limits::WINDOW_NS`].
+    pub spent: Duration,
+    /// CPU time that the budget allows in a window.
+    pub limit: Duration,
+    /// How often it happened so far.
+    pub trips: u64,
+}
+
+/// Whose budget.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum BudgetOf {
+    /// The probe's own.
+    Probe,
+    /// That of all probes of the process.
+    Process,
+    /// That of all probes of the node.
+    Node,
 }
 
 /// Why a snapshot ended.
@@ -94,8 +140,16 @@ pub enum Ended {
     Complete,
     /// The timeout passed.
     Timeout,
+    /// No hit came for as long as it was to wait for one.
+    Idle,
     /// The caller asked to stop (signal, closed pipe).
     Stopped,
+    /// It had cost more than it may, and was not to come back.
+    Tripped,
+    /// Nothing was heard of this process for so long that its breakpoints were taken out.
+    Silence,
+    /// The process that held the breakpoints died, and they went with it.
+    GuardianDied,
     /// The process ended.
     ProcessGone,
     /// The code that was probed is no longer there: the process replaced its program, or unmapped

@@ -1,6 +1,7 @@
 //! The kernel side that all probes of an engine share, and what they have counted together.
 
 use super::Engine;
+use super::counted::Readers;
 use super::error::EngineError;
 use super::event::Outcomes;
 use super::readings::Durations;
@@ -23,6 +24,8 @@ pub(super) struct Kernel {
     pub(super) malformed: AtomicU64,
     /// The most children of a probe's target that carried its breakpoint, where there were any.
     children: Mutex<HashMap<LinkId, u64>>,
+    /// Who reads the rings.
+    pub(super) readers: Readers,
     /// Of probes that have gone.
     gone: Mutex<Gone>,
 }
@@ -85,6 +88,7 @@ impl Engine {
             received: AtomicU64::default(),
             malformed: AtomicU64::default(),
             children: Mutex::default(),
+            readers: Readers::default(),
             gone: Mutex::default(),
         };
         // Of two that load it at once, one is dropped.
@@ -93,14 +97,6 @@ impl Engine {
 
     pub(super) fn loaded(&self) -> Option<&Kernel> {
         self.kernel.0.get()
-    }
-
-    /// How the hits of a placed probe ended so far, exact at this moment; `None` once it is gone:
-    /// its summary has the final figures.
-    pub fn outcomes(&self, link: LinkId) -> Option<Outcomes> {
-        let kernel = self.loaded()?;
-        kernel.links.attached(link)?;
-        kernel.links.counts(&kernel.program, link).ok().map(|counts| by_outcome(&counts))
     }
 }
 
@@ -139,6 +135,7 @@ impl Kernel {
             gone.detach.add(removal);
         }
         self.children.lock().unwrap_or_else(PoisonError::into_inner).remove(&link);
+        self.readers.remove(link);
         self.links.forget(&self.program, link);
     }
 

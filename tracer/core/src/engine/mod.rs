@@ -2,15 +2,20 @@
 
 mod children;
 pub mod clock;
+pub mod control;
+pub mod cost;
+pub mod counted;
 mod doctor;
 pub mod error;
 pub mod event;
 mod files;
 pub mod findings;
+mod idle;
 mod kernel;
 mod mapped;
 pub mod options;
 pub mod pipe;
+pub mod placed;
 mod probe;
 pub mod readings;
 pub mod request;

@@ -1,17 +1,23 @@
 //! A placed probe: its breakpoints, its ring, and what it has counted.
 
+mod lease;
+mod overload;
+
 use super::Engine;
 use super::children::{Children, has_breakpoint};
 use super::clock;
+use super::control::Control;
+use super::counted::{Counted, Reader};
 use super::error::EngineError;
-use super::event::{Attached, Outcomes};
-use super::event::{Ended, Event, Summary};
+use super::event::{Attached, Ended, Event, Summary};
 use super::files::Files;
+use super::idle::Idle;
 use super::kernel::{Kernel, by_outcome};
 use super::mapped::Mapped;
 use super::pipe::Deliver;
 use super::request::SnapshotRequest;
 use super::watchdog::Watchdog;
+use crate::attach::breakpoints::{AttachMode, Breakpoints};
 use crate::attach::error::AttachError;
 use crate::attach::link::{Counts, LinkId, SiteToArm, TextAfter};
 use crate::attach::maps::Gate;
@@ -19,17 +25,21 @@ use crate::attach::ring::Ring;
 use crate::attach::support;
 use crate::binary::modules::Modules;
 use crate::model::action::Action;
+use crate::model::caller::Caller;
 use crate::model::issue::{Issue, IssueKind};
 use crate::model::plan::Plan;
 use crate::model::process::{Process, ProcessId};
 use crate::model::record::Record;
 use crate::model::resolved::Resolved;
 use crate::{decode, resolve};
+use lease::{Pauses, restored};
+use overload::Trips;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 use tracer_common::outcome::Outcome;
@@ -49,22 +59,27 @@ pub(super) struct Probe<'e> {
     link: LinkId,
     attached: Attached,
     ring: Ring,
-    watchdog: Watchdog,
+    breakpoints: Breakpoints,
+    _watchdog: Watchdog,
     pidfd: OwnedFd,
     files: Files,
     children: Children,
     /// Why it ended, where that is not said by how.
     why: Option<String>,
     id: ProcessId,
+    owner: Caller,
+    mode: AttachMode,
     deadline: Instant,
+    idle: Idle,
+    pauses: Pauses,
+    trips: Trips,
     checked: Instant,
     logs: bool,
     /// Captures wanted; 0 for as many as come.
     wanted: u64,
     received: u64,
     malformed: u64,
-    /// Kernel misses of the program when the probe was placed.
-    misses_before: u64,
+    reader: Arc<Reader>,
     delivers: bool,
     /// How the text was found when the breakpoints had gone; `None` while they are in place.
     removed: Option<TextAfter>,
@@ -73,6 +88,12 @@ pub(super) struct Probe<'e> {
 /// Why a wait ended.
 pub(super) enum Wake {
     Records,
+    /// The door has ordered something.
+    Orders,
+    /// The breakpoints went without us.
+    Closed,
+    /// It comes back after a trip.
+    Again,
     /// It is time to look at the process.
     Check,
     Ended(Ended),
@@ -132,7 +153,7 @@ impl<'e> Probe<'e> {
         // A timeout beyond what the clock can hold never comes.
         let deadline = now.checked_add(request.timeout).unwrap_or(now + FOREVER);
         let breakpoints = kernel.links.breakpoints(link).ok_or(AttachError::Removed)?;
-        let watchdog = Watchdog::start(breakpoints, stop, deadline).map_err(|error| {
+        let watchdog = Watchdog::start(breakpoints.clone(), stop).map_err(|error| {
             kernel.retire(link);
             EngineError::Wait(error)
         })?;
@@ -141,13 +162,19 @@ impl<'e> Probe<'e> {
             link,
             attached,
             ring,
-            watchdog,
+            breakpoints,
+            _watchdog: watchdog,
             pidfd,
             files,
             children: Children::new(process.id, resolved.sites.iter().map(|site| site.pc)),
             why: None,
             id: process.id,
+            owner: request.caller,
+            mode,
             deadline,
+            idle: Idle::new(request.idle, now),
+            pauses: Pauses::default(),
+            trips: Trips::new(request.retry),
             checked: now,
             logs: engine.options.kernel_log.is_some(),
             wanted: match request.action {
@@ -156,7 +183,7 @@ impl<'e> Probe<'e> {
             },
             received: 0,
             malformed: 0,
-            misses_before,
+            reader: kernel.readers.add(link, process.id, misses_before),
             delivers: true,
             removed: None,
         })
@@ -172,33 +199,56 @@ impl<'e> Probe<'e> {
         self.attached
     }
 
-    /// Waits for records, the stop signal, the deadline or the end of the process.
-    pub(super) fn wait(&mut self, stop: BorrowedFd<'_>) -> Result<Wake, EngineError> {
+    /// Waits for records, orders, the stop signal, the deadline or the end of the process.
+    pub(super) fn wait(&mut self, control: Control<'_>) -> Result<Wake, EngineError> {
         loop {
             self.kernel.program.forward_log();
-            let left = self.deadline.saturating_duration_since(Instant::now());
-            let pause = left.min(if self.logs { LOG_INTERVAL } else { CHECK_INTERVAL });
+            let now = Instant::now();
+            let interval = if self.logs { LOG_INTERVAL } else { CHECK_INTERVAL };
+            let others = [self.idle_left(now), self.again_in(now)].into_iter().flatten();
+            let pause = others.fold(self.left(now).min(interval), Duration::min);
             let pause = pause.try_into().ok();
-            let (ring, process) = (self.ring.fd(), self.pidfd.as_fd());
+            let closed = self.closed_fd();
+            let mut fds = vec![self.ring.fd(), control.stop(), self.pidfd.as_fd()];
             // Where writes are not told, the end of the process stands in: it wakes once only.
-            let files = self.files.events().unwrap_or(process);
-            let mut fds =
-                [ring, stop, process, files].map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
+            fds.push(self.files.events().unwrap_or(self.pidfd.as_fd()));
+            fds.extend(closed.as_ref().map(|fd| fd.as_fd()));
+            let orders = fds.len();
+            fds.extend(control.wake());
+            let mut fds: Vec<_> =
+                fds.into_iter().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
             match poll(&mut fds, pause.as_ref()) {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(error) => return Err(EngineError::Wait(error.into())),
             }
-            let [ring, stop, process, written] = fds.map(|fd| !fd.revents().is_empty());
+            let is_ready = |index: usize| {
+                fds.get(index).is_some_and(|fd: &PollFd<'_>| !fd.revents().is_empty())
+            };
+            let [ring, stop, process, written, orders] = [0, 1, 2, 3, orders].map(is_ready);
+            let closed = closed.is_some() && is_ready(4);
+            let now = Instant::now();
             // The end before the records: they may never stop coming, and what is in the ring
             // when the breakpoints are out is still taken.
             if stop {
                 return Ok(Wake::Ended(Ended::Stopped));
             }
-            if left.is_zero() {
+            if self.left(now).is_zero() {
                 return Ok(Wake::Ended(Ended::Timeout));
             }
+            if closed {
+                return Ok(Wake::Closed);
+            }
+            if orders {
+                return Ok(Wake::Orders);
+            }
+            if self.again_in(now).is_some_and(|left| left.is_zero()) {
+                return Ok(Wake::Again);
+            }
+            if self.idle_left(now).is_some_and(|left| left.is_zero()) && self.is_idle(now)? {
+                return Ok(Wake::Ended(Ended::Idle));
+            }
             if (written || self.checked.elapsed() >= CHECK_INTERVAL) && !process {
-                self.checked = Instant::now();
+                self.checked = now;
                 return Ok(Wake::Check);
             }
             if ring {
@@ -216,15 +266,21 @@ impl<'e> Probe<'e> {
         (now.id == self.id).then_some(now)
     }
 
-    /// Looks at what may end the probe: the file of the code was written to. Fails if a debugger
-    /// has come: two owners of breakpoints break the target.
+    /// Looks at what it has counted and at what may end it: the file of the code was written to.
+    /// Fails if a debugger has come: two owners of breakpoints break the target.
     pub(super) fn check(&mut self) -> Result<Option<Ended>, EngineError> {
         if let Some(why) = self.files.change() {
             self.why = Some(why);
             return Ok(Some(Ended::CodeChanged));
         }
+        self.reader.look(&self.counts()?);
+        // Notes the hits; whether they are too few is seen when it is time.
+        self.is_idle(Instant::now())?;
         match resolve::process::check(self.id) {
-            Err(issue) if issue.kind == IssueKind::BeingDebugged => return Err(issue.into()),
+            // Without breakpoints it may stay; resuming looks again.
+            Err(issue) if issue.kind == IssueKind::BeingDebugged && !self.pauses.are_on() => {
+                return Err(issue.into());
+            }
             // Its end is told by its pidfd.
             Ok(()) | Err(_) => {}
         }
@@ -260,9 +316,11 @@ impl<'e> Probe<'e> {
             self.malformed += 1;
             self.kernel.malformed.fetch_add(1, Relaxed);
         }
-        let captured = self.counts()?.outcomes[Outcome::Captured as usize];
+        let counts = self.counts()?;
+        self.reader.look(&counts);
+        let captured = counts.outcomes[Outcome::Captured as usize];
         if self.wanted != 0 && captured >= self.wanted && self.removed.is_none() {
-            self.watchdog.remove();
+            self.breakpoints.start_removal();
         }
         Ok(batch)
     }
@@ -290,9 +348,9 @@ impl<'e> Probe<'e> {
         self.kernel.links.counts(&self.kernel.program, self.link)
     }
 
-    /// How hits ended so far.
-    pub(super) fn outcomes(&self) -> Result<Outcomes, EngineError> {
-        Ok(by_outcome(&self.counts()?))
+    /// What it has counted so far.
+    pub(super) fn counted(&self) -> Result<Counted, EngineError> {
+        Ok(self.kernel.counted(self.link, &self.reader)?)
     }
 
     /// Takes the breakpoints out.
@@ -303,26 +361,22 @@ impl<'e> Probe<'e> {
         }
     }
 
-    /// Whether the text is what it was, as far as it can be told.
+    /// Whether the text of the target and its forked children is what it was, as far as it can be
+    /// told.
     fn text_restored(&self, mapped: &Mapped<'_>) -> Option<bool> {
         if let Some((child, address)) = self.children.left() {
             tracing::error!(child, %address, "a child has the breakpoint still");
             return Some(false);
         }
-        match self.removed? {
-            // It took the breakpoint with it when it moved its code; the kernel does not know.
-            TextAfter::Changed(address) if has_breakpoint(self.id.pid, address) => {
-                tracing::error!(%address, "the process copied its code with the breakpoint in it");
-                Some(false)
-            }
-            TextAfter::Restored => Some(true),
-            TextAfter::Unknown => None,
-            TextAfter::Changed(address) if mapped.is_changed(address) => None,
-            TextAfter::Changed(address) => {
-                tracing::error!(%address, "the text is not what it was before");
-                Some(false)
-            }
+        let text = self.removed?;
+        if let TextAfter::Changed(address) = text
+            && has_breakpoint(self.id.pid, address)
+        {
+            // The kernel does not know of a copy.
+            tracing::error!(%address, "the process copied its code with the breakpoint in it");
+            return Some(false);
         }
+        restored(text, mapped)
     }
 
     /// What is told at the end, after [`Self::remove`].
@@ -333,15 +387,19 @@ impl<'e> Probe<'e> {
     ) -> Result<Summary, EngineError> {
         self.kernel.program.forward_log();
         let counts = self.counts()?;
-        let kernel_misses = self.kernel.program.kernel_misses()?.saturating_sub(self.misses_before);
+        self.reader.look(&counts);
+        let Counted { kernel_misses, reader_stalls, .. } = self.counted()?;
         Ok(Summary {
             hits: counts.hits,
             outcomes: by_outcome(&counts),
             kernel_misses,
+            reader_stalls,
             received: self.received,
             malformed: self.malformed,
-            removal: self.kernel.links.breakpoints(self.link).and_then(|placed| placed.removal()),
+            removal: self.breakpoints.removal(),
             text_restored: self.text_restored(mapped),
+            paused: self.pauses.total(),
+            overload: self.trips.last(),
             children: self.children.most(),
             ended,
             why: self.why.take(),

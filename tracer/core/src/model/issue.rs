@@ -79,6 +79,10 @@ issues! {
         "trace another process: nobody could take the breakpoints out if tracer ran into them";
     CodeChanged "code_changed" 57 "the file of the probed code was written to"
         "restart the program, so that all of its code is of one build, then try again";
+    Tripped "tripped" 36 "the probe cost more than it may and was taken out"
+        "probe a place that runs less often, allow more with --budget, or let it come back with --retry";
+    GuardianGone "guardian_gone" 37 "the breakpoints were taken out because tracer did not answer, or died"
+        "try again; if tracer was not stopped by anyone, the machine may be overloaded";
     NotYours "not_yours" 35 "you may not trace this process"
         "trace a process of your own; for others ask root, who may trace all";
     NoCapture "no_capture" 31 "the code ran, but no hit could be captured"

@@ -1,7 +1,7 @@
 //! What is said before the first capture and after the last one.
 
 use super::line::{Ink, Line, Page};
-use crate::api::types::{Armed, AttachedBy, Ended, Summary};
+use crate::api::types::{Armed, AttachedBy, BudgetOf, Ended, Overload, Summary};
 use crate::escape::Escaped;
 use std::time::Duration;
 use tracer_common::outcome::Outcome;
@@ -56,7 +56,11 @@ pub(crate) fn finished(summary: &Summary) -> Page {
         .text(match summary.ended {
             Ended::Complete => "all that were asked for",
             Ended::Timeout => "the timeout passed",
+            Ended::Idle => "no more hits came",
             Ended::Stopped => "stopped",
+            Ended::Tripped => "it cost more than it may",
+            Ended::Silence => "tracer did not answer, so the probe was taken out",
+            Ended::GuardianDied => "the process that held the breakpoints died",
             Ended::ProcessGone => "the process ended",
             Ended::CodeGone => "the probed code is no longer there",
             Ended::CodeChanged => "the file of the probed code was written to",
@@ -69,10 +73,19 @@ pub(crate) fn finished(summary: &Summary) -> Page {
     for outcome in Outcome::ALL.iter().filter(|outcome| **outcome != Outcome::Captured) {
         note(&mut page, count(*outcome), outcome.code(), outcome.text());
     }
+    if let Some(overload) = &summary.overload {
+        page.line(&Line::new().text("  ").with(Ink::Missing, Escaped::name(&spent(overload))));
+    }
     let captured = count(Outcome::Captured).unwrap_or(0);
     let not_shown = captured.saturating_sub(written).saturating_sub(summary.malformed);
     note(&mut page, Some(not_shown), "captured, but not shown", "it came after the end");
     note(&mut page, Some(summary.malformed), "malformed", "records that could not be read");
+    note(
+        &mut page,
+        Some(summary.reader_stalls),
+        "reader stalls",
+        "looks at the ring that found records lost: the reader was too slow",
+    );
     note(
         &mut page,
         Some(summary.kernel_misses),
@@ -92,6 +105,25 @@ pub(crate) fn finished(summary: &Summary) -> Page {
     page
 }
 
+/// What a probe had cost when it was tripped: `tripped 2 times: 0.31 ms of 10 ms were spent, 0.30 ms of
+/// which its process may cost`.
+pub(crate) fn spent(overload: &Overload) -> String {
+    let ms = |ns: u64| ns as f64 / 1e6;
+    let whose = match overload.of {
+        BudgetOf::Probe => "the probe",
+        BudgetOf::Process => "all probes of the process",
+        BudgetOf::Node => "all probes together",
+    };
+    format!(
+        "tripped {}: {:.2} ms of CPU time in {} ms, where {whose} may cost {:.2} ms ({:.2} % of a core)",
+        if overload.trips == 1 { "once".to_owned() } else { format!("{} times", overload.trips) },
+        ms(overload.spent_ns),
+        ms(overload.window_ns),
+        ms(overload.limit_ns),
+        overload.limit_ns as f64 * 100.0 / overload.window_ns as f64,
+    )
+}
+
 /// `  12 rate_limit: the probe's capture rate was exceeded`, unless there were none.
 fn note(page: &mut Page, count: Option<u64>, name: &'static str, text: &'static str) {
     if let Some(count) = count.filter(|count| *count != 0) {
@@ -107,5 +139,14 @@ pub(crate) fn duration(time: Duration) -> Escaped {
         _ if ms.is_multiple_of(60_000) => format!("{}m", ms / 60_000),
         _ if ms.is_multiple_of(1000) => format!("{}s", ms / 1000),
         _ => format!("{ms}ms"),
+    })
+}
+
+/// A time as it is told that runs down: whole minutes where there are some.
+pub(crate) fn rounded(left: Duration) -> Duration {
+    let seconds = left.as_secs();
+    Duration::from_secs(match seconds {
+        0..60 => seconds,
+        _ => seconds - seconds % 60,
     })
 }
