@@ -1,15 +1,20 @@
 //! Processes that were forked from a target while it was probed: their copy of the code has the
 //! breakpoint too. They pay for the trap, and their hits are nobody's.
 
+use super::clock;
 use crate::attach::text;
 use crate::model::address::Avma;
 use crate::model::process::ProcessId;
+use crate::model::resolved::Resolved;
 use crate::resolve;
 use std::collections::BTreeMap;
 use std::fs;
+use std::time::Duration;
 
 /// `int3`.
 const BREAKPOINT: u8 = 0xcc;
+/// The unit of start times in `/proc/PID/stat`.
+const TICK_NS: u64 = 10_000_000;
 /// Children and children of children that are looked at.
 const CHILDREN_MAX: usize = 1000;
 
@@ -17,7 +22,10 @@ const CHILDREN_MAX: usize = 1000;
 #[derive(Debug)]
 pub(super) struct Children {
     target: ProcessId,
-    sites: Vec<Avma>,
+    /// The probed instructions.
+    sites: Vec<(Avma, Vec<u8>)>,
+    /// Who was started from this tick on was forked with the breakpoint.
+    since_ticks: u64,
     /// With the site where the breakpoint was seen.
     carrying: BTreeMap<u32, (ProcessId, Avma)>,
     /// The most that carried it at a time.
@@ -25,9 +33,11 @@ pub(super) struct Children {
 }
 
 impl Children {
-    /// Of a target that is probed at `sites`.
-    pub(super) fn new(target: ProcessId, sites: impl Iterator<Item = Avma>) -> Self {
-        Self { target, sites: sites.collect(), carrying: BTreeMap::new(), most: 0 }
+    /// Of a target in which breakpoints are about to be placed.
+    pub(super) fn new(target: ProcessId, resolved: &Resolved) -> Self {
+        let sites = resolved.sites.iter().map(|site| (site.pc, site.instruction.clone()));
+        let since_ticks = clock::boot_ns_after(Duration::ZERO) / TICK_NS;
+        Self { target, sites: sites.collect(), since_ticks, carrying: BTreeMap::new(), most: 0 }
     }
 
     /// The most children that carried the breakpoint at a time, as far as it was looked.
@@ -51,11 +61,17 @@ impl Children {
         self.carrying = carrying;
     }
 
-    /// A child has the code at the same addresses, unless it replaced its program.
+    /// A child has the code at the same addresses, unless it replaced its program. The breakpoint
+    /// may have gone already, with that of the target or at the first hit.
     fn carries(&self, pid: u32) -> Option<(ProcessId, Avma)> {
         let id = resolve::process::id(pid).ok()?;
         let known = self.carrying.get(&pid).is_none_or(|(known, _)| *known == id);
-        let site = self.sites.iter().find(|site| has_breakpoint(pid, **site))?;
+        let forked_since = id.start_ticks >= self.since_ticks;
+        let is_here = |(site, instruction): &&(Avma, Vec<u8>)| {
+            let bytes = text::process_bytes(pid, *site, instruction.len()).unwrap_or_default();
+            bytes.first() == Some(&BREAKPOINT) || (forked_since && bytes == *instruction)
+        };
+        let (site, _) = self.sites.iter().find(is_here)?;
         known.then_some((id, *site))
     }
 
@@ -111,8 +127,9 @@ mod tests {
         };
         let sleep = forked_from(shell.id());
         assert!(sleep.iter().all(|pid| found.contains(pid)), "{found:?}");
-        let site = Avma(children_are_found_and_carry_nothing as fn() as usize as u64);
-        let mut children = Children::new(resolve::process::id(own).unwrap(), [site].into_iter());
+        let own_code = Avma(children_are_found_and_carry_nothing as fn() as usize as u64);
+        let mut children = Children::new(resolve::process::id(own).unwrap(), &Resolved::default());
+        children.sites.push((own_code, b"other code".to_vec()));
         children.look();
         assert_eq!((children.most(), children.left()), (0, None));
         for pid in sleep {

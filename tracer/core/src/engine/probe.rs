@@ -126,20 +126,9 @@ impl<'e> Probe<'e> {
         let ring = Ring::create(request.ring_bytes)?;
         let misses_before = kernel.program.kernel_misses()?;
         let gate = gate(request, process.id);
-        let mut sites = Vec::new();
-        for (site, plan) in resolved.sites.iter().zip(plans) {
-            let file = modules.get(site.module)?.elf().file();
-            sites.push(SiteToArm {
-                file: file.fd(),
-                file_name: file.path().to_str().unwrap_or("a module"),
-                offset: site.file_offset,
-                pc: site.pc,
-                instruction: &site.instruction,
-                trap: site.trap,
-                plan,
-            });
-        }
+        let sites = sites_to_arm(modules, resolved, plans)?;
         let files = Files::watch(modules, resolved)?;
+        let children = Children::new(process.id, resolved);
         let (program, mode) = (&kernel.program, engine.options.attach);
         let placed = kernel.links.attach(program, mode, gate, &ring, &sites);
         let (link, attached) = placed.map_err(|error| {
@@ -166,7 +155,7 @@ impl<'e> Probe<'e> {
             _watchdog: watchdog,
             pidfd,
             files,
-            children: Children::new(process.id, resolved.sites.iter().map(|site| site.pc)),
+            children,
             why: None,
             id: process.id,
             owner: request.caller,
@@ -411,6 +400,28 @@ impl Drop for Probe<'_> {
     fn drop(&mut self) {
         self.kernel.retire(self.link);
     }
+}
+
+/// The sites as attach needs them.
+fn sites_to_arm<'a>(
+    modules: &'a Modules,
+    resolved: &'a Resolved,
+    plans: &'a [Plan],
+) -> Result<Vec<SiteToArm<'a>>, Issue> {
+    let mut sites = Vec::new();
+    for (site, plan) in resolved.sites.iter().zip(plans) {
+        let file = modules.get(site.module)?.elf().file();
+        sites.push(SiteToArm {
+            file: file.fd(),
+            file_name: file.path().to_str().unwrap_or("a module"),
+            offset: site.file_offset,
+            pc: site.pc,
+            instruction: &site.instruction,
+            trap: site.trap,
+            plan,
+        });
+    }
+    Ok(sites)
 }
 
 /// What the gate of the kernel program is to know.
