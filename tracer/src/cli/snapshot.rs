@@ -139,6 +139,7 @@ pub(crate) fn options(args: &SnapshotArgs) -> Options {
         scratch_slots: args.scratch_slots,
         kernel_log: args.kernel_log.level(),
         budgets: own_budgets(args.budget),
+        ..Options::default()
     }
 }
 

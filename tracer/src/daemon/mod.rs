@@ -107,7 +107,7 @@ async fn serve(
         tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
     };
     let listener = UnixListener::from_std(listener)?;
-    let engine = Arc::new(Engine::new(config.options));
+    let engine = Arc::new(Engine::new(config.options.clone()));
     if let Err(error) = engine.load() {
         tracing::warn!(%error, "no probe can be placed; `tracer doctor` and /readyz tell why");
     }

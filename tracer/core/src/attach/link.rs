@@ -184,8 +184,9 @@ impl Links {
         places.iter().try_for_each(|place| place.check(gate))?;
         let guardian = self.guardians.get(program.trips_fd())?;
         let breakpoints = Breakpoints::new()?;
-        let occupied =
-            program.maps().occupy(gate, ring, &site_plans(program.costs(mode)?, sites)?)?;
+        // Before the maps are locked: the costs may have to be measured, by the maps.
+        let plans = site_plans(program.costs(mode)?, sites)?;
+        let occupied = program.maps().occupy(gate, ring, &plans)?;
         let to = (guardian, gate.expires_ns);
         match arm(program, mode, gate.pid, &places, (&breakpoints, &occupied.sites), to) {
             Ok(by) => {

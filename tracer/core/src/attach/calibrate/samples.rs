@@ -36,9 +36,15 @@ pub(super) const NODE_BYTES: usize = size_of::<Node>();
 /// What the plans copy; it stays where it is.
 pub(super) struct Memory {
     nodes: Box<[Node]>,
-    object: Box<[u8]>,
-    text: Box<[u8]>,
+    object: Box<[Page; OBJECT_BYTES / PAGE]>,
+    text: Box<Page>,
 }
+
+const PAGE: usize = 4096;
+
+/// What lies in one page is read at once.
+#[repr(C, align(4096))]
+struct Page([u8; PAGE]);
 
 /// What is measured beside the trap.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -100,7 +106,7 @@ impl Sample {
                 (root(object, Op::on(Code::Copy, 0, 1)).to_vec(), OBJECT_BYTES)
             }
             Self::Text => {
-                let text = memory.text.as_ptr() as u64;
+                let text = std::ptr::from_ref(&*memory.text) as u64;
                 (root(text, Op::new(Code::ChaseText, 0, 0)).to_vec(), 0)
             }
             Self::Faults => {
@@ -121,9 +127,9 @@ impl Memory {
         for index in 1..NODES {
             nodes[index - 1].next = &raw const nodes[index];
         }
-        let mut text = vec![b'x'; TEXT_BYTES];
-        text.push(0);
-        Self { nodes, object: vec![1; OBJECT_BYTES].into(), text: text.into() }
+        let mut text = Box::new(Page([b'x'; PAGE]));
+        text.0[TEXT_BYTES] = 0;
+        Self { nodes, object: Box::new([Page([1; PAGE]), Page([1; PAGE])]), text }
     }
 }
 
