@@ -3,6 +3,7 @@
 
 mod access;
 mod api;
+mod leases;
 mod stream;
 mod together;
 

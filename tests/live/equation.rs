@@ -313,7 +313,7 @@ fn another_process_of_the_same_pid() {
     let program =
         Program::load(&LoadOptions { budgets: Budgets::UNLIMITED, ..LoadOptions::default() })
             .unwrap();
-    let links = Links::default();
+    let links = Links::new(snapshot::options().guardian);
     let mut ring = Ring::create(RING_BYTES).unwrap();
     let mode = snapshot::options().attach;
     let (link, _) = links.attach(&program, mode, gate, &ring, &[site]).unwrap();

@@ -103,7 +103,7 @@ impl<'a> Sweep<'a> {
     fn new(program: &'a Program, workload: &'a Workload, home: &'a Path) -> Result<Self> {
         Ok(Self {
             program,
-            links: Links::default(),
+            links: Links::new(snapshot::options().guardian),
             workload,
             home,
             cache: Arc::default(),

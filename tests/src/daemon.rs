@@ -162,7 +162,7 @@ impl Daemon {
     ///
     /// It does not answer.
     pub fn living(&self) -> Result<Vec<Json>> {
-        let lives = |probe: &Json| probe["state"] == "starting" || probe["state"] == "armed";
+        let lives = |probe: &Json| probe["state"] != "ended" && probe["state"] != "failed";
         Ok(self.probes()?.into_iter().filter(lives).collect())
     }
 

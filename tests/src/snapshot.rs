@@ -1,5 +1,6 @@
 //! Snapshots through the library, of targets that work while the probe is in place.
 
+use crate::project;
 use crate::targets::RunningTarget;
 use anyhow::{Context as _, Result};
 use std::io::pipe;
@@ -40,7 +41,12 @@ pub fn options() -> Options {
         _ => AttachMode::Auto,
     };
     // Most targets here call their functions as often as they can.
-    Options { attach, budgets: Budgets::UNLIMITED, ..Options::default() }
+    let mut options = Options { attach, budgets: Budgets::UNLIMITED, ..Options::default() };
+    // This process is a test and no tracer. A probe fails where it is not built.
+    if let Ok(tracer) = project::tracer() {
+        options.guardian = tracer;
+    }
+    options
 }
 
 /// An engine with these options.
@@ -64,6 +70,7 @@ pub fn request(pid: u32, location: &str) -> Result<SnapshotRequest> {
         hits: 1,
         rate: 0,
         timeout: PATIENCE,
+        idle: None,
         limits: Limits::DEFAULT,
         ring_bytes: RING_BYTES,
     })
@@ -81,7 +88,7 @@ pub fn take(request: &SnapshotRequest, target: &mut RunningTarget) -> Result<Sna
     let summary = accompany(&engine(), request, target, 1, &mut |event, _| match event {
         Event::Armed(facts) => armed = Some(*facts),
         Event::Capture { capture, .. } => captures.push(*capture),
-        Event::Finished(_) => {}
+        Event::Paused { .. } | Event::Resumed | Event::Finished(_) => {}
     })?;
     Ok(Snapshot { armed: armed.context("it was never armed")?, captures, summary })
 }

@@ -73,6 +73,14 @@ impl Daemon {
         }))
     }
 
+    /// Its process, as the kernel says; `None` where that can't be told.
+    pub fn pid(&self) -> Option<u32> {
+        let peer = self.runtime.block_on(async {
+            UnixStream::connect(&self.socket).await.and_then(|socket| socket.peer_cred())
+        });
+        peer.ok()?.pid().and_then(|pid| u32::try_from(pid).ok())
+    }
+
     /// What a path gives.
     ///
     /// # Errors
@@ -90,6 +98,16 @@ impl Daemon {
     /// The daemon's refusal; or it went away.
     pub fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, Box<Error>> {
         let request = self.request(Method::DELETE, path).timeout(PATIENCE);
+        self.runtime.block_on(self.answer(request))
+    }
+
+    /// What a path gives that is an order in itself.
+    ///
+    /// # Errors
+    ///
+    /// The daemon's refusal; or it went away.
+    pub fn order<T: DeserializeOwned>(&self, path: &str) -> Result<T, Box<Error>> {
+        let request = self.request(Method::POST, path).timeout(PATIENCE);
         self.runtime.block_on(self.answer(request))
     }
 

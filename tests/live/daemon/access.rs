@@ -97,9 +97,11 @@ fn probes_of_others_are_not_there() {
     };
     assert_eq!([listed(0), listed(ONE), listed(OTHER)], [[true; 2], [false, true], [false; 2]]);
     for (uid, id) in [(ONE, &of_root), (OTHER, &of_root), (OTHER, &of_one)] {
-        for command in ["captures", "remove"] {
-            let done = ask(uid, &[command, id]);
-            let none = ask(uid, &[command, "none"]);
+        for (command, more) in
+            [("captures", None), ("remove", None), ("pause", None), ("extend", Some("1m"))]
+        {
+            let asked = |id| [command, id].into_iter().chain(more).collect::<Vec<_>>();
+            let [done, none] = [ask(uid, &asked(id)), ask(uid, &asked("none"))];
             assert_eq!(done.status.code(), Some(40), "{done:?}");
             let said = done.errors().unwrap().replace(id, "none");
             assert_eq!(said, none.errors().unwrap(), "as if there were none");

@@ -88,6 +88,7 @@ fn probe(
         hits,
         rate: 0,
         timeout: PATIENCE,
+        idle: None,
         limits: limits::TRACER,
         ring_bytes: tracer_common::limits::RING_BYTES,
     };
@@ -103,7 +104,7 @@ fn probe(
                 }
             }
             Event::Capture { capture, .. } => captures.push(*capture),
-            Event::Finished(_) => {}
+            Event::Paused { .. } | Event::Resumed | Event::Finished(_) => {}
         }
         ControlFlow::Continue(())
     });

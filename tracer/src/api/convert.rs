@@ -61,7 +61,7 @@ pub fn capture(
     seq: u64,
     armed: &event::Armed,
     capture: &capture::Capture,
-    outcomes: &BTreeMap<Outcome, u64>,
+    counted: &event::Counted,
 ) -> CaptureLine {
     CaptureLine {
         schema: SNAPSHOT.into(),
@@ -80,7 +80,10 @@ pub fn capture(
         frames: capture.frames.iter().map(frame).collect(),
         stack_end: stack_end(&capture.stack_end),
         limits_met: limits_met(capture.flags),
-        outcomes: outcome_counts(outcomes),
+        hits: counted.hits(),
+        outcomes: outcome_counts(&counted.outcomes),
+        kernel_misses: counted.kernel_misses,
+        reader_stalls: counted.reader_stalls,
     }
 }
 
@@ -93,13 +96,16 @@ pub fn summary(probe: &str, written: u64, summary: &event::Summary) -> SummaryLi
             hits: summary.hits,
             outcomes: outcome_counts(&summary.outcomes),
             kernel_misses: summary.kernel_misses,
+            reader_stalls: summary.reader_stalls,
             received: summary.received,
             malformed: summary.malformed,
             written,
             text_restored: summary.text_restored,
+            paused_ms: u64::try_from(summary.paused.as_millis()).unwrap_or(u64::MAX),
             ended: match summary.ended {
                 event::Ended::Complete => Ended::Complete,
                 event::Ended::Timeout => Ended::Timeout,
+                event::Ended::Idle => Ended::Idle,
                 event::Ended::Stopped => Ended::Stopped,
                 event::Ended::ProcessGone => Ended::ProcessGone,
                 event::Ended::CodeGone => Ended::CodeGone,

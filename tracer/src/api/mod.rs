@@ -8,6 +8,7 @@ pub mod refusal;
 pub mod report;
 pub mod scalar;
 pub mod stream;
+pub mod top;
 pub mod types;
 pub mod value;
 pub mod vars;

@@ -2,12 +2,16 @@
 
 use super::types::{Code, Ended, Error, FoundLine, Outcomes, SNAPSHOT};
 use serde::{Deserialize, Serialize};
-use tracer_core::engine::request::{SMALL_RING_BYTES, SnapshotRequest};
+use std::time::Duration;
+use tracer_core::engine::cost;
+use tracer_core::engine::request::SnapshotRequest;
 use tracer_core::model::limits::Limits;
 use utoipa::{IntoParams, ToSchema};
 
 /// What [`ProbeLine::schema`] says; a changed meaning gets a new number.
 pub const PROBE: &str = "tracer/probe/1";
+/// What [`StopLine::schema`] says.
+pub const STOP: &str = "tracer/stop/1";
 /// Captures that a probe takes if nothing is said.
 pub const HITS: u64 = 10;
 /// Hundredths of a core that a probe may cost if nothing is said.
@@ -41,29 +45,37 @@ pub struct ProbeRequest {
     /// How long the probe may live, in milliseconds: an hour if nothing is said, at most a day.
     #[serde(default = "timeout_ms")]
     pub timeout_ms: u64,
+    /// The probe ends when no hit came for so long, in milliseconds. Nothing if nothing is said: a
+    /// probe that is not hit costs nothing, and what is rare is what it waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_ms: Option<u64>,
     /// How much one capture may copy.
     #[serde(default)]
     pub limits: LimitsRequest,
-    /// Size of the probe's ring buffer in bytes; a power of two.
-    #[serde(default = "ring_bytes")]
-    pub ring_bytes: u32,
+    /// Size of the probe's ring buffer in bytes; a power of two. By `hits`, `limits` and the room
+    /// that is left if nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ring_bytes: Option<u32>,
     /// The probe does not end with the connection that asks for it.
     #[serde(default)]
     pub detach: bool,
 }
 
 impl ProbeRequest {
-    /// What is to be asked of a daemon for what would be asked of an engine.
+    /// What is to be asked of a daemon for what would be asked of an engine; the daemon knows what
+    /// room there is for a ring.
     pub fn of(request: &SnapshotRequest, detach: bool) -> Self {
+        let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         Self {
             pid: request.pid,
             location: request.location_text.clone(),
             hits: request.hits,
             rate: request.rate,
             budget_percent: request.budget.as_percent().unwrap_or(BUDGET_PERCENT_MAX),
-            timeout_ms: u64::try_from(request.timeout.as_millis()).unwrap_or(u64::MAX),
+            timeout_ms: ms(request.timeout),
+            idle_ms: request.idle.map(ms),
             limits: request.limits.into(),
-            ring_bytes: request.ring_bytes,
+            ring_bytes: None,
             detach,
         }
     }
@@ -119,10 +131,6 @@ fn timeout_ms() -> u64 {
     TIMEOUT_MS
 }
 
-fn ring_bytes() -> u32 {
-    SMALL_RING_BYTES
-}
-
 /// A probe of a daemon.
 #[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
 pub struct ProbeLine {
@@ -147,12 +155,62 @@ pub struct ProbeLine {
     pub expires_unix_ms: u64,
     /// What was asked for.
     pub request: ProbeRequest,
-    /// How its hits ended so far; missing where that can't be told.
+    /// Breakpoints that it has, or had.
+    pub sites: u64,
+    /// Hits so far that have ended: the sum of `outcomes`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hits: Option<u64>,
+    /// How they ended; missing where that can't be told.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<BTreeMap<String, u64>>)]
     pub outcomes: Option<Outcomes>,
+    /// Hits that the kernel did not hand to the program; those of other probes in its time are
+    /// among them, for the kernel does not tell them apart.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernel_misses: Option<u64>,
+    /// Looks at the ring that found records lost since the look before: the reader was too slow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reader_stalls: Option<u64>,
+    /// What it has cost its target; missing once its breakpoints are out for good.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Cost>,
+    /// The code of the target was found to be what it was before, when the breakpoints were taken
+    /// out last; missing while they are in place, and where there was nothing to look at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text_restored: Option<bool>,
     /// Capture lines that were written: the last one's `seq`.
     pub written: u64,
+}
+
+/// What a probe has cost its target so far, in time of the target's threads.
+#[derive(Serialize, Deserialize, ToSchema, Clone, PartialEq, Debug)]
+pub struct Cost {
+    /// All that is known: `trap_ns` and `program_ns`.
+    pub spent_ns: u64,
+    /// The traps of its hits, by what one costs on this machine; missing where that is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trap_ns: Option<u64>,
+    /// Measured in the kernel program.
+    pub program_ns: u64,
+    /// What it may take, in percent of one core; missing where it has no budget.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget_percent: Option<f64>,
+    /// Time that the target has been on a cpu since it started, with all of the above.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target_cpu_ns: Option<u64>,
+}
+
+impl From<cost::Cost> for Cost {
+    fn from(cost: cost::Cost) -> Self {
+        let ns = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        Self {
+            spent_ns: ns(cost.spent()),
+            trap_ns: cost.trap.map(ns),
+            program_ns: ns(cost.program),
+            budget_percent: cost.budget_percent,
+            target_cpu_ns: cost.target_cpu.map(ns),
+        }
+    }
 }
 
 /// How a probe stands.
@@ -163,6 +221,8 @@ pub enum ProbeState {
     Starting,
     /// The breakpoints are in place.
     Armed,
+    /// The breakpoints are out until it is resumed.
+    Paused,
     /// The breakpoints are out.
     Ended,
     /// It could not be placed, or it broke; the breakpoints are out.
@@ -171,13 +231,20 @@ pub enum ProbeState {
 
 impl ProbeState {
     /// All of them, in the order of a probe's life.
-    pub const ALL: &'static [Self] = &[Self::Starting, Self::Armed, Self::Ended, Self::Failed];
+    pub const ALL: &'static [Self] =
+        &[Self::Starting, Self::Armed, Self::Paused, Self::Ended, Self::Failed];
+
+    /// It has not ended.
+    pub const fn lives(self) -> bool {
+        !matches!(self, Self::Ended | Self::Failed)
+    }
 
     /// As in JSON.
     pub const fn code(self) -> &'static str {
         match self {
             Self::Starting => "starting",
             Self::Armed => "armed",
+            Self::Paused => "paused",
             Self::Ended => "ended",
             Self::Failed => "failed",
         }
@@ -189,6 +256,73 @@ impl ProbeState {
 pub struct ProbeList {
     /// One each.
     pub probes: Vec<ProbeLine>,
+}
+
+/// More time for a probe.
+#[derive(Serialize, Deserialize, ToSchema, Clone, Copy, PartialEq, Eq, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct ExtendRequest {
+    /// How much longer it may live, in milliseconds; in all at most a day from now.
+    pub by_ms: u64,
+}
+
+/// The probes that were taken out, and whether it was proven.
+#[derive(Serialize, Deserialize, ToSchema, Debug)]
+pub struct StopList {
+    /// One each.
+    pub stopped: Vec<StopLine>,
+}
+
+/// A probe that was taken out, or a process that was told to take all of its own out.
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
+pub struct StopLine {
+    /// [`STOP`].
+    #[schema(value_type = String)]
+    pub schema: Code,
+    /// Which probe, or which process.
+    pub id: String,
+    /// The target.
+    pub pid: u32,
+    /// Where it was.
+    pub location: String,
+    /// How many breakpoints it had.
+    pub sites: u64,
+    /// The code of the target.
+    pub text: TextAfter,
+    /// What kept it from going; empty where nothing did.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub detail: String,
+}
+
+/// How the code of a target was found after the breakpoints were taken out.
+#[derive(Serialize, Deserialize, ToSchema, Clone, Copy, PartialEq, Eq, Debug)]
+#[serde(rename_all = "snake_case")]
+pub enum TextAfter {
+    /// Read, and what it was before, byte for byte.
+    Restored,
+    /// There is none: the process has ended, or mapped something else there.
+    Gone,
+    /// Read, and something else.
+    Changed,
+    /// The probe was not out in time, or its end could not be seen.
+    Unknown,
+}
+
+impl TextAfter {
+    /// As in JSON.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Restored => "restored",
+            Self::Gone => "gone",
+            Self::Changed => "changed",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// Nothing of the probe is left.
+    pub const fn is_clean(self) -> bool {
+        matches!(self, Self::Restored | Self::Gone)
+    }
 }
 
 /// Which captures are wanted.

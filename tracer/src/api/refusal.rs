@@ -39,6 +39,8 @@ refusals! {
         "64 KiB are enough for every request";
     NoSuchProbe "no_such_probe" 404 40 "there is no such probe"
         "`tracer list` shows all; a probe that has ended is kept for ten minutes";
+    ProbeOver "probe_over" 409 49 "the probe has ended"
+        "place it again; `tracer captures ID` shows what it has taken";
     TooManyProbes "too_many_probes" 429 41 "too many probes are in place"
         "remove some: `tracer list`, `tracer remove ID`";
     Busy "busy" 503 42 "the daemon has too much to do"

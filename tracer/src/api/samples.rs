@@ -1,11 +1,13 @@
 //! Captures for tests, with every form that a value can have.
 
-use std::collections::BTreeMap;
+use super::probes::{PROBE, ProbeLine, ProbeRequest, ProbeState};
 use std::path::PathBuf;
 use std::time::Duration;
 use tracer_common::outcome::Outcome;
 use tracer_common::status::flags;
-use tracer_core::engine::event::{Armed, Attached, AttachedBy, Ended, Event, ModuleLabel, Summary};
+use tracer_core::engine::event::{
+    Armed, Attached, AttachedBy, Counted, Ended, Event, ModuleLabel, Summary,
+};
 use tracer_core::engine::findings::{FrameVars, Missing, Placed, SiteVars, Vars};
 use tracer_core::engine::request::SnapshotRequest;
 use tracer_core::model::address::{Avma, FileOffset, Svma};
@@ -300,6 +302,7 @@ pub(crate) fn request(text: &str) -> SnapshotRequest {
         hits: 1,
         rate: 0,
         timeout: Duration::from_secs(30),
+        idle: None,
         limits: Limits::DEFAULT,
         ring_bytes: 4096,
     }
@@ -307,8 +310,7 @@ pub(crate) fn request(text: &str) -> SnapshotRequest {
 
 /// A probe with two captures.
 pub(crate) fn events() -> Vec<Event> {
-    let capture =
-        || Event::Capture { capture: Box::new(capture(Vec::new())), outcomes: outcomes() };
+    let capture = || Event::Capture { capture: Box::new(capture(Vec::new())), counted: counted() };
     vec![
         Event::Armed(Box::new(armed())),
         capture(),
@@ -317,19 +319,22 @@ pub(crate) fn events() -> Vec<Event> {
     ]
 }
 
-pub(crate) fn outcomes() -> BTreeMap<Outcome, u64> {
-    BTreeMap::from([(Outcome::Captured, 3), (Outcome::RateLimit, 2)])
+pub(crate) fn counted() -> Counted {
+    let outcomes = [(Outcome::Captured, 3), (Outcome::RateLimit, 2)].into();
+    Counted { outcomes, kernel_misses: 0, reader_stalls: 0 }
 }
 
 pub(crate) fn summary(ended: Ended) -> Summary {
     Summary {
         hits: 5,
-        outcomes: outcomes(),
+        outcomes: counted().outcomes,
         kernel_misses: 0,
+        reader_stalls: 0,
         received: 3,
         malformed: 0,
         removal: None,
         text_restored: Some(true),
+        paused: Duration::ZERO,
         ended,
     }
 }
@@ -404,4 +409,27 @@ pub(crate) fn hostile_vars(payload: &[u8]) -> Vars {
     site.frames[0].function = Some(text);
     site.frames[0].line = Some(SourceLine { file: "x".to_owned(), ..line });
     vars
+}
+
+/// A probe of a daemon.
+pub(crate) fn probe_line(id: &str, state: ProbeState) -> ProbeLine {
+    ProbeLine {
+        schema: PROBE.into(),
+        id: id.to_owned(),
+        state,
+        ended: None,
+        error: None,
+        owner_uid: 0,
+        created_unix_ms: 0,
+        expires_unix_ms: 0,
+        request: ProbeRequest::of(&request("f"), true),
+        sites: 1,
+        hits: None,
+        outcomes: None,
+        kernel_misses: None,
+        reader_stalls: None,
+        cost: None,
+        text_restored: None,
+        written: 0,
+    }
 }

@@ -65,8 +65,8 @@ impl<'a> Lines<'a> {
         Self { probe, request, armed: None, captures: 0 }
     }
 
-    /// The line of the next event; `None` for a capture before the probe was placed, which the
-    /// engine does not tell.
+    /// The line of the next event; `None` for one that has none: a pause is told by the summary, and
+    /// a capture before the probe was placed does not come.
     pub fn line(&mut self, event: Event) -> Option<StreamLine> {
         Some(match event {
             Event::Armed(armed) => {
@@ -74,12 +74,13 @@ impl<'a> Lines<'a> {
                 self.armed = Some(armed);
                 StreamLine::Armed(Box::new(line))
             }
-            Event::Capture { capture, outcomes } => {
+            Event::Capture { capture, counted } => {
                 let armed = self.armed.as_deref()?;
                 self.captures += 1;
-                let line = convert::capture(&self.probe, self.captures, armed, &capture, &outcomes);
+                let line = convert::capture(&self.probe, self.captures, armed, &capture, &counted);
                 StreamLine::Capture(Box::new(line))
             }
+            Event::Paused { .. } | Event::Resumed => return None,
             Event::Finished(summary) => {
                 let line = convert::summary(&self.probe, self.captures, &summary);
                 StreamLine::Summary(Box::new(line))

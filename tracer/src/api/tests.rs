@@ -1,6 +1,6 @@
 //! The JSON lines against their schema, and the encoding of each value.
 
-use super::samples::{self, armed, every_value, outcomes, typed, variable};
+use super::samples::{self, armed, counted, every_value, typed, variable};
 use super::stream::{Lines, StreamLine};
 use super::value::LEVELS_MAX;
 use super::{SNAPSHOT_SCHEMA, VARS_SCHEMA, convert, json, types, vars};
@@ -35,7 +35,7 @@ fn is_valid(line: &Json) -> bool {
 
 fn line_with(variables: Vec<Variable>) -> Json {
     let capture = samples::capture(variables);
-    read_back(&convert::capture("p1", 1, &armed(), &capture, &outcomes()))
+    read_back(&convert::capture("p1", 1, &armed(), &capture, &counted()))
 }
 
 fn line_of(value: Value) -> Json {
@@ -70,7 +70,7 @@ fn ends_of_stacks_and_unknown_sites_keep_the_schema() {
         capture.stack_end = end;
         capture.site = usize::MAX;
         capture.comm = b"\xff".to_vec();
-        let line = read_back(&convert::capture("p1", 1, &armed(), &capture, &outcomes()));
+        let line = read_back(&convert::capture("p1", 1, &armed(), &capture, &counted()));
         assert_valid(&line);
         assert_eq!(line["site"]["pc"], Json::Null);
         assert_eq!(line["target"]["comm"], json!({"bytes": "ff"}));
@@ -199,7 +199,7 @@ fn a_value_nested_beyond_reason_is_cut_not_fatal() {
         value = samples::pointer(level + 1, "void **", value);
     }
     let capture = samples::capture(vec![variable("v", VariableKind::Local, typed("T", value))]);
-    let line = convert::capture("p1", 1, &armed(), &capture, &outcomes());
+    let line = convert::capture("p1", 1, &armed(), &capture, &counted());
     let text = String::from_utf8(json::line(&line).unwrap()).unwrap();
     assert!(text.contains("nested too deeply to write"));
 }
@@ -256,7 +256,7 @@ fn every_value_is_read_as_it_was_written() {
         });
         let mut capture = samples::capture(variables.collect());
         capture.comm = payload;
-        assert_reads_back(&convert::capture("p1", 1, &armed(), &capture, &outcomes()));
+        assert_reads_back(&convert::capture("p1", 1, &armed(), &capture, &counted()));
     }
 }
 
@@ -277,7 +277,7 @@ fn every_number_is_read_to_the_last_bit() {
         let record = Value::Record(numbers.into_iter().map(field).collect());
         let capture =
             samples::capture(vec![variable("v", VariableKind::Local, typed("T", record))]);
-        assert_reads_back(&convert::capture("p1", 1, &armed(), &capture, &outcomes()));
+        assert_reads_back(&convert::capture("p1", 1, &armed(), &capture, &counted()));
     }
 }
 
@@ -288,7 +288,7 @@ fn the_deepest_value_that_is_written_is_read() {
         value = Value::Record(vec![samples::field("next", "struct node", value)]);
     }
     let capture = samples::capture(vec![variable("v", VariableKind::Local, typed("T", value))]);
-    assert_reads_back(&convert::capture("p1", 1, &armed(), &capture, &outcomes()));
+    assert_reads_back(&convert::capture("p1", 1, &armed(), &capture, &counted()));
 }
 
 #[test]
@@ -321,7 +321,7 @@ fn hostile_names_and_texts_keep_the_schema_and_ascii() {
         let mut capture = samples::capture(vec![hostile]);
         capture.comm = payload.clone();
         capture.frames[0].function = Some(name.clone());
-        let line = json::line(&convert::capture("p1", 1, &armed(), &capture, &outcomes())).unwrap();
+        let line = json::line(&convert::capture("p1", 1, &armed(), &capture, &counted())).unwrap();
         assert!(line[..line.len() - 1].iter().all(|byte| (0x20..0x7f).contains(byte)));
         assert_valid(&serde_json::from_slice(&line).unwrap());
     }

@@ -140,9 +140,15 @@ pub struct CaptureLine {
     /// Limits that this hit met: something is missing somewhere.
     #[schema(value_type = Vec<String>)]
     pub limits_met: Vec<Code>,
-    /// How all hits of the probe ended until this line was written.
+    /// Hits of the probe that had ended when this was read from the ring: the sum of `outcomes`.
+    pub hits: u64,
+    /// How they ended.
     #[schema(value_type = BTreeMap<String, u64>)]
     pub outcomes: Outcomes,
+    /// As in [`Summary::kernel_misses`], until then.
+    pub kernel_misses: u64,
+    /// As in [`Summary::reader_stalls`], until then.
+    pub reader_stalls: u64,
 }
 
 /// The thread that hit the probe.
@@ -369,6 +375,8 @@ pub struct Summary {
     pub outcomes: Outcomes,
     /// Hits that the kernel did not hand to the program.
     pub kernel_misses: u64,
+    /// Looks at the ring that found records lost since the look before: the reader was too slow.
+    pub reader_stalls: u64,
     /// Records that were read from the ring.
     pub received: u64,
     /// Records among them that were malformed.
@@ -377,6 +385,8 @@ pub struct Summary {
     pub written: u64,
     /// The code of the target is what it was before.
     pub text_restored: Option<bool>,
+    /// How long it was paused, in milliseconds.
+    pub paused_ms: u64,
     /// Why it ended.
     pub ended: Ended,
 }
@@ -389,6 +399,8 @@ pub enum Ended {
     Complete,
     /// The timeout passed.
     Timeout,
+    /// No hit came for as long as it was to wait for one.
+    Idle,
     /// The caller asked to stop.
     Stopped,
     /// The process ended.

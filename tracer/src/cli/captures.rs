@@ -1,8 +1,8 @@
 //! `tracer captures`: what a probe of the daemon has taken.
 
+use super::each;
 use super::failure::{Failure, SIGNAL_BASE, SUCCESS};
 use super::output::{Format, Output};
-use super::remove::segment;
 use super::show::Show;
 use super::stop::StopSignal;
 use super::{CapturesArgs, ReachArgs, reach};
@@ -17,8 +17,8 @@ pub(crate) fn run(args: &CapturesArgs, to: &ReachArgs) -> Result<u8, Failure> {
     let stopped = || stop.is_set();
     let output = Output::stdout_until(stop.fd()).map_err(Failure::Output)?;
     let mut show = Show::new(Format::of(args.json), &stopped, output);
-    let (id, after, follow) = (segment(&args.id), args.after, args.follow);
-    let path = format!("/v1/probes/{id}/captures?after={after}&follow={follow}");
+    let (probe, after, follow) = (each::path(&args.id), args.after, args.follow);
+    let path = format!("{probe}/captures?after={after}&follow={follow}");
     let read = daemon.follow(&path, stop.fd(), &mut |line| show.line(line));
     let shown = show.finish();
     read?;

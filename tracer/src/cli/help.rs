@@ -13,6 +13,7 @@ pub(super) const EXAMPLES: &str = "Examples:
   sudo tracer vars -p 4242 billing.c:42            what a snapshot there could show
   sudo tracer doctor                               does this machine have what it takes?
   sudo tracer daemon                               serve the users of this machine
+  sudo tracer stop-all                             take every probe out, now, and prove it
 ";
 
 pub(super) const SNAPSHOT_EXAMPLES: &str = "Examples:
@@ -61,6 +62,36 @@ pub(super) const REMOVE_EXAMPLES: &str = "Examples:
   tracer remove 4f1c22ab                take a probe out, and wait until it is
   tracer remove 4f1c22ab 77d0e9c3       several
 ";
+
+pub(super) const PAUSE_EXAMPLES: &str = "Examples:
+  tracer pause 4f1c22ab     take its breakpoints out, and keep all else
+  tracer resume 4f1c22ab    place them again, if the code is still what it was
+";
+
+pub(super) const EXTEND_EXAMPLES: &str = "Examples:
+  tracer extend 4f1c22ab 30m    let it live half an hour longer
+";
+
+pub(super) const STOP_ALL_EXAMPLES: &str = "Examples:
+  sudo tracer stop-all    every probe of every user, of the daemon and of every other tracer
+  tracer stop-all         your own
+";
+
+pub(super) const STOP_ALL_AFTER: &str = "\
+For each probe the code of its target is read where the breakpoints were, and compared. The exit \
+code is 0 only if all of it is what it was before, or is gone.
+`kill -USR1` does the same to one tracer, a daemon or not; it answers in its log.";
+
+pub(super) const TOP_EXAMPLES: &str = "Examples:
+  tracer top                     your probes, drawn again every second; all, as root
+  tracer top --once              one table over one second
+  tracer top --json -i 10s       one JSON object every ten seconds
+";
+
+pub(super) const TOP_AFTER: &str = "\
+NS/HIT is measured in the kernel, with the trap by what one costs on this machine where that is \
+known. CPU is of one core. FEELS is the part of the target's own time on a cpu that goes to the \
+probe. BUDGET is what is left of what the probe may take of a core.";
 
 pub(super) const CAPTURES_EXAMPLES: &str = "Examples:
   tracer captures 4f1c22ab                       what a detached probe has taken so far

@@ -3,12 +3,15 @@
 mod captures;
 mod daemon;
 mod doctor;
+mod each;
 mod errors;
 mod failure;
 mod find;
 mod help;
+mod lease;
 mod list;
 mod log;
+mod others;
 mod output;
 mod print;
 mod reach;
@@ -17,8 +20,10 @@ pub mod run;
 mod show;
 mod snapshot;
 mod stop;
+mod stop_all;
 #[cfg(test)]
 mod tests;
+mod top;
 mod units;
 mod vars;
 
@@ -26,7 +31,8 @@ use crate::api::probes::BUDGET_PERCENT;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use help::{
     AFTER, CAPTURES_EXAMPLES, DAEMON_AFTER, DAEMON_EXAMPLES, DOCTOR_EXAMPLES, EXAMPLES,
-    FIND_EXAMPLES, LIST_EXAMPLES, REMOVE_EXAMPLES, SNAPSHOT_AFTER, SNAPSHOT_EXAMPLES, TEMPLATE,
+    EXTEND_EXAMPLES, FIND_EXAMPLES, LIST_EXAMPLES, PAUSE_EXAMPLES, REMOVE_EXAMPLES, SNAPSHOT_AFTER,
+    SNAPSHOT_EXAMPLES, STOP_ALL_AFTER, STOP_ALL_EXAMPLES, TEMPLATE, TOP_AFTER, TOP_EXAMPLES,
     VARS_AFTER, VARS_EXAMPLES,
 };
 use std::net::SocketAddr;
@@ -84,9 +90,24 @@ pub enum Command {
     /// List the daemon's probes
     #[command(before_help = LIST_EXAMPLES, help_template = TEMPLATE)]
     List(ListArgs),
+    /// Watch the daemon's probes: hits, what they cost, what is left of their budget and time
+    #[command(before_help = TOP_EXAMPLES, after_help = TOP_AFTER, help_template = TEMPLATE)]
+    Top(TopArgs),
     /// Take probes of the daemon out
     #[command(before_help = REMOVE_EXAMPLES, help_template = TEMPLATE)]
-    Remove(RemoveArgs),
+    Remove(IdsArgs),
+    /// Take the breakpoints of probes out for a while: a paused probe costs nothing
+    #[command(before_help = PAUSE_EXAMPLES, help_template = TEMPLATE)]
+    Pause(IdsArgs),
+    /// Place the breakpoints of paused probes again
+    #[command(before_help = PAUSE_EXAMPLES, help_template = TEMPLATE)]
+    Resume(IdsArgs),
+    /// Let a probe live longer
+    #[command(before_help = EXTEND_EXAMPLES, help_template = TEMPLATE)]
+    Extend(ExtendArgs),
+    /// Take every probe of this machine out, and prove it in the code of every target
+    #[command(before_help = STOP_ALL_EXAMPLES, after_help = STOP_ALL_AFTER, help_template = TEMPLATE)]
+    StopAll(StopAllArgs),
     /// Show what a probe of the daemon has taken
     #[command(before_help = CAPTURES_EXAMPLES, help_template = TEMPLATE)]
     Captures(CapturesArgs),
@@ -127,6 +148,10 @@ pub struct SnapshotArgs {
     #[arg(long, value_name = "PERCENT", value_parser = units::budget)]
     #[arg(default_value_t = BUDGET_PERCENT)]
     pub budget: f64,
+
+    /// End when no hit came for so long; without it only the timeout ends the wait
+    #[arg(long, value_name = "TIME", value_parser = units::duration)]
+    pub idle: Option<Duration>,
 
     /// Captures per second at most, 0 for no limit; other hits are counted
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -263,13 +288,52 @@ pub struct ListArgs {
     pub json: bool,
 }
 
-/// Arguments of `tracer remove`.
+/// Arguments of `tracer top`.
 #[derive(Args, Debug)]
-pub struct RemoveArgs {
+pub struct TopArgs {
+    /// How often it is drawn again
+    #[arg(long, short, value_name = "TIME", value_parser = units::duration, default_value = "1s")]
+    pub interval: Duration,
+
+    /// Draw it once, over one interval, and end
+    #[arg(long)]
+    pub once: bool,
+
+    /// One JSON object per interval instead of a table
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `tracer remove`, `pause` and `resume`.
+#[derive(Args, Debug)]
+pub struct IdsArgs {
     /// Names of probes, as `tracer list` gives them
     #[arg(required = true, value_name = "ID")]
     pub ids: Vec<String>,
 
+    /// One JSON object per line instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `tracer extend`.
+#[derive(Args, Debug)]
+pub struct ExtendArgs {
+    /// Name of the probe, as `tracer list` gives it
+    pub id: String,
+
+    /// How much longer: 500ms, 10s, 2m, 1h; it ends within 24h from now in any case
+    #[arg(value_name = "TIME", value_parser = units::duration)]
+    pub by: Duration,
+
+    /// One JSON object instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `tracer stop-all`.
+#[derive(Args, Debug)]
+pub struct StopAllArgs {
     /// One JSON object per line instead of text
     #[arg(long)]
     pub json: bool,

@@ -1,8 +1,8 @@
 //! From the arguments of the process to its exit code.
 
 use super::output::Format;
-use super::{Cli, Command, captures, daemon, doctor, errors, find, list, log};
-use super::{remove, snapshot, vars};
+use super::{Cli, Command, captures, daemon, doctor, errors, find, lease, list, log};
+use super::{remove, snapshot, stop_all, top, vars};
 use clap::Parser as _;
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -39,6 +39,26 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Remove(args) => {
             log::start("warn", None);
             (Format::of(args.json), remove::run(args, reach))
+        }
+        Command::Pause(args) => {
+            log::start("warn", None);
+            (Format::of(args.json), lease::pause(args, reach))
+        }
+        Command::Resume(args) => {
+            log::start("warn", None);
+            (Format::of(args.json), lease::resume(args, reach))
+        }
+        Command::Extend(args) => {
+            log::start("warn", None);
+            (Format::of(args.json), lease::extend(args, reach))
+        }
+        Command::StopAll(args) => {
+            log::start("warn", None);
+            (Format::of(args.json), stop_all::run(args, reach))
+        }
+        Command::Top(args) => {
+            log::start("warn", None);
+            (Format::of(args.json), top::run(args, reach))
         }
         Command::Captures(args) => {
             log::start("warn", None);

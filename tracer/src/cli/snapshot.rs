@@ -34,13 +34,13 @@ pub(crate) fn run(args: &SnapshotArgs, to: &ReachArgs) -> Result<u8, Failure> {
     }
     // A daemon's engine has options of its own.
     let daemon = if own_engine(args) { None } else { reach::daemon(to)? };
-    let stop = StopSignal::install().map_err(Failure::Signals)?;
+    let stop = StopSignal::install_for_probe().map_err(Failure::Signals)?;
     let stopped = || stop.is_set();
     let output = Output::stdout_until(stop.fd()).map_err(Failure::Output)?;
     let mut show = Show::new(Format::of(args.json), &stopped, output);
     let mut line = |line| show.line(line);
     let taken = match &daemon {
-        Some(daemon) => take_by(daemon, &request, &stop, &mut line),
+        Some(daemon) => take_by(daemon, &asked(args, &request), &stop, &mut line),
         None => take(&Engine::new(options(args)), &request, &stop, &mut line),
     };
     let shown = show.finish();
@@ -59,7 +59,7 @@ fn take(
     // This process places one probe only.
     let mut lines = Lines::new(format!("cli-{}", std::process::id()), request);
     engine.snapshot(request, stop.fd(), &mut |event| {
-        lines.line(event).map_or(ControlFlow::Break(()), &mut *show)
+        lines.line(event).map_or(ControlFlow::Continue(()), &mut *show)
     })?;
     Ok(())
 }
@@ -67,11 +67,11 @@ fn take(
 /// The same by a daemon.
 fn take_by(
     daemon: &Daemon,
-    request: &SnapshotRequest,
+    request: &ProbeRequest,
     stop: &StopSignal,
     show: &mut dyn FnMut(StreamLine) -> ControlFlow<()>,
 ) -> Result<(), Failure> {
-    Ok(daemon.snapshot(&ProbeRequest::of(request, false), stop.fd(), show)?)
+    Ok(daemon.snapshot(request, stop.fd(), show)?)
 }
 
 /// Leaves the probe to the daemon.
@@ -81,7 +81,7 @@ fn detach(args: &SnapshotArgs, request: &SnapshotRequest, to: &ReachArgs) -> Res
         return Err(Refusal::new(RefusalKind::BadRequest, "--detach", detail).into());
     }
     let daemon = reach::required(to)?;
-    let probe: ProbeLine = daemon.post("/v1/probes", &ProbeRequest::of(request, true))?;
+    let probe: ProbeLine = daemon.post("/v1/probes", &asked(args, request))?;
     let mut output = Output::stdout();
     let told = match Format::of(args.json) {
         Format::Json => output.json(json::line(&probe)),
@@ -97,6 +97,11 @@ fn detach(args: &SnapshotArgs, request: &SnapshotRequest, to: &ReachArgs) -> Res
     Ok(SUCCESS)
 }
 
+/// What is asked of a daemon: it knows better what room there is for a ring that nobody chose.
+fn asked(args: &SnapshotArgs, request: &SnapshotRequest) -> ProbeRequest {
+    ProbeRequest { ring_bytes: args.ring_bytes, ..ProbeRequest::of(request, args.detach) }
+}
+
 /// Whether options of the engine are wanted that a daemon may not have.
 fn own_engine(args: &SnapshotArgs) -> bool {
     // A daemon has its own budgets.
@@ -110,6 +115,14 @@ fn parse_location(text: &str) -> Result<LocationSpec, Issue> {
 
 /// What is meant by what was typed.
 pub(crate) fn request(args: &SnapshotArgs, location: LocationSpec) -> SnapshotRequest {
+    let limits = Limits {
+        stack_bytes: args.limits.stack,
+        bytes_max: args.limits.limit_bytes,
+        text_bytes_max: args.limits.max_string,
+        items_max: args.limits.max_items,
+        depth_max: args.limits.depth,
+        nodes_max: Limits::DEFAULT.nodes_max,
+    };
     SnapshotRequest {
         caller: Caller::Root,
         pid: args.pid,
@@ -120,15 +133,9 @@ pub(crate) fn request(args: &SnapshotArgs, location: LocationSpec) -> SnapshotRe
         rate: args.rate,
         budget: CpuShare::percent(args.budget),
         timeout: args.timeout,
-        limits: Limits {
-            stack_bytes: args.limits.stack,
-            bytes_max: args.limits.limit_bytes,
-            text_bytes_max: args.limits.max_string,
-            items_max: args.limits.max_items,
-            depth_max: args.limits.depth,
-            nodes_max: Limits::DEFAULT.nodes_max,
-        },
-        ring_bytes: args.ring_bytes.unwrap_or_else(|| ring_bytes(args.hits)),
+        idle: args.idle,
+        limits,
+        ring_bytes: args.ring_bytes.unwrap_or_else(|| ring_bytes(args.hits, &limits)),
     }
 }
 
@@ -157,7 +164,12 @@ pub(crate) fn exit_code(
     let Shown { written, end } = shown;
     let summary = end.ok_or(Failure::Cut)?.map_err(Failure::Told)?;
     let issue = |kind, detail: String| Err(Issue::new(kind, &request.location_text, detail).into());
-    let waited = || print::summary::duration(request.timeout);
+    let waited = || {
+        print::summary::duration(match (summary.ended, request.idle) {
+            (Ended::Idle, Some(idle)) => idle,
+            _ => request.timeout,
+        })
+    };
     match summary.ended {
         Ended::Complete => Ok(SUCCESS),
         // Without a signal it was the reader of our output, which has seen enough.
@@ -166,11 +178,11 @@ pub(crate) fn exit_code(
             issue(IssueKind::ProcessGone, format!("captures taken before that: {written}"))
         }
         Ended::CodeGone => issue(IssueKind::CodeGone, String::new()),
-        Ended::Timeout if written > 0 => Ok(SUCCESS),
-        Ended::Timeout if summary.hits == 0 && summary.kernel_misses == 0 => {
+        Ended::Timeout | Ended::Idle if written > 0 => Ok(SUCCESS),
+        Ended::Timeout | Ended::Idle if summary.hits == 0 && summary.kernel_misses == 0 => {
             issue(IssueKind::NoHit, format!("waited {}", waited().as_str()))
         }
-        Ended::Timeout => {
+        Ended::Timeout | Ended::Idle => {
             issue(IssueKind::NoCapture, format!("{} hits in {}", summary.hits, waited().as_str()))
         }
     }

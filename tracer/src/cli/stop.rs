@@ -4,7 +4,7 @@
 //! out. Nothing here ends the process.
 
 use rustix::event::{PollFd, PollFlags, poll};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use std::io::{self, Write as _};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -22,9 +22,13 @@ pub(crate) struct StopSignal {
     reader_gone: Arc<AtomicBool>,
 }
 
-/// Signals that mean stop, and what an exit code of 128 + the number says to a shell.
-pub(crate) const SIGNALS: [(i32, &str); 3] =
-    [(SIGINT, "SIGINT (Ctrl-C)"), (SIGTERM, "SIGTERM"), (SIGHUP, "SIGHUP (the terminal is gone)")];
+/// Signals that mean stop (the last one only to who places probes), and what an exit code of 128 + the number says to a shell.
+pub(crate) const SIGNALS: [(i32, &str); 4] = [
+    (SIGINT, "SIGINT (Ctrl-C)"),
+    (SIGTERM, "SIGTERM"),
+    (SIGHUP, "SIGHUP (the terminal is gone)"),
+    (SIGUSR1, "SIGUSR1 (`tracer stop-all`)"),
+];
 
 impl StopSignal {
     /// Takes over the signals and watches the reader of standard output, for the rest of the
@@ -33,10 +37,22 @@ impl StopSignal {
     /// # Errors
     /// The operating system's, if a pipe or a handler can't be made.
     pub(crate) fn install() -> io::Result<Self> {
+        Self::on(SIGNALS.split_last().map_or(&[], |(_, others)| others))
+    }
+
+    /// The same for who places probes: `tracer stop-all` finds them by this.
+    ///
+    /// # Errors
+    /// As [`Self::install`].
+    pub(crate) fn install_for_probe() -> io::Result<Self> {
+        Self::on(&SIGNALS)
+    }
+
+    fn on(signals: &[(i32, &str)]) -> io::Result<Self> {
         let (readable, writable) = UnixStream::pair()?;
         let signal = Arc::new(AtomicUsize::new(0));
         let ignored = ignored_signals();
-        for (number, _) in SIGNALS {
+        for &(number, _) in signals {
             if ignored & (1 << (number - 1)) != 0 {
                 continue;
             }
@@ -112,7 +128,7 @@ mod tests {
 
     #[test]
     fn a_signal_wakes_who_polls_and_is_remembered() {
-        let stop = StopSignal::install().unwrap();
+        let stop = StopSignal::install_for_probe().unwrap();
         assert!(!stop.is_set());
         assert!(!is_readable(stop.fd(), Duration::ZERO));
         signal_hook::low_level::raise(SIGHUP).unwrap();

@@ -17,7 +17,7 @@ use std::time::Duration;
 use tracer_common::limits::RING_BYTES;
 use tracer_core::engine::event::{Ended, Summary};
 use tracer_core::engine::options::{AttachMode, Options};
-use tracer_core::engine::request::{SMALL_RING_BYTES, SnapshotRequest};
+use tracer_core::engine::request::{SnapshotRequest, ring_bytes};
 use tracer_core::model::issue::{Issue, IssueKind};
 use tracer_core::model::limits::Limits;
 use tracer_core::model::resolved::LocationSpec;
@@ -49,7 +49,7 @@ fn nothing_asked_for_gives_the_documented_defaults() {
     assert_eq!(request.rate, 0);
     assert_eq!(request.timeout, Duration::from_secs(30));
     assert_eq!(request.limits, Limits::DEFAULT);
-    assert_eq!(request.ring_bytes, SMALL_RING_BYTES);
+    assert_eq!(request.ring_bytes, ring_bytes(1, &Limits::DEFAULT));
     assert_eq!(requested(&["--hits=0"]).ring_bytes, RING_BYTES);
     assert_eq!(options(&snapshot(&[]).unwrap()), Options::default());
 }

@@ -13,6 +13,7 @@ mod probe;
 mod probes;
 mod routes;
 mod socket;
+mod stop_all;
 mod stream;
 mod work;
 
@@ -106,6 +107,7 @@ async fn serve(
     let stop = async move {
         tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
     };
+    let all_out = signal(SignalKind::user_defined1())?;
     let listener = UnixListener::from_std(listener)?;
     let engine = Arc::new(Engine::new(config.options.clone()));
     if let Err(error) = engine.load() {
@@ -113,6 +115,7 @@ async fn serve(
     }
     let probes = Probes::new(Arc::clone(&engine));
     let daemon = Arc::new(Daemon { engine, probes, work: Work::default() });
+    tokio::spawn(stop_all::obey(all_out, Arc::clone(&daemon)));
     let tidying = Arc::clone(&daemon);
     tokio::spawn(async move { tidying.probes.forget_in_time().await });
     if let Some(listener) = metrics {

@@ -20,6 +20,9 @@ pub(super) struct Peer {
 }
 
 impl Peer {
+    /// Who may see and do everything.
+    pub(super) const ROOT: Self = Self { uid: 0, gid: 0, other_pids: false };
+
     /// Who made a connection.
     pub(super) fn of(stream: &UnixStream) -> std::io::Result<Self> {
         let credentials = stream.peer_cred()?;

@@ -3,10 +3,12 @@
 use super::answer::line_of;
 use super::log::{Log, Logs};
 use super::peer::Peer;
-use crate::api::probes::{PROBE, ProbeLine, ProbeRequest, ProbeState};
+use crate::api::probes::{
+    Cost, PROBE, ProbeLine, ProbeRequest, ProbeState, STOP, StopLine, TIMEOUT_MS_MAX, TextAfter,
+};
 use crate::api::refusal::{Refusal, RefusalKind};
 use crate::api::stream::{Lines, StreamLine};
-use crate::api::types::{Ended, Error, ErrorLine, Outcomes, Summary};
+use crate::api::types::{Error, ErrorLine, Summary};
 use crate::api::{convert, report};
 use std::io::{self, PipeReader, PipeWriter};
 use std::ops::ControlFlow;
@@ -15,8 +17,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tracer_core::engine::Engine;
+use tracer_core::engine::control::{Control, Order, Orders};
 use tracer_core::engine::event::{Event, LinkId};
 use tracer_core::engine::request::SnapshotRequest;
 
@@ -34,21 +37,47 @@ pub(super) struct Probe {
     state: watch::Sender<State>,
     /// Closing it stops the engine.
     stop: Mutex<Option<PipeWriter>>,
+    /// What the engine is to do with it while it lives.
+    orders: Orders,
+    /// When it ends at the latest.
+    expires: Mutex<Expiry>,
+}
+
+/// A point in time, by the clock that only runs and by the one that people read.
+#[derive(Clone, Copy, Debug)]
+struct Expiry {
+    at: Instant,
+    wall: SystemTime,
+}
+
+impl Expiry {
+    /// So long from now.
+    fn after(time: Duration) -> Self {
+        Self { at: Instant::now() + time, wall: SystemTime::now() + time }
+    }
 }
 
 /// How it stands.
 #[derive(Clone, Debug)]
 enum State {
     Starting,
-    Armed(LinkId),
-    Ended { why: Ended, outcomes: Outcomes, at: Instant },
-    Failed { error: Box<Error>, at: Instant },
+    Armed(Placed),
+    Paused(Placed, Option<bool>),
+    Ended { summary: Box<Summary>, sites: u64, at: Instant },
+    Failed { error: Box<Error>, sites: u64, at: Instant },
+}
+
+/// What was placed.
+#[derive(Clone, Copy, Debug)]
+struct Placed {
+    link: LinkId,
+    sites: u64,
 }
 
 impl Probe {
     /// Size of its ring buffer.
     pub(super) fn ring_bytes(&self) -> u32 {
-        self.asked.ring_bytes
+        self.asked.ring_bytes.unwrap_or_default()
     }
 
     /// Starts a probe; `on_end` is called when its breakpoints are out and its log is complete.
@@ -74,6 +103,8 @@ impl Probe {
             created: SystemTime::now(),
             state: watch::Sender::new(State::Starting),
             stop: Mutex::new(Some(stop)),
+            orders: Orders::new()?,
+            expires: Mutex::new(Expiry::after(request.timeout)),
         });
         let engine = Arc::clone(engine);
         let running = Arc::clone(&probe);
@@ -89,6 +120,40 @@ impl Probe {
     /// Asks for its end; [`Self::ended`] tells when.
     pub(super) fn stop(&self) {
         drop(self.stop_pipe().take());
+    }
+
+    /// Gives an order and waits until it is carried out.
+    ///
+    /// # Errors
+    ///
+    /// Why it could not be; or the probe has ended.
+    pub(super) async fn order(&self, order: Order) -> Result<(), Box<Error>> {
+        let (tell, told) = oneshot::channel();
+        self.orders.give(order, move |done| {
+            // Whoever asked may have gone.
+            let _heard = tell.send(done.map_err(|error| report::error(&error))).is_ok();
+        });
+        let over = |_| Refusal::new(RefusalKind::ProbeOver, &self.id, "").into();
+        told.await.unwrap_or_else(|dropped| Err(over(dropped)))
+    }
+
+    /// Lets it live longer.
+    ///
+    /// # Errors
+    ///
+    /// That would be too long; or it has ended.
+    pub(super) async fn extend(&self, by: Duration) -> Result<(), Box<Error>> {
+        let longest = Expiry::after(Duration::from_millis(TIMEOUT_MS_MAX));
+        let expires = *self.expires();
+        let longer = expires.at.checked_add(by).filter(|at| *at <= longest.at);
+        let Some(at) = longer else {
+            let most = longest.at.saturating_duration_since(expires.at).as_millis();
+            let detail = format!("must be at most {most}, so that it ends within a day");
+            return Err(Refusal::new(RefusalKind::BadRequest, "by_ms", detail).into());
+        };
+        self.order(Order::Until(at)).await?;
+        *self.expires() = Expiry { at, wall: expires.wall + by };
+        Ok(())
     }
 
     /// Waits until it is in place, or has ended without.
@@ -120,6 +185,7 @@ impl Probe {
         match *self.state.borrow() {
             State::Starting => ProbeState::Starting,
             State::Armed(_) => ProbeState::Armed,
+            State::Paused(..) => ProbeState::Paused,
             State::Ended { .. } => ProbeState::Ended,
             State::Failed { .. } => ProbeState::Failed,
         }
@@ -127,29 +193,73 @@ impl Probe {
 
     /// All that can be told of it.
     pub(super) fn line(&self, engine: &Engine) -> ProbeLine {
-        let state = self.state.borrow().clone();
-        let (ended, error, outcomes) = match state {
-            State::Starting => (None, None, None),
-            State::Armed(link) => {
-                let outcomes = engine.outcomes(link);
-                (None, None, outcomes.map(|outcomes| convert::outcome_counts(&outcomes)))
-            }
-            State::Ended { why, outcomes, .. } => (Some(why), None, Some(outcomes)),
-            State::Failed { error, .. } => (None, Some(*error), None),
-        };
-        let timeout = Duration::from_millis(self.asked.timeout_ms);
-        ProbeLine {
+        let line = ProbeLine {
             schema: PROBE.into(),
             id: self.id.clone(),
             state: self.state(),
-            ended,
-            error,
+            ended: None,
+            error: None,
             owner_uid: self.owner.uid,
             created_unix_ms: unix_ms(self.created),
-            expires_unix_ms: unix_ms(self.created + timeout),
+            expires_unix_ms: unix_ms(self.expires().wall),
             request: self.asked.clone(),
-            outcomes,
+            sites: 0,
+            hits: None,
+            outcomes: None,
+            kernel_misses: None,
+            reader_stalls: None,
+            cost: None,
+            text_restored: None,
             written: self.log.written(),
+        };
+        let state = self.state.borrow().clone();
+        match state {
+            State::Starting => line,
+            State::Armed(placed) => counted(line, placed, engine),
+            State::Paused(placed, text_restored) => {
+                ProbeLine { text_restored, ..counted(line, placed, engine) }
+            }
+            State::Ended { summary, sites, .. } => ProbeLine {
+                ended: Some(summary.ended),
+                sites,
+                hits: Some(summary.hits),
+                outcomes: Some(summary.outcomes),
+                kernel_misses: Some(summary.kernel_misses),
+                reader_stalls: Some(summary.reader_stalls),
+                text_restored: summary.text_restored,
+                ..line
+            },
+            State::Failed { error, sites, .. } => ProbeLine { error: Some(*error), sites, ..line },
+        }
+    }
+
+    /// What became of it after [`Self::stop`].
+    pub(super) fn stop_line(&self) -> StopLine {
+        let (sites, text, detail) = match &*self.state.borrow() {
+            State::Starting => (0, TextAfter::Unknown, "it has not ended yet".to_owned()),
+            State::Armed(placed) | State::Paused(placed, _) => {
+                (placed.sites, TextAfter::Unknown, "it has not ended yet".to_owned())
+            }
+            State::Ended { summary, sites, .. } => {
+                let text = match summary.text_restored {
+                    Some(true) => TextAfter::Restored,
+                    Some(false) => TextAfter::Changed,
+                    None => TextAfter::Gone,
+                };
+                (*sites, text, String::new())
+            }
+            // Nothing was placed.
+            State::Failed { sites: 0, .. } => (0, TextAfter::Restored, String::new()),
+            State::Failed { error, sites, .. } => (*sites, TextAfter::Unknown, error.text.clone()),
+        };
+        StopLine {
+            schema: STOP.into(),
+            id: self.id.clone(),
+            pid: self.asked.pid,
+            location: self.asked.location.clone(),
+            sites,
+            text,
+            detail,
         }
     }
 
@@ -171,7 +281,8 @@ impl Probe {
         );
         // The state first: who has read the last line finds it.
         let line = line_of(&ErrorLine::from(*failed.clone()));
-        self.state.send_replace(State::Failed { error: failed, at: Instant::now() });
+        let (sites, at) = (self.sites(), Instant::now());
+        self.state.send_replace(State::Failed { error: failed, sites, at });
         self.log.end(line);
     }
 
@@ -184,31 +295,63 @@ impl Probe {
         let mut lines = Lines::new(self.id.clone(), request);
         let mut last = None;
         engine
-            .snapshot(request, stopped.as_fd(), &mut |event| {
-                let link = if let Event::Armed(armed) = &event { Some(armed.link) } else { None };
+            .snapshot(request, Control::new(stopped.as_fd(), &self.orders), &mut |event| {
+                let stands = self.after(&event);
                 match lines.line(event) {
                     Some(StreamLine::Capture(line)) => self.log.capture(line_of(&line)),
                     Some(StreamLine::Summary(line)) => last = Some(line),
                     Some(line) => self.log.armed(line_of(&line)),
                     None => {}
                 }
-                if let Some(link) = link {
-                    self.state.send_replace(State::Armed(link));
+                if let Some(state) = stands {
+                    self.state.send_replace(state);
                 }
                 ControlFlow::Continue(())
             })
             .map_err(|error| report::error(&error))?;
         // The engine's last event is the summary.
         let line = last.ok_or_else(|| self.fault())?;
-        let Summary { ended: why, outcomes, hits, written, .. } = line.summary.clone();
-        tracing::info!(id = self.id, ?why, hits, written, "probe ended");
-        self.state.send_replace(State::Ended { why, outcomes, at: Instant::now() });
+        let summary = Box::new(line.summary.clone());
+        let (ended, hits, written) = (summary.ended, summary.hits, summary.written);
+        tracing::info!(id = self.id, why = ?ended, hits, written, "probe ended");
+        let (sites, at) = (self.sites(), Instant::now());
+        self.state.send_replace(State::Ended { summary, sites, at });
         self.log.end(line_of(&line));
         Ok(())
     }
 
+    /// How it stands after an event, if that has changed.
+    fn after(&self, event: &Event) -> Option<State> {
+        Some(match event {
+            Event::Armed(armed) => {
+                // It lives as long as was asked for from here on.
+                *self.expires() = Expiry::after(Duration::from_millis(self.asked.timeout_ms));
+                State::Armed(Placed { link: armed.link, sites: armed.resolved.sites.len() as u64 })
+            }
+            Event::Paused { text_restored } => State::Paused(self.placed()?, *text_restored),
+            Event::Resumed => State::Armed(self.placed()?),
+            Event::Capture { .. } | Event::Finished(_) => return None,
+        })
+    }
+
+    fn placed(&self) -> Option<Placed> {
+        match *self.state.borrow() {
+            State::Armed(placed) | State::Paused(placed, _) => Some(placed),
+            _ => None,
+        }
+    }
+
+    /// Breakpoints that it has.
+    fn sites(&self) -> u64 {
+        self.placed().map_or(0, |placed| placed.sites)
+    }
+
     fn fault(&self) -> Box<Error> {
         Refusal::new(RefusalKind::Panic, format!("probe {}", self.id), "").into()
+    }
+
+    fn expires(&self) -> MutexGuard<'_, Expiry> {
+        self.expires.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn stop_pipe(&self) -> MutexGuard<'_, Option<PipeWriter>> {
@@ -219,7 +362,7 @@ impl Probe {
 impl State {
     fn ended_at(&self) -> Option<Instant> {
         match self {
-            Self::Starting | Self::Armed(_) => None,
+            Self::Starting | Self::Armed(_) | Self::Paused(..) => None,
             Self::Ended { at, .. } | Self::Failed { at, .. } => Some(*at),
         }
     }
@@ -246,6 +389,21 @@ impl Drop for Bound {
         if let Some(probe) = &self.0 {
             probe.stop();
         }
+    }
+}
+
+/// `line` with what a probe that is placed has counted and cost.
+fn counted(line: ProbeLine, placed: Placed, engine: &Engine) -> ProbeLine {
+    let counted = engine.counted(placed.link);
+    let counted = counted.as_ref();
+    ProbeLine {
+        sites: placed.sites,
+        hits: counted.map(|counted| counted.hits()),
+        outcomes: counted.map(|counted| convert::outcome_counts(&counted.outcomes)),
+        kernel_misses: counted.map(|counted| counted.kernel_misses),
+        reader_stalls: counted.map(|counted| counted.reader_stalls),
+        cost: engine.cost(placed.link).map(Cost::from),
+        ..line
     }
 }
 

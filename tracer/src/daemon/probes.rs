@@ -6,7 +6,7 @@ use super::peer::Peer;
 use super::probe::Probe;
 use crate::api::probes::{
     BUDGET_PERCENT_MAX, BUDGET_PERCENT_MIN, LimitsRequest, ProbeLine, ProbeRequest, ProbeState,
-    TIMEOUT_MS_MAX,
+    StopLine, TIMEOUT_MS_MAX,
 };
 use crate::api::refusal::{Refusal, RefusalKind};
 use crate::api::report;
@@ -15,14 +15,14 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
-use tracer_core::engine::request::SnapshotRequest;
+use tracer_core::engine::request::{SnapshotRequest, ring_bytes};
 use tracer_core::engine::{self, Engine};
 use tracer_core::model::action::Action;
 use tracer_core::model::budget::CpuShare;
 use tracer_core::model::limits::Limits;
 
 /// What probes that live may have at once.
-const ROOM: Room = Room { probes: 256, rings_bytes: 256 << 20 };
+const ROOM: Room = Room { probes: 1024, rings_bytes: 256 << 20 };
 /// What those of users who are not root may have of it: root always gets in.
 const ROOM_OF_USERS: Room = Room { probes: 192, rings_bytes: 192 << 20 };
 /// What those of one user who is not root may have.
@@ -31,8 +31,15 @@ const ROOM_OF_USER: Room = Room { probes: 64, rings_bytes: 64 << 20 };
 const ENDED_MAX: usize = 1000;
 /// How long a probe that has ended is kept.
 const ENDED_KEPT: Duration = Duration::from_secs(10 * 60);
+/// How long probes may take to go that are all taken out at once.
+const STOP_PATIENCE: Duration = Duration::from_secs(10);
 /// What the ring buffer of a probe may have.
 const RING_BYTES: std::ops::RangeInclusive<u32> = 4096..=64 << 20;
+
+/// A ring that is not asked for by its size takes one of so many parts of what is left.
+const PARTS: u64 = 32;
+/// But it has at least so many bytes: what few captures of the usual limits need.
+const FITTING_MIN: u32 = 256 << 10;
 
 /// A share of what probes take.
 #[derive(Clone, Copy, Debug)]
@@ -74,11 +81,19 @@ impl Probes {
     /// # Errors
     ///
     /// What is wrong with the request, or why there can't be one more.
-    pub(super) fn place(&self, owner: Peer, asked: ProbeRequest) -> Result<Arc<Probe>, Box<Error>> {
-        let request = meant(owner, &asked)?;
+    pub(super) fn place(
+        &self,
+        owner: Peer,
+        mut asked: ProbeRequest,
+    ) -> Result<Arc<Probe>, Box<Error>> {
+        let mut request = meant(owner, &asked)?;
         let mut all = self.all();
         all.forget(Instant::now());
-        all.admit(owner, asked.ring_bytes)?;
+        if asked.ring_bytes.is_none() {
+            request.ring_bytes = all.fitting(request.ring_bytes);
+        }
+        asked.ring_bytes = Some(request.ring_bytes);
+        all.admit(owner, request.ring_bytes)?;
         let id = all.new_id();
         let ended = Arc::clone(&self.ended);
         let on_end = move || ended.notify_one();
@@ -133,6 +148,24 @@ impl Probes {
         ProbeReadings { created: all.created, by_state, evicted: self.logs.evicted() }
     }
 
+    /// Takes all probes out that `peer` may know of and that live, and tells what became of each.
+    pub(super) async fn stop_all(&self, peer: Peer) -> Vec<StopLine> {
+        let lives = |probe: &&Arc<Probe>| probe.ended_at().is_none() && peer.may_see(probe.owner);
+        let probes: Vec<_> = self.all().probes.iter().filter(lives).cloned().collect();
+        for probe in &probes {
+            probe.stop();
+        }
+        let all_ended = async {
+            for probe in &probes {
+                probe.ended().await;
+            }
+        };
+        if tokio::time::timeout(STOP_PATIENCE, all_ended).await.is_err() {
+            tracing::error!("not all probes ended in time");
+        }
+        probes.iter().map(|probe| probe.stop_line()).collect()
+    }
+
     /// Ends all probes and waits until their breakpoints are out. No more are taken.
     pub(super) async fn end_all(&self) {
         let probes = {
@@ -170,6 +203,17 @@ impl Probes {
 }
 
 impl All {
+    /// The ring for a probe that may do with a smaller one: no more than a small part of what is
+    /// left, so that there is some for those who come later.
+    fn fitting(&self, wanted: u32) -> u32 {
+        let live = self.probes.iter().filter(|probe| probe.ended_at().is_none());
+        let taken: u64 = live.map(|probe| u64::from(probe.ring_bytes())).sum();
+        let part = ROOM.rings_bytes.saturating_sub(taken) / PARTS;
+        let part = u32::try_from(part).unwrap_or(u32::MAX).max(FITTING_MIN);
+        // The largest power of two that is in it.
+        wanted.min(1 << part.ilog2())
+    }
+
     /// Whether `owner` may have one more.
     fn admit(&self, owner: Peer, ring_bytes: u32) -> Result<(), Refusal> {
         if self.closed {
@@ -237,8 +281,13 @@ fn meant(owner: Peer, asked: &ProbeRequest) -> Result<SnapshotRequest, Box<Error
     in_range("limits.text_bytes_max", text_bytes_max, 1, most.text_bytes_max)?;
     in_range("limits.items_max", items_max, 1, most.items_max)?;
     in_range("limits.depth_max", depth_max, 0, most.depth_max)?;
-    in_range("ring_bytes", asked.ring_bytes, *RING_BYTES.start(), *RING_BYTES.end())?;
-    if !asked.ring_bytes.is_power_of_two() {
+    if let Some(idle_ms) = asked.idle_ms {
+        in_range("idle_ms", idle_ms, 1, TIMEOUT_MS_MAX)?;
+    }
+    let limits = asked.limits.into();
+    let ring_bytes = asked.ring_bytes.unwrap_or_else(|| ring_bytes(asked.hits, &limits));
+    in_range("ring_bytes", ring_bytes, *RING_BYTES.start(), *RING_BYTES.end())?;
+    if !ring_bytes.is_power_of_two() {
         return Err(bad("ring_bytes", "must be a power of two".to_owned()));
     }
     let location =
@@ -253,8 +302,9 @@ fn meant(owner: Peer, asked: &ProbeRequest) -> Result<SnapshotRequest, Box<Error
         hits: asked.hits,
         rate: asked.rate,
         timeout: Duration::from_millis(asked.timeout_ms),
-        limits: asked.limits.into(),
-        ring_bytes: asked.ring_bytes,
+        idle: asked.idle_ms.map(Duration::from_millis),
+        limits,
+        ring_bytes,
     })
 }
 
@@ -303,8 +353,9 @@ mod tests {
         assert_eq!(detail(&of(USER, 64), OTHER, 0), Ok(()));
         assert_eq!(detail(&of(USER, 192), OTHER, 0), full("192 of users"));
         assert_eq!(detail(&of(USER, 192), ROOT, 0), Ok(()));
-        assert_eq!(detail(&of(ROOT, 256), ROOT, 0), full("256 in all"));
-        assert_eq!(detail(&of(ROOT, 256), USER, 0), full("256 in all"));
+        assert_eq!(detail(&of(ROOT, 1023), ROOT, 0), Ok(()));
+        assert_eq!(detail(&of(ROOT, 1024), ROOT, 0), full("1024 in all"));
+        assert_eq!(detail(&of(ROOT, 1024), USER, 0), full("1024 in all"));
 
         let of = |owner, mebibytes: u64| [(owner, mebibytes << 20)];
         let ring = 1 << 20;
@@ -351,7 +402,8 @@ mod tests {
         for (name, change) in [
             ("timeout_ms", (|asked| asked.timeout_ms = 0) as fn(&mut ProbeRequest)),
             ("timeout_ms", |asked| asked.timeout_ms = TIMEOUT_MS_MAX + 1),
-            ("ring_bytes", |asked| asked.ring_bytes = 1 << 30),
+            ("idle_ms", |asked| asked.idle_ms = Some(0)),
+            ("ring_bytes", |asked| asked.ring_bytes = Some(1 << 30)),
             ("limits.stack_bytes", |asked| asked.limits.stack_bytes = u32::MAX),
             ("limits.text_bytes_max", |asked| asked.limits.text_bytes_max = 0),
         ] {

@@ -1,5 +1,6 @@
 //! What the engine tells a door while it works.
 
+pub use super::counted::Counted;
 pub use crate::attach::breakpoints::AttachedBy;
 pub use crate::attach::link::{Attached, LinkId};
 use crate::model::capture::Capture;
@@ -41,7 +42,8 @@ pub struct ModuleLabel {
     pub debug_issue: Option<Issue>,
 }
 
-/// Something to show, in order: one `Armed`, captures, one `Finished`.
+/// Something to show, in order: one `Armed`, captures and what is ordered between them, one
+/// `Finished`.
 #[derive(Clone, Debug)]
 pub enum Event {
     /// The breakpoints are in place.
@@ -50,10 +52,17 @@ pub enum Event {
     Capture {
         /// What was seen.
         capture: Box<Capture>,
-        /// How all hits of the probe ended so far, over all its sites; counted when the record
-        /// was read, so later than the hit itself.
-        outcomes: Outcomes,
+        /// What the probe has counted so far, over all its sites; looked at when the record was
+        /// read, so later than the hit itself.
+        counted: Counted,
     },
+    /// The breakpoints are out until the probe is resumed.
+    Paused {
+        /// As in [`Summary::text_restored`].
+        text_restored: Option<bool>,
+    },
+    /// The breakpoints are in place again.
+    Resumed,
     /// The breakpoints are out.
     Finished(Summary),
 }
@@ -68,6 +77,8 @@ pub struct Summary {
     /// Hits that the kernel counted but did not hand to the program; those of the engine's other
     /// probes in that time are among them, for the kernel does not tell them apart.
     pub kernel_misses: u64,
+    /// Looks at the ring that found records lost since the look before: the reader was too slow.
+    pub reader_stalls: u64,
     /// Records received from the ring.
     pub received: u64,
     /// Records received that were malformed.
@@ -77,6 +88,8 @@ pub struct Summary {
     /// The text of the target is what it was before; `None` when there was none to look at: the
     /// process was gone, or another file is mapped there.
     pub text_restored: Option<bool>,
+    /// How long it was paused.
+    pub paused: Duration,
     /// Why it ended.
     pub ended: Ended,
 }
@@ -89,6 +102,8 @@ pub enum Ended {
     Complete,
     /// The timeout passed.
     Timeout,
+    /// No hit came for as long as it was to wait for one.
+    Idle,
     /// The caller asked to stop (signal, closed pipe).
     Stopped,
     /// The process ended.

@@ -1,6 +1,7 @@
 //! The kernel side that all probes of an engine share, and what they have counted together.
 
 use super::Engine;
+use super::counted::Readers;
 use super::error::EngineError;
 use super::event::Outcomes;
 use super::readings::Durations;
@@ -20,6 +21,8 @@ pub(super) struct Kernel {
     pub(super) received: AtomicU64,
     /// Those of them that were malformed.
     pub(super) malformed: AtomicU64,
+    /// Who reads the rings.
+    pub(super) readers: Readers,
     /// Of probes that have gone.
     gone: Mutex<Gone>,
 }
@@ -81,6 +84,7 @@ impl Engine {
             links,
             received: AtomicU64::default(),
             malformed: AtomicU64::default(),
+            readers: Readers::default(),
             gone: Mutex::default(),
         };
         // Of two that load it at once, one is dropped.
@@ -89,14 +93,6 @@ impl Engine {
 
     pub(super) fn loaded(&self) -> Option<&Kernel> {
         self.kernel.0.get()
-    }
-
-    /// How the hits of a placed probe ended so far, exact at this moment; `None` once it is gone:
-    /// its summary has the final figures.
-    pub fn outcomes(&self, link: LinkId) -> Option<Outcomes> {
-        let kernel = self.loaded()?;
-        kernel.links.attached(link)?;
-        kernel.links.counts(&kernel.program, link).ok().map(|counts| by_outcome(&counts))
     }
 }
 
@@ -118,6 +114,7 @@ impl Kernel {
         if let Some(removal) = breakpoints.removal() {
             gone.detach.add(removal);
         }
+        self.readers.remove(link);
         self.links.forget(&self.program, link);
     }
 

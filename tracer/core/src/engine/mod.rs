@@ -1,14 +1,19 @@
 //! The only code that knows the order of the stages.
 
 pub mod clock;
+pub mod control;
+pub mod cost;
+pub mod counted;
 mod doctor;
 pub mod error;
 pub mod event;
 pub mod findings;
+mod idle;
 mod kernel;
 mod mapped;
 pub mod options;
 pub mod pipe;
+pub mod placed;
 mod probe;
 pub mod readings;
 pub mod request;

@@ -1,6 +1,7 @@
 //! The straight line: resolve, plan, attach; receive, decode, deliver.
 
 use super::Engine;
+use super::control::Control;
 use super::error::EngineError;
 use super::event::{Armed, Ended, Event, ModuleLabel, Summary};
 use super::findings::Found;
@@ -15,25 +16,24 @@ use crate::model::process::Process;
 use crate::model::resolved::{ModuleIndex, Resolved};
 use crate::{decode, plan, resolve};
 use std::ops::ControlFlow;
-use std::os::fd::BorrowedFd;
 
 /// Where a door takes what happens; `Break` ends the probe.
 pub type Deliver<'a> = dyn FnMut(Event) -> ControlFlow<()> + 'a;
 
 impl Engine {
     /// Takes snapshots of one place in one process. The breakpoints are out when this returns,
-    /// whatever it returns; they go at once when `stop` becomes readable.
+    /// whatever it returns; they go at once when the stop of `control` becomes readable.
     ///
     /// # Errors
     ///
     /// An issue for what is wrong with the request, else what failed on our side.
-    pub fn snapshot(
+    pub fn snapshot<'c>(
         &self,
         request: &SnapshotRequest,
-        stop: BorrowedFd<'_>,
+        control: impl Into<Control<'c>>,
         deliver: &mut Deliver<'_>,
     ) -> Result<Summary, EngineError> {
-        snapshot(self, request, stop, deliver)
+        snapshot(self, request, control.into(), deliver)
     }
 
     /// Functions of a process that match a pattern.
@@ -59,9 +59,10 @@ pub(super) fn process_of(caller: Caller, pid: u32) -> Result<Process, EngineErro
 fn snapshot(
     engine: &Engine,
     request: &SnapshotRequest,
-    stop: BorrowedFd<'_>,
+    control: Control<'_>,
     deliver: &mut Deliver<'_>,
 ) -> Result<Summary, EngineError> {
+    let _closed = control.closed_at_end();
     let process = process_of(request.caller, request.pid)?;
     let modules = Modules::with(&engine.cache, &process, request.caller);
     let code = Code::new(&modules);
@@ -72,7 +73,7 @@ fn snapshot(
         .map(|site| plan::compile(site, &resolved.types, request.limits))
         .collect();
     // Resolving may take long, and who has given up meanwhile wants no breakpoint.
-    if is_readable(stop) {
+    if is_readable(control.stop()) {
         let ended = Ended::Stopped;
         let summary = Summary { ended, text_restored: Some(true), ..Summary::default() };
         let _more = deliver(Event::Finished(summary.clone()));
@@ -80,6 +81,7 @@ fn snapshot(
     }
     // Before the probe is placed: it looks once more whether this is still that process.
     let mut late = LateReader::open(&process);
+    let stop = control.stop();
     let mut probe = Probe::arm(engine, request, &process, &modules, &resolved, &plans, stop)?;
     let mapped = Mapped::new(&code, &process);
     let armed = armed(request, &process, &code, &resolved, &probe);
@@ -88,9 +90,10 @@ fn snapshot(
         ControlFlow::Break(()) => Some(Ended::Stopped),
     };
     while ended.is_none() {
-        ended = match probe.wait(stop)? {
+        ended = match probe.wait(control)? {
+            Wake::Orders => probe.obey(control, &mapped, deliver),
             Wake::Records => take(&mut probe, request, &mut late, &mapped, &resolved, deliver)?,
-            Wake::Check => check(&probe, &mapped, &resolved)?,
+            Wake::Check => check(&mut probe, &mapped, &resolved)?,
             Wake::Ended(ended) => Some(ended),
         };
     }
@@ -125,7 +128,7 @@ fn take(
         let time = i128::from(record.time_boot_ns) + super::clock::wall_minus_boot_ns();
         let types = &resolved.types;
         let capture = decode::decode(&record, index, site, types, &request.limits, mapped, time);
-        let event = Event::Capture { capture: Box::new(capture), outcomes: probe.outcomes()? };
+        let event = Event::Capture { capture: Box::new(capture), counted: probe.counted()? };
         // What a door that had enough does not see is counted still.
         let _quiet = probe.deliver(event, deliver);
     }
@@ -138,7 +141,7 @@ fn take(
 
 /// Looks at the process: a debugger may have come, or the code that is probed may have gone.
 fn check(
-    probe: &Probe<'_>,
+    probe: &mut Probe<'_>,
     mapped: &Mapped<'_>,
     resolved: &Resolved,
 ) -> Result<Option<Ended>, EngineError> {

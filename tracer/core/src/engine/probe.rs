@@ -1,15 +1,20 @@
 //! A placed probe: its breakpoints, its ring, and what it has counted.
 
+mod lease;
+
 use super::Engine;
 use super::clock;
+use super::control::Control;
+use super::counted::{Counted, Reader};
 use super::error::EngineError;
-use super::event::{Attached, Outcomes};
-use super::event::{Ended, Event, Summary};
+use super::event::{Attached, Ended, Event, Summary};
+use super::idle::Idle;
 use super::kernel::{Kernel, by_outcome};
 use super::mapped::Mapped;
 use super::pipe::Deliver;
 use super::request::SnapshotRequest;
 use super::watchdog::Watchdog;
+use crate::attach::breakpoints::AttachMode;
 use crate::attach::error::AttachError;
 use crate::attach::link::{Counts, LinkId, SiteToArm, TextAfter};
 use crate::attach::maps::Gate;
@@ -17,17 +22,20 @@ use crate::attach::ring::Ring;
 use crate::attach::support;
 use crate::binary::modules::Modules;
 use crate::model::action::Action;
+use crate::model::caller::Caller;
 use crate::model::issue::{Issue, IssueKind};
 use crate::model::plan::Plan;
 use crate::model::process::{Process, ProcessId};
 use crate::model::record::Record;
 use crate::model::resolved::Resolved;
 use crate::{decode, resolve};
+use lease::{Pauses, restored};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 use tracer_common::outcome::Outcome;
@@ -50,15 +58,18 @@ pub(super) struct Probe<'e> {
     watchdog: Watchdog,
     pidfd: OwnedFd,
     id: ProcessId,
+    owner: Caller,
+    mode: AttachMode,
     deadline: Instant,
+    idle: Idle,
+    pauses: Pauses,
     checked: Instant,
     logs: bool,
     /// Captures wanted; 0 for as many as come.
     wanted: u64,
     received: u64,
     malformed: u64,
-    /// Kernel misses of the program when the probe was placed.
-    misses_before: u64,
+    reader: Arc<Reader>,
     delivers: bool,
     /// How the text was found when the breakpoints had gone; `None` while they are in place.
     removed: Option<TextAfter>,
@@ -67,6 +78,8 @@ pub(super) struct Probe<'e> {
 /// Why a wait ended.
 pub(super) enum Wake {
     Records,
+    /// The door has ordered something.
+    Orders,
     /// It is time to look at the process.
     Check,
     Ended(Ended),
@@ -137,7 +150,11 @@ impl<'e> Probe<'e> {
             watchdog,
             pidfd,
             id: process.id,
+            owner: request.caller,
+            mode,
             deadline,
+            idle: Idle::new(request.idle, now),
+            pauses: Pauses::default(),
             checked: now,
             logs: engine.options.kernel_log.is_some(),
             wanted: match request.action {
@@ -146,7 +163,7 @@ impl<'e> Probe<'e> {
             },
             received: 0,
             malformed: 0,
-            misses_before,
+            reader: kernel.readers.add(link, process.id, misses_before),
             delivers: true,
             removed: None,
         })
@@ -162,31 +179,43 @@ impl<'e> Probe<'e> {
         self.attached
     }
 
-    /// Waits for records, the stop signal, the deadline or the end of the process.
-    pub(super) fn wait(&mut self, stop: BorrowedFd<'_>) -> Result<Wake, EngineError> {
+    /// Waits for records, orders, the stop signal, the deadline or the end of the process.
+    pub(super) fn wait(&mut self, control: Control<'_>) -> Result<Wake, EngineError> {
         loop {
             self.kernel.program.forward_log();
-            let left = self.deadline.saturating_duration_since(Instant::now());
-            let pause = left.min(if self.logs { LOG_INTERVAL } else { CHECK_INTERVAL });
+            let now = Instant::now();
+            let interval = if self.logs { LOG_INTERVAL } else { CHECK_INTERVAL };
+            let pause = self.left(now).min(self.idle_left(now).unwrap_or(interval)).min(interval);
             let pause = pause.try_into().ok();
-            let ring = self.ring.fd();
-            let mut fds = [ring, stop, self.pidfd.as_fd()]
-                .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
+            let mut fds = vec![self.ring.fd(), control.stop(), self.pidfd.as_fd()];
+            fds.extend(control.wake());
+            let mut fds: Vec<_> =
+                fds.into_iter().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
             match poll(&mut fds, pause.as_ref()) {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(error) => return Err(EngineError::Wait(error.into())),
             }
-            let [ring, stop, process] = fds.map(|fd| !fd.revents().is_empty());
+            let is_ready = |index: usize| {
+                fds.get(index).is_some_and(|fd: &PollFd<'_>| !fd.revents().is_empty())
+            };
+            let [ring, stop, process, orders] = [0, 1, 2, 3].map(is_ready);
+            let now = Instant::now();
             // The end before the records: they may never stop coming, and what is in the ring
             // when the breakpoints are out is still taken.
             if stop {
                 return Ok(Wake::Ended(Ended::Stopped));
             }
-            if left.is_zero() {
+            if self.left(now).is_zero() {
                 return Ok(Wake::Ended(Ended::Timeout));
             }
+            if orders {
+                return Ok(Wake::Orders);
+            }
+            if self.idle_left(now).is_some_and(|left| left.is_zero()) && self.is_idle(now)? {
+                return Ok(Wake::Ended(Ended::Idle));
+            }
             if self.checked.elapsed() >= CHECK_INTERVAL && !process {
-                self.checked = Instant::now();
+                self.checked = now;
                 return Ok(Wake::Check);
             }
             if ring {
@@ -204,10 +233,17 @@ impl<'e> Probe<'e> {
         (now.id == self.id).then_some(now)
     }
 
-    /// Fails if a debugger has come: two owners of breakpoints break the target.
-    pub(super) fn check(&self) -> Result<(), EngineError> {
+    /// Looks at what it has counted. Fails if a debugger has come: two owners of breakpoints break
+    /// the target.
+    pub(super) fn check(&mut self) -> Result<(), EngineError> {
+        self.reader.look(&self.counts()?);
+        // Notes the hits; whether they are too few is seen when it is time.
+        self.is_idle(Instant::now())?;
         match resolve::process::check(self.id) {
-            Err(issue) if issue.kind == IssueKind::BeingDebugged => Err(issue.into()),
+            // Without breakpoints it may stay; resuming looks again.
+            Err(issue) if issue.kind == IssueKind::BeingDebugged && !self.pauses.are_on() => {
+                Err(issue.into())
+            }
             // Its end is told by its pidfd.
             Ok(()) | Err(_) => Ok(()),
         }
@@ -240,7 +276,9 @@ impl<'e> Probe<'e> {
             self.malformed += 1;
             self.kernel.malformed.fetch_add(1, Relaxed);
         }
-        let captured = self.counts()?.outcomes[Outcome::Captured as usize];
+        let counts = self.counts()?;
+        self.reader.look(&counts);
+        let captured = counts.outcomes[Outcome::Captured as usize];
         if self.wanted != 0 && captured >= self.wanted && self.removed.is_none() {
             self.watchdog.remove();
         }
@@ -270,28 +308,15 @@ impl<'e> Probe<'e> {
         self.kernel.links.counts(&self.kernel.program, self.link)
     }
 
-    /// How hits ended so far.
-    pub(super) fn outcomes(&self) -> Result<Outcomes, EngineError> {
-        Ok(by_outcome(&self.counts()?))
+    /// What it has counted so far.
+    pub(super) fn counted(&self) -> Result<Counted, EngineError> {
+        Ok(self.kernel.counted(self.link, &self.reader)?)
     }
 
     /// Takes the breakpoints out.
     pub(super) fn remove(&mut self) {
         if self.removed.is_none() {
             self.removed = Some(self.kernel.links.suspend(self.link));
-        }
-    }
-
-    /// Whether the text is what it was, as far as it can be told.
-    fn text_restored(&self, mapped: &Mapped<'_>) -> Option<bool> {
-        match self.removed? {
-            TextAfter::Restored => Some(true),
-            TextAfter::Unknown => None,
-            TextAfter::Changed(address) if mapped.is_changed(address) => None,
-            TextAfter::Changed(address) => {
-                tracing::error!(%address, "the text is not what it was before");
-                Some(false)
-            }
         }
     }
 
@@ -303,15 +328,18 @@ impl<'e> Probe<'e> {
     ) -> Result<Summary, EngineError> {
         self.kernel.program.forward_log();
         let counts = self.counts()?;
-        let kernel_misses = self.kernel.program.kernel_misses()?.saturating_sub(self.misses_before);
+        self.reader.look(&counts);
+        let Counted { kernel_misses, reader_stalls, .. } = self.counted()?;
         Ok(Summary {
             hits: counts.hits,
             outcomes: by_outcome(&counts),
             kernel_misses,
+            reader_stalls,
             received: self.received,
             malformed: self.malformed,
             removal: self.kernel.links.breakpoints(self.link).and_then(|placed| placed.removal()),
-            text_restored: self.text_restored(mapped),
+            text_restored: self.removed.and_then(|text| restored(text, mapped)),
+            paused: self.pauses.total(),
             ended,
         })
     }

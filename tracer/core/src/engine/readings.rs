@@ -13,6 +13,8 @@ pub struct Readings {
     pub outcomes: Outcomes,
     /// Hits that the kernel counted but did not hand to the program.
     pub kernel_misses: u64,
+    /// Looks at a ring that found records lost since the look before.
+    pub reader_stalls: u64,
     /// Records received from the rings.
     pub received: u64,
     /// Records received that were malformed.
@@ -77,6 +79,7 @@ impl Engine {
         Readings {
             outcomes: by_outcome(&totals.counts),
             kernel_misses: kernel.program.kernel_misses().unwrap_or_default(),
+            reader_stalls: kernel.readers.stalls(),
             received: totals.received,
             malformed: totals.malformed,
             capture_ns: totals.counts.capture_ns,

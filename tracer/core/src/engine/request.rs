@@ -8,14 +8,24 @@ use crate::model::resolved::LocationSpec;
 use std::time::Duration;
 use tracer_common::limits::RING_BYTES;
 
-/// Size of the ring of a probe that takes few captures, in bytes: room for three of the largest.
-pub const SMALL_RING_BYTES: u32 = 1024 * 1024;
 /// Captures that are few.
 const FEW: std::ops::RangeInclusive<u64> = 1..=16;
+/// Of the largest captures so many find room in the ring of a probe that takes few.
+const ROOM: u32 = 3;
+/// What the kernel puts in front of a record in a ring.
+const RING_HEADER: u32 = 8;
 
-/// Size of the ring for a number of captures, 0 for as many as come.
-pub fn ring_bytes(hits: u64) -> u32 {
-    if FEW.contains(&hits) { SMALL_RING_BYTES } else { RING_BYTES }
+/// The smallest ring.
+const PAGE: u32 = 4096;
+
+/// Size of the ring for a number of captures, 0 for as many as come, within `limits`: rings are the
+/// kernel's memory, which is never swapped, and a daemon may have a thousand.
+pub fn ring_bytes(hits: u64, limits: &Limits) -> u32 {
+    if !FEW.contains(&hits) {
+        return RING_BYTES;
+    }
+    let largest = limits.record_bytes_max() + RING_HEADER;
+    largest.saturating_mul(ROOM).next_power_of_two().clamp(PAGE, RING_BYTES)
 }
 
 /// Take snapshots of one place in one process.
@@ -39,8 +49,24 @@ pub struct SnapshotRequest {
     pub budget: CpuShare,
     /// How long to wait.
     pub timeout: Duration,
+    /// How long to wait for the first and the next hit; `None` for as long as the timeout allows.
+    pub idle: Option<Duration>,
     /// How much to copy.
     pub limits: Limits,
     /// Size of the ring buffer in bytes; a power of two, at least a page.
     pub ring_bytes: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ring_holds_some_of_the_largest_captures() {
+        let of = |hits, limits| ring_bytes(hits, &limits);
+        assert_eq!(of(1, Limits::DEFAULT), 256 << 10);
+        assert_eq!(of(16, Limits::CEILING), 1 << 20);
+        assert_eq!(of(1, Limits { stack_bytes: 0, bytes_max: 0, ..Limits::DEFAULT }), PAGE);
+        assert_eq!([of(0, Limits::DEFAULT), of(17, Limits::DEFAULT)], [RING_BYTES; 2]);
+    }
 }

@@ -40,16 +40,20 @@ impl Limits {
         depth_max: 64,
         nodes_max: 1000,
     };
+
+    /// Bytes of the largest record that a capture within these limits makes.
+    pub const fn record_bytes_max(&self) -> u32 {
+        let stack = match self.stack_bytes {
+            0 => 0,
+            bytes => bytes + RED_ZONE_BYTES as u32,
+        };
+        RECORD_HEADER + ITEM_HEADER + stack + self.bytes_max
+    }
 }
 
 /// A record of the largest capture, with the header and a chunk that is looked through for the end
 /// of a string, stays inside the record's space: offsets there are masked and never wrap.
 const _: () = {
-    let largest = RECORD_HEADER as u64
-        + ITEM_HEADER as u64
-        + RED_ZONE_BYTES
-        + Limits::CEILING.stack_bytes as u64
-        + Limits::CEILING.bytes_max as u64
-        + CHUNK_BYTES as u64;
-    assert!(largest + 64 < RECORD_BYTES as u64);
+    let largest = Limits::CEILING.record_bytes_max() + CHUNK_BYTES;
+    assert!(largest + 64 < RECORD_BYTES);
 };

@@ -6,8 +6,10 @@ pub(crate) mod line;
 pub(crate) mod lists;
 pub(crate) mod probes;
 pub(crate) mod source;
+pub(crate) mod stopped;
 pub(crate) mod summary;
 pub(crate) mod time;
+pub(crate) mod top;
 pub(crate) mod value;
 pub(crate) mod vars;
 

@@ -35,22 +35,18 @@ fn state(probe: &ProbeLine) -> (Ink, &'static str) {
     let ink = match probe.state {
         ProbeState::Starting | ProbeState::Ended => Ink::Dim,
         ProbeState::Armed => Ink::Value,
+        ProbeState::Paused => Ink::Missing,
         ProbeState::Failed => Ink::Error,
     };
     (ink, probe.state.code())
 }
 
 /// How long it may live still; nothing once it does not.
-fn left(probe: &ProbeLine, now: SystemTime) -> Line {
-    let lives = matches!(probe.state, ProbeState::Starting | ProbeState::Armed);
+pub(crate) fn left(probe: &ProbeLine, now: SystemTime) -> Line {
     let expires = UNIX_EPOCH + Duration::from_millis(probe.expires_unix_ms);
-    let left = expires.duration_since(now).unwrap_or_default().as_secs();
-    let rounded = match left {
-        0..60 => left,
-        _ => left - left % 60,
-    };
-    if lives {
-        Line::new().text(summary::duration(Duration::from_secs(rounded)))
+    let left = expires.duration_since(now).unwrap_or_default();
+    if probe.state.lives() {
+        Line::new().text(summary::duration(summary::rounded(left)))
     } else {
         Line::new()
     }
@@ -79,6 +75,33 @@ pub(crate) fn detached(probe: &ProbeLine) -> Page {
 pub(crate) fn id(probe: &ProbeLine) -> Page {
     let mut page = Page::new();
     page.line(&Line::new().text(Escaped::name(&probe.id)));
+    page
+}
+
+/// A probe is out for a while.
+pub(crate) fn paused(probe: &ProbeLine) -> Page {
+    let line = Line::new().with(Ink::Bold, Escaped::name(&probe.id)).text(" is paused");
+    let mut page = Page::new();
+    page.line(&match probe.text_restored {
+        Some(true) => line.with(Ink::Dim, "; the code is as before"),
+        Some(false) => line.with(Ink::Error, "; the code could not be verified to be as before"),
+        None => line,
+    });
+    page
+}
+
+/// A probe is in place again.
+pub(crate) fn resumed(probe: &ProbeLine) -> Page {
+    let mut page = Page::new();
+    page.line(&Line::new().with(Ink::Bold, Escaped::name(&probe.id)).text(" is in place again"));
+    page
+}
+
+/// A probe lives longer.
+pub(crate) fn extended(probe: &ProbeLine, now: SystemTime) -> Page {
+    let line = Line::new().with(Ink::Bold, Escaped::name(&probe.id)).text(" lives for ");
+    let mut page = Page::new();
+    page.line(&line.and(left(probe, now)));
     page
 }
 

@@ -56,6 +56,7 @@ pub(crate) fn finished(summary: &Summary) -> Page {
         .text(match summary.ended {
             Ended::Complete => "all that were asked for",
             Ended::Timeout => "the timeout passed",
+            Ended::Idle => "no more hits came",
             Ended::Stopped => "stopped",
             Ended::ProcessGone => "the process ended",
             Ended::CodeGone => "the probed code is no longer there",
@@ -72,6 +73,12 @@ pub(crate) fn finished(summary: &Summary) -> Page {
     let not_shown = captured.saturating_sub(written).saturating_sub(summary.malformed);
     note(&mut page, Some(not_shown), "captured, but not shown", "it came after the end");
     note(&mut page, Some(summary.malformed), "malformed", "records that could not be read");
+    note(
+        &mut page,
+        Some(summary.reader_stalls),
+        "reader stalls",
+        "looks at the ring that found records lost: the reader was too slow",
+    );
     note(
         &mut page,
         Some(summary.kernel_misses),
@@ -100,5 +107,14 @@ pub(crate) fn duration(time: Duration) -> Escaped {
         _ if ms.is_multiple_of(60_000) => format!("{}m", ms / 60_000),
         _ if ms.is_multiple_of(1000) => format!("{}s", ms / 1000),
         _ => format!("{ms}ms"),
+    })
+}
+
+/// A time as it is told that runs down: whole minutes where there are some.
+pub(crate) fn rounded(left: Duration) -> Duration {
+    let seconds = left.as_secs();
+    Duration::from_secs(match seconds {
+        0..60 => seconds,
+        _ => seconds - seconds % 60,
     })
 }

@@ -4,7 +4,7 @@ use super::line::{Ink, Line, Page};
 use super::source::Sources;
 use super::value::{Row, WIDTH};
 use super::{capture, error, lists, summary, vars};
-use crate::api::samples::{self, armed, every_value, outcomes, typed, variable};
+use crate::api::samples::{self, armed, counted, every_value, typed, variable};
 use crate::api::types::{CaptureLine, Error};
 use crate::api::vars::line;
 use crate::api::{convert, json};
@@ -33,7 +33,7 @@ fn page_of<T: serde::Serialize + serde::de::DeserializeOwned>(
 
 fn capture_page(armed: &Armed, hit: &Capture) -> Page {
     let armed_line = convert::armed("p1", &samples::request("f"), armed);
-    let line = convert::capture("p1", 1, armed, hit, &outcomes());
+    let line = convert::capture("p1", 1, armed, hit, &counted());
     page_of(&armed_line, |armed| {
         page_of(&line, |line| capture::capture(&armed.armed, line, &mut Sources::default()))
     })
@@ -67,7 +67,7 @@ pub(super) fn vars_page(sample: &Vars) -> Page {
 
 fn rendered(name: &str, type_name: &str, value: Value) -> String {
     let value = variable(name, VariableKind::Local, typed(type_name, value));
-    let line = convert::capture("p1", 1, &armed(), &samples::capture(vec![value]), &outcomes());
+    let line = convert::capture("p1", 1, &armed(), &samples::capture(vec![value]), &counted());
     let print = |line: &CaptureLine| {
         let variable = &line.frames[0].variables[0];
         let label = Line::new().with(Ink::Name, Escaped::name(&variable.name));
@@ -283,6 +283,7 @@ fn the_end_tells_how_each_hit_ended() {
     let mut counts = samples::summary(Ended::Timeout);
     counts.malformed = 1;
     counts.kernel_misses = 7;
+    counts.reader_stalls = 2;
     counts.text_restored = Some(false);
     assert_eq!(
         finished_page(&counts, 1).plain(),
@@ -291,6 +292,7 @@ fn the_end_tells_how_each_hit_ended() {
   2 rate_limit: the probe's capture rate was exceeded
   1 captured, but not shown: it came after the end
   1 malformed: records that could not be read
+  2 reader stalls: looks at the ring that found records lost: the reader was too slow
   7 kernel misses: hits that the kernel did not hand to the program; not among the hits above
   the code of the target could not be verified to be as before
 "

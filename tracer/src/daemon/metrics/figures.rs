@@ -28,6 +28,11 @@ pub(super) fn families(engine: &Readings, probes: &ProbeReadings) -> Vec<MetricF
         family("tracer_build_info", "Which program this is.", GAUGE, [(build.to_vec(), 1.0)]),
         hits(engine),
         losses(engine, probes),
+        count(
+            "tracer_reader_stalls_total",
+            "Looks at a ring that found records lost since the look before.",
+            engine.reader_stalls,
+        ),
         count("tracer_records_total", "Records from the kernel program.", engine.received),
         counter(
             "tracer_program_seconds_total",
@@ -178,6 +183,7 @@ mod tests {
         let engine = Readings {
             outcomes: [(Outcome::Captured, 3), (Outcome::LostRingFull, 4)].into(),
             kernel_misses: 5,
+            reader_stalls: 8,
             capture_ns: 1_500_000_000,
             attach: Durations {
                 total: Duration::from_millis(43),
@@ -196,6 +202,7 @@ mod tests {
             "tracer_losses_total{reason=\"no_scratch\"} 0",
             "tracer_losses_total{reason=\"kernel_miss\"} 5",
             "tracer_losses_total{reason=\"log_evicted\"} 6",
+            "tracer_reader_stalls_total 8",
             "tracer_program_seconds_total 1.5",
             "tracer_attach_seconds_bucket{le=\"0.005\"} 1",
             "tracer_attach_seconds_bucket{le=\"10\"} 3",

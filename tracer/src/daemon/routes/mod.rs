@@ -1,6 +1,7 @@
 //! All paths of the daemon, and the document that describes them.
 
 mod captures;
+mod orders;
 mod probes;
 mod questions;
 
@@ -48,6 +49,10 @@ fn table() -> OpenApiRouter<Arc<Daemon>> {
         .routes(routes!(probes::create, probes::list))
         .routes(routes!(probes::get, probes::remove))
         .routes(routes!(captures::captures))
+        .routes(routes!(orders::pause))
+        .routes(routes!(orders::resume))
+        .routes(routes!(orders::extend))
+        .routes(routes!(orders::stop_all))
         .routes(routes!(questions::find))
         .routes(routes!(questions::vars))
         .routes(routes!(version))

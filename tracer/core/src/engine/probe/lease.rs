@@ -1,0 +1,120 @@
+//! The lease of a placed probe: how long it lives, and whether its breakpoints are in place.
+
+use super::{Probe, is_readable};
+use crate::attach::link::TextAfter;
+use crate::engine::control::{Control, Order};
+use crate::engine::error::EngineError;
+use crate::engine::event::{Ended, Event};
+use crate::engine::mapped::Mapped;
+use crate::engine::pipe::Deliver;
+use crate::resolve;
+use std::time::{Duration, Instant};
+
+/// Whether the breakpoints are out for a while, and how long they were.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Pauses {
+    since: Option<Instant>,
+    before: Duration,
+}
+
+impl Pauses {
+    /// The breakpoints are out for a while.
+    pub(super) fn are_on(&self) -> bool {
+        self.since.is_some()
+    }
+
+    /// How long they were, in all.
+    pub(super) fn total(&self) -> Duration {
+        self.before + self.since.map(|since| since.elapsed()).unwrap_or_default()
+    }
+
+    fn end(&mut self) {
+        *self = Self { since: None, before: self.total() };
+    }
+}
+
+impl Probe<'_> {
+    /// Carries out the orders that wait. Gives the end if the door had enough meanwhile.
+    pub(in crate::engine) fn obey(
+        &mut self,
+        control: Control<'_>,
+        mapped: &Mapped<'_>,
+        deliver: &mut Deliver<'_>,
+    ) -> Option<Ended> {
+        // Who wants the end wants nothing else.
+        while !is_readable(control.stop())
+            && let Some((order, done)) = control.next_order()
+        {
+            let obeyed = match order {
+                Order::Pause => Ok(self.pause(mapped)),
+                Order::Resume => self.resume(),
+                Order::Until(deadline) => {
+                    self.put_off(deadline);
+                    Ok(None)
+                }
+            };
+            // Who is told that it is done finds the event told.
+            let told = obeyed.map(|event| event.map(|event| self.deliver(event, deliver)));
+            done(told.map(drop));
+        }
+        self.is_quiet().then_some(Ended::Stopped)
+    }
+
+    /// Takes the breakpoints out for a while.
+    fn pause(&mut self, mapped: &Mapped<'_>) -> Option<Event> {
+        if self.pauses.are_on() {
+            return None;
+        }
+        let text = self.kernel.links.suspend(self.link);
+        self.pauses.since = Some(Instant::now());
+        Some(Event::Paused { text_restored: restored(text, mapped) })
+    }
+
+    /// Places them again, if all is still as it must be.
+    fn resume(&mut self) -> Result<Option<Event>, EngineError> {
+        if !self.pauses.are_on() {
+            return Ok(None);
+        }
+        resolve::process::check(self.id)?;
+        resolve::access::check(self.owner, self.id.pid)?;
+        self.kernel.links.resume(&self.kernel.program, self.mode, self.link)?;
+        self.pauses.end();
+        self.idle.restart(Instant::now());
+        Ok(Some(Event::Resumed))
+    }
+
+    /// Lets it live until `deadline`, if that is later than it would.
+    fn put_off(&mut self, deadline: Instant) {
+        self.deadline = self.deadline.max(deadline);
+        self.watchdog.put_off(self.deadline);
+    }
+
+    /// How long it may wait still; less than nothing to wait for is nothing.
+    pub(super) fn left(&self, now: Instant) -> Duration {
+        self.deadline.saturating_duration_since(now)
+    }
+
+    /// How long it may go without a hit still. One that is paused can't be hit.
+    pub(super) fn idle_left(&self, now: Instant) -> Option<Duration> {
+        self.idle.left(now).filter(|_| !self.pauses.are_on())
+    }
+
+    /// Notes whether it was hit; true if it was not for too long.
+    pub(super) fn is_idle(&mut self, now: Instant) -> Result<bool, EngineError> {
+        let hits = self.counts()?.hits;
+        Ok(!self.pauses.are_on() && self.idle.is_over(hits, now))
+    }
+}
+
+/// Whether the text is what it was, as far as it can be told.
+pub(super) fn restored(text: TextAfter, mapped: &Mapped<'_>) -> Option<bool> {
+    match text {
+        TextAfter::Restored => Some(true),
+        TextAfter::Unknown => None,
+        TextAfter::Changed(address) if mapped.is_changed(address) => None,
+        TextAfter::Changed(address) => {
+            tracing::error!(%address, "the text is not what it was before");
+            Some(false)
+        }
+    }
+}
