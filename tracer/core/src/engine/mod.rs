@@ -1,5 +1,7 @@
 //! The only code that knows the order of the stages.
 
+mod admission;
+mod callers;
 pub mod clock;
 pub mod control;
 pub mod cost;
@@ -7,6 +9,7 @@ pub mod counted;
 mod doctor;
 pub mod error;
 pub mod event;
+pub mod figures;
 pub mod findings;
 mod idle;
 mod kernel;

@@ -1,6 +1,9 @@
 //! A placed probe: its breakpoints, its ring, and what it has counted.
 
+mod learning;
 mod lease;
+
+pub(super) use learning::Counting;
 
 use super::Engine;
 use super::clock;
@@ -112,19 +115,7 @@ impl<'e> Probe<'e> {
         let ring = Ring::create(request.ring_bytes)?;
         let misses_before = kernel.program.kernel_misses()?;
         let gate = gate(request, process.id);
-        let mut sites = Vec::new();
-        for (site, plan) in resolved.sites.iter().zip(plans) {
-            let file = modules.get(site.module)?.elf().file();
-            sites.push(SiteToArm {
-                file: file.fd(),
-                file_name: file.path().to_str().unwrap_or("a module"),
-                offset: site.file_offset,
-                pc: site.pc,
-                instruction: &site.instruction,
-                trap: site.trap,
-                plan,
-            });
-        }
+        let sites = sites_to_arm(modules, resolved, plans)?;
         let (program, mode) = (&kernel.program, engine.options.attach);
         let placed = kernel.links.attach(program, mode, gate, &ring, &sites);
         let (link, attached) = placed.map_err(|error| {
@@ -352,12 +343,34 @@ impl Drop for Probe<'_> {
 }
 
 /// What the gate of the kernel program is to know.
+/// The sites of a location as attach needs them.
+fn sites_to_arm<'a>(
+    modules: &'a Modules,
+    resolved: &'a Resolved,
+    plans: &'a [Plan],
+) -> Result<Vec<SiteToArm<'a>>, Issue> {
+    let mut sites = Vec::new();
+    for (site, plan) in resolved.sites.iter().zip(plans) {
+        let file = modules.get(site.module)?.elf().file();
+        sites.push(SiteToArm {
+            file: file.fd(),
+            file_name: file.path().to_str().unwrap_or("a module"),
+            offset: site.file_offset,
+            pc: site.pc,
+            instruction: &site.instruction,
+            trap: site.trap,
+            plan,
+        });
+    }
+    Ok(sites)
+}
+
 fn gate(request: &SnapshotRequest, process: ProcessId) -> Gate {
     Gate {
         pid: process.pid,
         start_ticks: process.start_ticks,
         hit_limit: request.hits,
-        interval_ns: 1_000_000_000_u64.checked_div(request.rate).unwrap_or(0),
+        interval_ns: learning::interval_ns(request.rate),
         action: request.action,
         owner: request.caller,
         budget: request.budget,

@@ -1,6 +1,7 @@
 //! What a hit costs, and what hits of a plan will cost: a linear model whose figures are measured
 //! on this machine.
 
+use super::action::Action;
 use super::plan::Plan;
 use super::record::Record;
 use super::resolved::TrapClass;
@@ -117,14 +118,13 @@ impl CostModel {
             + work.faults * self.fault_ns
     }
 
-    /// A hit that is captured.
-    pub fn predict(&self, class: TrapClass, work: &Work) -> Predicted {
-        Predicted { trap_ns: self.trap_ns(class), program_ns: self.program_ns(work) }
-    }
-
-    /// A hit that is only counted.
-    pub fn predict_count(&self, class: TrapClass) -> Predicted {
-        Predicted { trap_ns: self.trap_ns(class), program_ns: self.count_ns }
+    /// A hit that is captured or counted.
+    pub fn predict(&self, class: TrapClass, action: Action, work: &Work) -> Predicted {
+        let program_ns = match action {
+            Action::Snapshot => self.program_ns(work),
+            Action::Count => self.count_ns,
+        };
+        Predicted { trap_ns: self.trap_ns(class), program_ns }
     }
 }
 
@@ -167,12 +167,13 @@ impl Work {
         self.text_bytes += TYPICAL;
     }
 
-    /// What a capture made the program do. `layout` gives the layout with a number of the record.
-    pub fn done<'l>(
-        plan: &Plan,
-        record: &Record,
-        layout: impl Fn(u32) -> Option<&'l Layout>,
-    ) -> Self {
+    /// What a capture made the program do; in its record the plan's layouts are numbered from
+    /// `first_layout` on.
+    pub fn done(plan: &Plan, first_layout: u32, record: &Record) -> Self {
+        let layout = |number: u32| {
+            let index = usize::try_from(number.checked_sub(first_layout)?).ok()?;
+            plan.layouts.get(index)
+        };
         let mut work = Self { ops: plan.ops.len() as f64, ..Self::default() };
         for item in &record.items {
             let bytes = item.bytes.len() as f64;

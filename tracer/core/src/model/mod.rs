@@ -2,6 +2,7 @@
 
 pub mod action;
 pub mod address;
+pub mod admission;
 pub mod budget;
 pub mod caller;
 pub mod capture;
