@@ -114,6 +114,9 @@ pub enum Command {
     /// Check what this machine has and lacks
     #[command(before_help = DOCTOR_EXAMPLES, help_template = TEMPLATE)]
     Doctor(DoctorArgs),
+    /// Hold breakpoints; tracer starts it itself
+    #[command(hide = true)]
+    Guardian,
     /// Explain a command, or all errors: `tracer help errors`
     #[command(help_template = TEMPLATE)]
     Help {

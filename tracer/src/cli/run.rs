@@ -68,6 +68,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             log::start("warn", None);
             (Format::of(args.json), doctor::run(args))
         }
+        // It has a log nowhere: it speaks to who started it.
+        Command::Guardian => (Format::Text, Ok(tracer_core::engine::guardian())),
         Command::Help { topic } => (Format::Text, errors::run(topic.as_deref())),
     };
     ExitCode::from(done.unwrap_or_else(|failure| failure.tell(format)))

@@ -62,7 +62,7 @@ struct Link {
 struct Placing {
     /// How they were placed last.
     attached: Attached,
-    /// When they are to go, in nanoseconds on the monotonic clock; 0 for never.
+    /// When they are to go, in nanoseconds since boot; 0 for never.
     expires_ns: u64,
 }
 
@@ -184,11 +184,12 @@ impl Links {
         places.iter().try_for_each(|place| place.check(gate))?;
         let guardian = self.guardians.get(program.trips_fd())?;
         let breakpoints = Breakpoints::new()?;
-        // Before the maps are locked: the costs may have to be measured, by the maps.
+        // Before the maps are locked: the costs may have to be measured.
         let plans = site_plans(program.costs(mode)?, sites)?;
         let occupied = program.maps().occupy(gate, ring, &plans)?;
+        let arming = Arming { program, mode, pid: gate.pid, places: &places };
         let to = (guardian, gate.expires_ns);
-        match arm(program, mode, gate.pid, &places, (&breakpoints, &occupied.sites), to) {
+        match arming.arm(&occupied.sites, &breakpoints, breakpoints.clear(), to) {
             Ok(by) => {
                 let attached = Attached { by, took: start.elapsed() };
                 let placing = Mutex::new(Placing { attached, expires_ns: gate.expires_ns });
@@ -232,23 +233,33 @@ impl Links {
             return Ok(placing.attached);
         }
         let start = Instant::now();
+        let removals = link.breakpoints.clear();
         let _reserved = self.reserve(link.gate.pid, &link.places)?;
         link.places.iter().try_for_each(|place| place.check(link.gate))?;
         program.maps().enable(&link.occupied.sites, false)?;
-        let to = (self.guardians.get(program.trips_fd())?, placing.expires_ns);
-        let sites = (&link.breakpoints, &link.occupied.sites);
-        let by = arm(program, mode, link.gate.pid, &link.places, sites, to)?;
+        let guardian = self.guardians.get(program.trips_fd())?;
+        let arming = Arming { program, mode, pid: link.gate.pid, places: &link.places };
+        let sites = &link.occupied.sites;
+        let by = arming.arm(sites, &link.breakpoints, removals, (guardian, placing.expires_ns))?;
         placing.attached = Attached { by, took: start.elapsed() };
         Ok(placing.attached)
     }
 
-    /// Changes when the guardian takes the breakpoints of a link out by itself: nanoseconds on the
-    /// monotonic clock, 0 for never.
-    pub fn expire_at(&self, id: LinkId, expires_ns: u64) {
-        if let Some(link) = self.get(id) {
-            link.placing().expires_ns = expires_ns;
-            link.breakpoints.expire_at(expires_ns);
-        }
+    /// Changes when a probe expires: nanoseconds since boot, 0 for never.
+    ///
+    /// # Errors
+    ///
+    /// The kernel does not take it. The guardian has been told.
+    pub fn expire_at(
+        &self,
+        program: &Program,
+        id: LinkId,
+        expires_ns: u64,
+    ) -> Result<(), AttachError> {
+        let Some(link) = self.get(id) else { return Ok(()) };
+        link.placing().expires_ns = expires_ns;
+        link.breakpoints.expire_at(expires_ns);
+        program.maps().change(&link.occupied.sites, |site| site.expires_ns = expires_ns)
     }
 
     fn insert(&self, link: Link) -> LinkId {
@@ -382,32 +393,44 @@ fn site_plans<'p>(costs: CostModel, sites: &[SiteToArm<'p>]) -> Result<Vec<SiteP
         .collect())
 }
 
-/// Places the breakpoints, reads them back, and switches the sites on.
-fn arm(
-    program: &Program,
+/// What is to be placed.
+struct Arming<'a> {
+    program: &'a Program,
     mode: AttachMode,
     pid: u32,
-    places: &[Place],
-    (breakpoints, sites): (&Breakpoints, &Range<u32>),
-    (guardian, expires_ns): (Arc<Guardian>, u64),
-) -> Result<AttachedBy, AttachError> {
-    let removals = breakpoints.clear();
-    let notice = breakpoints.notice();
-    // The parameters in the maps are the probe's by now: no trip of who had them before is later.
-    let to = Handover { guardian, gate: sites.start, since_boot_ns: boot_ns(), expires_ns, notice };
-    let placed = breakpoints::place(program, mode, pid, places, sites, &to)?;
-    let read_back = places.iter().try_for_each(|place| place.read_back(pid));
-    match (notice.why(), read_back) {
-        (Some(Closed::Refused), _) => {
-            return Err(AttachError::MapFull { what: "links", count: places.len() });
+    places: &'a [Place],
+}
+
+impl Arming<'_> {
+    /// Places the breakpoints, reads them back, and switches the sites on. They become
+    /// `breakpoints` unless those were removed once more than `removals` meanwhile.
+    fn arm(
+        &self,
+        sites: &Range<u32>,
+        breakpoints: &Breakpoints,
+        removals: u64,
+        (guardian, expires_ns): (Arc<Guardian>, u64),
+    ) -> Result<AttachedBy, AttachError> {
+        let notice = breakpoints.notice();
+        // The parameters in the maps are the probe's by now: no trip of who had them before is
+        // later.
+        let since_boot_ns = boot_ns();
+        let to = Handover { guardian, gate: sites.start, since_boot_ns, expires_ns, notice };
+        let placed =
+            breakpoints::place(self.program, self.mode, self.pid, self.places, sites, &to)?;
+        let read_back = self.places.iter().try_for_each(|place| place.read_back(self.pid));
+        match (notice.why(), read_back) {
+            (Some(Closed::Refused), _) => {
+                return Err(AttachError::MapFull { what: "links", count: self.places.len() });
+            }
+            (None, Err(issue)) => return Err(issue.into()),
+            // Those that have gone already can't be read back; the probe is told why they went.
+            (Some(_), _) | (None, Ok(())) => self.program.maps().enable(sites, true)?,
         }
-        (None, Err(issue)) => return Err(issue.into()),
-        // Of breakpoints that have gone already nothing can be read back: the probe is told why.
-        (Some(_), _) | (None, Ok(())) => program.maps().enable(sites, true)?,
-    }
-    let by = placed.by;
-    match breakpoints.take_over(placed, removals) {
-        true => Ok(by),
-        false => Err(AttachError::Removed),
+        let by = placed.by;
+        match breakpoints.take_over(placed, removals) {
+            true => Ok(by),
+            false => Err(AttachError::Removed),
+        }
     }
 }

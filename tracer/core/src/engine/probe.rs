@@ -17,7 +17,7 @@ use super::mapped::Mapped;
 use super::pipe::Deliver;
 use super::request::SnapshotRequest;
 use super::watchdog::Watchdog;
-use crate::attach::breakpoints::AttachMode;
+use crate::attach::breakpoints::{AttachMode, Breakpoints};
 use crate::attach::error::AttachError;
 use crate::attach::link::{Counts, LinkId, SiteToArm, TextAfter};
 use crate::attach::maps::Gate;
@@ -58,7 +58,8 @@ pub(super) struct Probe<'e> {
     link: LinkId,
     attached: Attached,
     ring: Ring,
-    watchdog: Watchdog,
+    breakpoints: Breakpoints,
+    _watchdog: Watchdog,
     pidfd: OwnedFd,
     id: ProcessId,
     owner: Caller,
@@ -129,7 +130,7 @@ impl<'e> Probe<'e> {
         // A timeout beyond what the clock can hold never comes.
         let deadline = now.checked_add(request.timeout).unwrap_or(now + FOREVER);
         let breakpoints = kernel.links.breakpoints(link).ok_or(AttachError::Removed)?;
-        let watchdog = Watchdog::start(breakpoints, stop, deadline).map_err(|error| {
+        let watchdog = Watchdog::start(breakpoints.clone(), stop).map_err(|error| {
             kernel.retire(link);
             EngineError::Wait(error)
         })?;
@@ -138,7 +139,8 @@ impl<'e> Probe<'e> {
             link,
             attached,
             ring,
-            watchdog,
+            breakpoints,
+            _watchdog: watchdog,
             pidfd,
             id: process.id,
             owner: request.caller,
@@ -271,7 +273,7 @@ impl<'e> Probe<'e> {
         self.reader.look(&counts);
         let captured = counts.outcomes[Outcome::Captured as usize];
         if self.wanted != 0 && captured >= self.wanted && self.removed.is_none() {
-            self.watchdog.remove();
+            self.breakpoints.start_removal();
         }
         Ok(batch)
     }
@@ -328,7 +330,7 @@ impl<'e> Probe<'e> {
             reader_stalls,
             received: self.received,
             malformed: self.malformed,
-            removal: self.kernel.links.breakpoints(self.link).and_then(|placed| placed.removal()),
+            removal: self.breakpoints.removal(),
             text_restored: self.removed.and_then(|text| restored(text, mapped)),
             paused: self.pauses.total(),
             ended,

@@ -113,7 +113,7 @@ impl Held {
         }
     }
 
-    /// Changes when the guardian closes it by itself; nanoseconds on the monotonic clock.
+    /// Changes when the guardian closes it by itself; nanoseconds since boot.
     pub(in crate::attach) fn expire_at(&self, expires_ns: u64) {
         let order = Order { id: self.id, expires_ns, ..order(OrderKind::Expire) };
         if let Err(error) = send(&self.guardian.socket, &order, &[], true) {
@@ -143,7 +143,7 @@ pub(in crate::attach) struct Handover<'p> {
     pub(in crate::attach) gate: u32,
     /// Nanoseconds since boot: an earlier trip was another probe's.
     pub(in crate::attach) since_boot_ns: u64,
-    /// Nanoseconds on the monotonic clock; 0 for never.
+    /// Nanoseconds since boot; 0 for never.
     pub(in crate::attach) expires_ns: u64,
     pub(in crate::attach) notice: &'p Arc<Notice>,
 }

@@ -63,7 +63,7 @@ pub struct Order {
     pub id: u64,
     /// Nanoseconds since boot when the probe began: an earlier trip was another probe's.
     pub since_boot_ns: u64,
-    /// When to close the link, in nanoseconds on the monotonic clock; 0 for never.
+    /// When to close the link, in nanoseconds since boot; 0 for never.
     pub expires_ns: u64,
 }
 

@@ -109,7 +109,7 @@ impl Guardian {
             links: Vec::with_capacity(LINKS_MAX),
             strays: [Trip::default(); STRAYS],
             next_stray: 0,
-            heard_ns: now_ns(),
+            heard_ns: now_ns(ClockId::Monotonic),
         };
         for _ in 0..KEEPERS_FIRST {
             guardian.add_keeper()?;
@@ -166,7 +166,8 @@ impl Guardian {
         }
         self.close_expired()?;
         // After what was heard: we may have been stopped ourselves.
-        let silent = now_ns().saturating_sub(self.heard_ns) > nanoseconds(SILENCE);
+        let silent =
+            now_ns(ClockId::Monotonic).saturating_sub(self.heard_ns) > nanoseconds(SILENCE);
         if silent && !self.links.is_empty() { Err(End::Silence) } else { Ok(()) }
     }
 
@@ -195,11 +196,12 @@ impl Guardian {
             return RING_PAUSE.try_into().ok();
         }
         let silence = self.heard_ns.saturating_add(nanoseconds(SILENCE));
+        let silence = silence.saturating_sub(now_ns(ClockId::Monotonic));
         let open = self.links.iter().filter(|link| link.closing.is_none());
         let due = open.map(|link| link.expires_ns).filter(|at| *at != 0).min();
-        let next = due.map_or(silence, |due| due.min(silence));
+        let due = due.map_or(u64::MAX, |due| due.saturating_sub(now_ns(ClockId::Boottime)));
         // A nanosecond more: it is over then.
-        let left = Duration::from_nanos(next.saturating_sub(now_ns()).saturating_add(1));
+        let left = Duration::from_nanos(silence.min(due).saturating_add(1));
         if self.links.is_empty() { None } else { left.try_into().ok() }
     }
 
@@ -235,7 +237,7 @@ impl Guardian {
     }
 
     fn close_expired(&mut self) -> Result<(), End> {
-        let now = now_ns();
+        let now = now_ns(ClockId::Boottime);
         for index in 0..self.links.len() {
             let at = self.links[index].expires_ns;
             if at != 0 && at <= now {
@@ -282,7 +284,7 @@ impl Guardian {
                 Err(Errno::AGAIN) => return Ok(()),
                 Err(error) => return Err(error.into()),
             };
-            self.heard_ns = now_ns();
+            self.heard_ns = now_ns(ClockId::Monotonic);
             self.obey(order, fds)?;
         }
         Ok(())
@@ -380,8 +382,9 @@ fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// The monotonic clock.
-fn now_ns() -> u64 {
-    let now = clock_gettime(ClockId::Monotonic);
+/// Nanoseconds on a clock: deadlines are told in boot time, silence is measured without the time
+/// that the machine was asleep.
+fn now_ns(clock: ClockId) -> u64 {
+    let now = clock_gettime(clock);
     Duration::try_from(now).map_or(0, nanoseconds)
 }

@@ -2,6 +2,7 @@
 
 use super::{Probe, is_readable};
 use crate::attach::link::TextAfter;
+use crate::engine::clock;
 use crate::engine::control::{Control, Order};
 use crate::engine::error::EngineError;
 use crate::engine::event::{Ended, Event};
@@ -86,7 +87,11 @@ impl Probe<'_> {
     /// Lets it live until `deadline`, if that is later than it would.
     fn put_off(&mut self, deadline: Instant) {
         self.deadline = self.deadline.max(deadline);
-        self.watchdog.put_off(self.deadline);
+        let expires_ns = clock::boot_ns_after(self.left(Instant::now()));
+        let kernel = self.kernel;
+        if let Err(error) = kernel.links.expire_at(&kernel.program, self.link, expires_ns) {
+            tracing::warn!(%error, "the kernel program lets the probe expire as it was");
+        }
     }
 
     /// How long it may wait still; less than nothing to wait for is nothing.
