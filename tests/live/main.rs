@@ -14,6 +14,7 @@ mod against_gdb;
 mod bad_input;
 mod bench;
 mod capabilities;
+mod cost;
 mod daemon;
 mod ending;
 mod equation;

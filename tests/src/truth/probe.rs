@@ -87,7 +87,7 @@ fn probe(
         action: tracer_core::model::action::Action::Snapshot,
         hits,
         rate: 0,
-        learn: std::time::Duration::ZERO,
+        learn: Duration::ZERO,
         force: false,
         timeout: PATIENCE,
         idle: None,

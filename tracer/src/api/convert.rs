@@ -45,6 +45,7 @@ fn predicted(request: &SnapshotRequest, armed: &event::Armed) -> Predicted {
     Predicted {
         trap_ns: armed.predicted.trap_ns as u64,
         capture_ns: armed.predicted.program_ns as u64,
+        wake_ns: armed.predicted.wake_ns as u64,
         hits_per_second: forecast.map(|forecast| forecast.hits_per_second),
         cpu_percent: forecast.map(|forecast| forecast.cores * 100.0),
         slowdown: forecast.map(|forecast| forecast.slowdown),

@@ -274,7 +274,7 @@ pub(crate) fn armed() -> Armed {
     Armed {
         link: tracer_core::engine::event::LinkId::default(),
         attached: Attached { by: AttachedBy::Multi, took: Duration::from_millis(12) },
-        predicted: Predicted { trap_ns: 512.0, program_ns: 1288.0 },
+        predicted: Predicted { trap_ns: 512.0, program_ns: 1288.0, wake_ns: 8000.0 },
         forecast: None,
         location_text: "billing.c:42".to_owned(),
         process: Process {

@@ -67,6 +67,8 @@ pub struct Predicted {
     pub trap_ns: u64,
     /// Nanoseconds that a capture takes on top.
     pub capture_ns: u64,
+    /// Nanoseconds that it takes to wake the reader of a capture, unless captures come in a row.
+    pub wake_ns: u64,
     /// Hits a second without the probe; missing where that was not learned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hits_per_second: Option<f64>,

@@ -300,6 +300,15 @@ impl Links {
         self.get(id).map(|link| link.occupied.sites.clone()).unwrap_or_default()
     }
 
+    /// Hits so far of each site of a link.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel does not answer.
+    pub fn site_hits(&self, program: &Program, id: LinkId) -> Result<Vec<u64>, AttachError> {
+        self.sites(id).map(|site| Ok(program.maps().counts(site)?.0)).collect()
+    }
+
     /// Number of the first layout of a site of the link: a record's items name theirs so.
     pub fn first_layout(&self, id: LinkId, site: usize) -> Option<u32> {
         self.get(id)?.occupied.first_layout(site)

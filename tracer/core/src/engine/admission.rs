@@ -93,7 +93,7 @@ pub(super) fn admit(
         return Ok(learned);
     }
     let seen = watch(scene, probe, late, &costs, &mut learned)?;
-    learned.hit = copied(&costs, scene, probe, &learned.records).unwrap_or(learned.hit);
+    learned.hit = copied(&costs, scene, probe, &learned.records)?.unwrap_or(learned.hit);
     let turned_away_ns = learned.hit.trap_ns + costs.limited_ns;
     let load = Load::seen(seen.hits as f64, turned_away_ns, seen.seconds, seen.cpu_seconds);
     let request = scene.request;
@@ -171,7 +171,7 @@ fn dearest_trap(costs: &CostModel, scene: &Scene<'_>) -> f64 {
     scene.resolved.sites.iter().map(|site| costs.trap_ns(site.trap)).fold(0.0, f64::max)
 }
 
-/// What a hit at the dearest site costs as far as the plans tell.
+/// What a hit costs as far as the plans tell, at the dearest site.
 fn expected(costs: &CostModel, scene: &Scene<'_>) -> Predicted {
     let sites = scene.resolved.sites.iter().zip(scene.plans);
     let hits = sites
@@ -179,21 +179,24 @@ fn expected(costs: &CostModel, scene: &Scene<'_>) -> Predicted {
     hits.max_by(dearer).unwrap_or_default()
 }
 
-/// What a hit at the dearest site costs by what was copied; `None` if nothing was.
+/// What a hit costs by what was hit and copied; `None` if nothing was.
 fn copied(
     costs: &CostModel,
     scene: &Scene<'_>,
     probe: &Probe<'_>,
     records: &[(usize, Record)],
-) -> Option<Predicted> {
+) -> Result<Option<Predicted>, EngineError> {
+    let hits = probe.site_hits()?;
     let of_site = |(index, (site, plan)): (usize, (&Site, &Plan))| {
         let here = records.iter().filter(|(of, _)| *of == index);
-        let first = probe.first_layout(index)?;
-        let works: Vec<Work> = here.map(|(_, record)| Work::done(plan, first, record)).collect();
-        Some(costs.predict(site.trap, scene.request.action, &Work::mean(&works)?))
+        let works = here
+            .filter_map(|(_, record)| Some(Work::done(plan, probe.first_layout(index)?, record)));
+        let work = Work::mean(&works.collect::<Vec<_>>()).unwrap_or_else(|| Work::expected(plan));
+        let hits = hits.get(index).copied().unwrap_or(0);
+        (costs.predict(site.trap, scene.request.action, &work), hits)
     };
     let sites = scene.resolved.sites.iter().zip(scene.plans).enumerate();
-    sites.filter_map(of_site).max_by(dearer)
+    Ok(Predicted::mean(sites.map(of_site)))
 }
 
 fn dearer(a: &Predicted, b: &Predicted) -> std::cmp::Ordering {
@@ -216,8 +219,9 @@ fn refusal(
         share(forecast.cores),
         share(allowed),
     );
-    if forecast.slowdown > 1.1 {
-        detail += &format!("; what it calls for would take {:.1} times as long", forecast.slowdown);
+    if forecast.slowdown > 1.5 {
+        let times = forecast.slowdown;
+        detail += &format!("; the process would be {times:.0} times slower");
     }
     detail += "; a condition or a rate does not help, the trap is the cost";
     let fits = callers::nearest_that_fits(scene, probe, costs, forecast, records)?;

@@ -70,8 +70,9 @@ impl Forecast {
         let rate = load.hits_per_second;
         let most = Some(captures_per_second).filter(|most| *most > 0);
         let captured = most.map_or(rate, |most| rate.min(most as f64));
-        let ns =
-            rate * hit.trap_ns + captured * hit.program_ns + (rate - captured) * costs.limited_ns;
+        let ns = rate * hit.trap_ns
+            + captured * (hit.program_ns + hit.wake_ns)
+            + (rate - captured) * costs.limited_ns;
         let asked = ns / SECOND_NS;
         let busy = load.busy_cores;
         // A busy process has no more cores than before: what the probe takes, calls don't get.
@@ -91,7 +92,8 @@ impl Forecast {
         }
         let turned_away_ns = self.hit.trap_ns + costs.limited_ns;
         let left_ns = allowed * SECOND_NS - self.hits_per_second * turned_away_ns;
-        let captures = left_ns / (self.hit.program_ns - costs.limited_ns).max(1.0);
+        let more_ns = self.hit.program_ns + self.hit.wake_ns - costs.limited_ns;
+        let captures = left_ns / more_ns.max(1.0);
         // No more than it would take anyway.
         match captures.min(self.captures_per_second.map_or(captures, |most| most as f64)) {
             captures if captures >= 1.0 => Verdict::Sample(captures as u64),
@@ -111,6 +113,7 @@ mod tests {
         count_ns: 20.0,
         limited_ns: 60.0,
         capture_ns: 300.0,
+        wake_ns: 0.0,
         op_ns: 10.0,
         item_ns: 100.0,
         edge_ns: 10.0,
@@ -119,7 +122,7 @@ mod tests {
         text_kib_ns: 100.0,
         fault_ns: 500.0,
     };
-    const HIT: Predicted = Predicted { trap_ns: 500.0, program_ns: 1500.0 };
+    const HIT: Predicted = Predicted { trap_ns: 500.0, program_ns: 1000.0, wake_ns: 500.0 };
 
     fn verdict(hits_per_second: f64, rate: u64) -> Verdict {
         let load = Load { hits_per_second, busy_cores: 1.0 };

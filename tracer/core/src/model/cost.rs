@@ -28,6 +28,8 @@ pub struct CostModel {
     pub limited_ns: f64,
     /// More for a capture of nothing: scratch, registers, header, ring.
     pub capture_ns: f64,
+    /// More for a capture whose reader is asleep, as it is unless captures come in a row.
+    pub wake_ns: f64,
     /// More for an operation of a plan.
     pub op_ns: f64,
     /// More for a piece of memory, without its bytes.
@@ -70,24 +72,49 @@ pub struct Predicted {
     pub trap_ns: f64,
     /// What the kernel program takes where it captures or counts.
     pub program_ns: f64,
+    /// What it takes to wake the reader of a capture, unless captures come in a row.
+    pub wake_ns: f64,
 }
 
 impl Predicted {
     /// A hit that is captured or counted, as the probe asks.
     pub fn hit_ns(&self) -> f64 {
+        self.in_a_row_ns() + self.wake_ns
+    }
+
+    /// A hit among others that come faster than they are read.
+    pub fn in_a_row_ns(&self) -> f64 {
         self.trap_ns + self.program_ns
+    }
+
+    /// The mean of hits at several sites, each with its number of hits.
+    pub fn mean(of: impl Iterator<Item = (Self, u64)>) -> Option<Self> {
+        let (mut sum, mut hits) = (Self::default(), 0.0);
+        for (hit, times) in of {
+            let times = times as f64;
+            sum.trap_ns += hit.trap_ns * times;
+            sum.program_ns += hit.program_ns * times;
+            sum.wake_ns += hit.wake_ns * times;
+            hits += times;
+        }
+        (hits > 0.0).then(|| Self {
+            trap_ns: sum.trap_ns / hits,
+            program_ns: sum.program_ns / hits,
+            wake_ns: sum.wake_ns / hits,
+        })
     }
 }
 
 impl CostModel {
     /// Every figure but that of returns, with its name.
-    pub fn figures(&mut self) -> [(&'static str, &mut f64); 12] {
+    pub fn figures(&mut self) -> [(&'static str, &mut f64); 13] {
         [
             ("emulated", &mut self.emulated_ns),
             ("single_stepped", &mut self.single_stepped_ns),
             ("count", &mut self.count_ns),
             ("limited", &mut self.limited_ns),
             ("capture", &mut self.capture_ns),
+            ("wake", &mut self.wake_ns),
             ("operation", &mut self.op_ns),
             ("item", &mut self.item_ns),
             ("pointer", &mut self.edge_ns),
@@ -120,11 +147,11 @@ impl CostModel {
 
     /// A hit that is captured or counted.
     pub fn predict(&self, class: TrapClass, action: Action, work: &Work) -> Predicted {
-        let program_ns = match action {
-            Action::Snapshot => self.program_ns(work),
-            Action::Count => self.count_ns,
+        let (program_ns, wake_ns) = match action {
+            Action::Snapshot => (self.program_ns(work), self.wake_ns),
+            Action::Count => (self.count_ns, 0.0),
         };
-        Predicted { trap_ns: self.trap_ns(class), program_ns }
+        Predicted { trap_ns: self.trap_ns(class), program_ns, wake_ns }
     }
 }
 

@@ -47,7 +47,8 @@ pub(crate) fn armed(armed: &Armed) -> Page {
 
 /// What a hit costs and, where that was learned, the probe.
 fn predicted(page: &mut Page, predicted: Predicted) {
-    let hit_ns = predicted.trap_ns.saturating_add(predicted.capture_ns) as f64;
+    let Predicted { trap_ns, capture_ns, wake_ns, .. } = predicted;
+    let hit_ns = trap_ns.saturating_add(capture_ns).saturating_add(wake_ns) as f64;
     let line = Line::new().with(Ink::Dim, "  predicted: ");
     let line = line.text(Escaped::name(&figures::time(hit_ns))).with(Ink::Dim, " a hit");
     page.line(&match (predicted.hits_per_second, predicted.cpu_percent) {

@@ -52,6 +52,11 @@ impl<'e> Probe<'e> {
         Ok(self.counts()?.hits)
     }
 
+    /// Hits so far of each site.
+    pub(in crate::engine) fn site_hits(&self) -> Result<Vec<u64>, EngineError> {
+        Ok(self.kernel.links.site_hits(&self.kernel.program, self.link)?)
+    }
+
     /// Why the breakpoints went without us.
     pub(in crate::engine) fn why_closed(&self) -> Option<Closed> {
         self.kernel.links.why_closed(self.link)
