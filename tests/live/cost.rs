@@ -6,10 +6,10 @@ mod pairs;
 use pairs::{Pair, Subject};
 use std::ops::ControlFlow;
 use std::os::fd::AsFd as _;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{TryRecvError, channel};
 use std::time::Duration;
 use tracer_core::engine::Engine;
-use tracer_core::engine::event::{Event, Predicted};
+use tracer_core::engine::event::{Event, Forecast, Predicted};
 use tracer_core::engine::request::SnapshotRequest;
 use tracer_tests::privilege::require;
 use tracer_tests::snapshot::{during, engine};
@@ -100,7 +100,8 @@ fn compare(engine: &Engine, subject: &mut Subject, pair: &Pair) -> Compared {
     let (summary, probed) = during(engine, &request, work, &mut |event, _| {
         if let Event::Capture { .. } = event {
             if seen % captures == 0 {
-                is_over.recv_timeout(PATIENCE).expect("the round does not end");
+                // A round that does not end fails where it is waited for.
+                is_over.recv_timeout(PATIENCE).ok();
             }
             seen += 1;
             taken.send(()).ok();
@@ -113,31 +114,36 @@ fn compare(engine: &Engine, subject: &mut Subject, pair: &Pair) -> Compared {
     Compared { predicted, measured: (probed - alone) / pairs::CALLS as f64 }
 }
 
-/// What is told when the probe is armed, after it was learned while the function was called.
+/// What is told when the probe is armed, after it was learned while the function was called. On a
+/// busy machine it may not be called in that time.
 fn predict(engine: &Engine, subject: &mut Subject, pair: &Pair) -> Predicted {
+    let learned = (0..10).find_map(|_| learn(engine, subject, pair));
+    learned.expect("it was never called").0
+}
+
+/// What was learned, if the function was called.
+fn learn(engine: &Engine, subject: &mut Subject, pair: &Pair) -> Option<(Predicted, Forecast)> {
     let learn = Duration::from_millis(100);
     let request = SnapshotRequest { learn, ..pair.request(subject.pid()) };
     let function = pair.function;
     let (stop, _keep_going) = std::io::pipe().unwrap();
-    let mut predicted = None;
+    let mut learned = None;
     std::thread::scope(|scope| {
         let (ended, goes_on) = channel::<()>();
         let worker = scope.spawn(move || {
-            while goes_on.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {
+            while goes_on.try_recv() == Err(TryRecvError::Empty) {
                 subject.stroll(function);
             }
         });
-        let armed = engine.snapshot(&request, stop.as_fd(), &mut |event| match event {
-            Event::Armed(armed) => {
-                assert!(armed.forecast.is_some_and(|forecast| forecast.hits_per_second > 0.0));
-                predicted = Some(armed.predicted);
-                ControlFlow::Break(())
+        let snapshot = engine.snapshot(&request, stop.as_fd(), &mut |event| {
+            if let Event::Armed(armed) = event {
+                learned = armed.forecast.map(|forecast| (armed.predicted, forecast));
             }
-            _ => ControlFlow::Break(()),
+            ControlFlow::Break(())
         });
         drop(ended);
         worker.join().unwrap();
-        armed.unwrap();
+        snapshot.unwrap();
     });
-    predicted.expect("it was armed")
+    learned.filter(|(_, forecast)| forecast.hits_per_second > 0.0)
 }

@@ -16,13 +16,13 @@ const OURS: &[&str] =
 /// Of python3.11: each is called once by what has its name in [`PYTHON`].
 const PYTHONS: &[&str] = &[
     "PyNumber_Multiply",
-    "PyObject_GetItem",
-    "PyNumber_Add",
+    "PyNumber_Rshift",
+    "PyNumber_And",
     "PySequence_Contains",
-    "PyNumber_TrueDivide",
+    "PyNumber_Lshift",
     "PyObject_SetItem",
     "PyNumber_Negative",
-    "PyNumber_Subtract",
+    "PyNumber_Xor",
     "PyNumber_Or",
 ];
 const PYTHON: &str = r#"
@@ -35,13 +35,13 @@ class Order:
 order = Order(10**20, "assam")
 FUNCTIONS = {
     "PyNumber_Multiply": (operator.mul, (7.5, 3.0)),
-    "PyObject_GetItem": (operator.getitem, (order.parts, "grams")),
-    "PyNumber_Add": (operator.add, (10**20, 10**21)),
+    "PyNumber_Rshift": (operator.rshift, (10**20, 7)),
+    "PyNumber_And": (operator.and_, (10**20, 10**21)),
     "PySequence_Contains": (operator.contains, (["assam", "oolong"], "oolong")),
-    "PyNumber_TrueDivide": (operator.truediv, (10, 4)),
+    "PyNumber_Lshift": (operator.lshift, (10, 4)),
     "PyObject_SetItem": (operator.setitem, (order.parts, "grams", 51)),
     "PyNumber_Negative": (operator.neg, (order,)),
-    "PyNumber_Subtract": (operator.sub, ({1, 2, 3}, {2})),
+    "PyNumber_Xor": (operator.xor, ({1, 2, 3}, {2})),
     "PyNumber_Or": (operator.or_, ({"a": 1}, {"b": 2})),
 }
 print("ready", flush=True)
