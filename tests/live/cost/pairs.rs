@@ -143,7 +143,12 @@ impl Subject {
 
     /// Nanoseconds of its thread for a round.
     pub(super) fn work(&mut self, function: &str) -> f64 {
-        self.0.obey(&format!("{function} {CALLS} 0")).unwrap() as f64
+        self.call(function, CALLS)
+    }
+
+    /// Nanoseconds of its thread for so many calls.
+    pub(super) fn call(&mut self, function: &str, calls: usize) -> f64 {
+        self.0.obey(&format!("{function} {calls} 0")).unwrap() as f64
     }
 
     /// Some calls with pauses between them.

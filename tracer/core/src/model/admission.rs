@@ -117,6 +117,7 @@ mod tests {
         op_ns: 10.0,
         item_ns: 100.0,
         edge_ns: 10.0,
+        stack_ns: 100.0,
         stack_kib_ns: 50.0,
         object_kib_ns: 50.0,
         text_kib_ns: 100.0,

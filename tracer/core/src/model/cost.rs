@@ -36,6 +36,9 @@ pub struct CostModel {
     pub item_ns: f64,
     /// More for a pointer that an object may have, whether or not it is followed.
     pub edge_ns: f64,
+    /// More for a stack, without its bytes: a record is dearer at its beginning, before the
+    /// processor sees that it goes on.
+    pub stack_ns: f64,
     /// More for 1024 bytes of stack.
     pub stack_kib_ns: f64,
     /// More for 1024 bytes of objects.
@@ -107,7 +110,7 @@ impl Predicted {
 
 impl CostModel {
     /// Every figure but that of returns, with its name.
-    pub fn figures(&mut self) -> [(&'static str, &mut f64); 13] {
+    pub fn figures(&mut self) -> [(&'static str, &mut f64); 14] {
         [
             ("emulated", &mut self.emulated_ns),
             ("single_stepped", &mut self.single_stepped_ns),
@@ -118,6 +121,7 @@ impl CostModel {
             ("operation", &mut self.op_ns),
             ("item", &mut self.item_ns),
             ("pointer", &mut self.edge_ns),
+            ("stack", &mut self.stack_ns),
             ("stack_kib", &mut self.stack_kib_ns),
             ("object_kib", &mut self.object_kib_ns),
             ("text_kib", &mut self.text_kib_ns),
@@ -139,6 +143,7 @@ impl CostModel {
             + work.ops * self.op_ns
             + work.items * self.item_ns
             + work.edges * self.edge_ns
+            + if work.stack_bytes > 0.0 { self.stack_ns } else { 0.0 }
             + work.stack_bytes / KIB * self.stack_kib_ns
             + work.object_bytes / KIB * self.object_kib_ns
             + work.text_bytes / KIB * self.text_kib_ns

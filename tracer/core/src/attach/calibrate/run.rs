@@ -27,7 +27,7 @@ const CALLS: u32 = 16;
 const RUNS: u32 = 7;
 /// Room for all records that are ever written: those of a probe too go where nothing is in the
 /// caches.
-const RING_BYTES: u32 = 4 * 1024 * 1024;
+const RING_BYTES: u32 = 8 * 1024 * 1024;
 /// Our own stack above the function, so that there is enough to copy.
 const FRAME_BYTES: usize = samples::STACK_BYTES as usize + 1024;
 /// Readers that are woken.
@@ -175,9 +175,7 @@ impl<'p> Own<'p> {
         // The first record wakes a reader, and the first hit finds nothing in the caches.
         emulated();
         emulated();
-        let ns = run(emulated);
-        while self.ring.next_record().is_some() {}
-        Ok(ns)
+        Ok(run(emulated))
     }
 }
 
@@ -210,8 +208,20 @@ fn median(mut take: impl FnMut() -> f64) -> f64 {
 
 /// The model that explains the times of all ways; `None` if there are not as many.
 fn solve(ns: &[f64], stepped: f64, alone: [f64; 2]) -> Option<CostModel> {
-    let [off, count, limited, nothing, ops, list, pointers, object, text, stack, faults] =
-        *<&[f64; 11]>::try_from(ns).ok()?;
+    let [
+        off,
+        count,
+        limited,
+        nothing,
+        ops,
+        list,
+        pointers,
+        object,
+        text,
+        small_stack,
+        stack,
+        faults,
+    ] = *<&[f64; 12]>::try_from(ns).ok()?;
     let per = |more: f64, count: f64| (more / count).max(0.0);
     let op_ns = per(ops - nothing, 2.0 * samples::PAIRS as f64);
     let root_ns = nothing + samples::ROOT_OPS as f64 * op_ns;
@@ -221,7 +231,11 @@ fn solve(ns: &[f64], stepped: f64, alone: [f64; 2]) -> Option<CostModel> {
     let object_kib = samples::OBJECT_BYTES as f64 / KIB;
     let object_kib_ns = per(object - root_ns - with_bytes_ns, object_kib);
     let item_ns = (with_bytes_ns - object_kib_ns * samples::NODE_BYTES as f64 / KIB).max(0.0);
-    let stack_bytes = f64::from(samples::STACK_BYTES) + RED_ZONE_BYTES as f64;
+    let stack_kib_ns = per(
+        stack - small_stack,
+        f64::from(samples::STACK_BYTES - samples::SMALL_STACK_BYTES) / KIB,
+    );
+    let small_kib = (f64::from(samples::SMALL_STACK_BYTES) + RED_ZONE_BYTES as f64) / KIB;
     let fault_ops = (samples::FAULTS * samples::ROOT_OPS) as f64;
     Some(CostModel {
         emulated_ns: off - alone[0],
@@ -234,7 +248,8 @@ fn solve(ns: &[f64], stepped: f64, alone: [f64; 2]) -> Option<CostModel> {
         op_ns,
         item_ns,
         edge_ns,
-        stack_kib_ns: per(stack - nothing - item_ns, stack_bytes / KIB),
+        stack_ns: per(small_stack - nothing - item_ns - small_kib * stack_kib_ns, 1.0),
+        stack_kib_ns,
         object_kib_ns,
         text_kib_ns: per(text - root_ns - item_ns, samples::TEXT_BYTES as f64 / KIB),
         fault_ns: per(faults - nothing - fault_ops * op_ns, samples::FAULTS as f64) - item_ns,

@@ -14,6 +14,8 @@ pub(super) const PAIRS: usize = 100;
 pub(super) const OBJECT_BYTES: usize = 8 * 1024;
 /// Bytes of the string.
 pub(super) const TEXT_BYTES: usize = 1000;
+/// Bytes of a little stack.
+pub(super) const SMALL_STACK_BYTES: u32 = 1024;
 /// Bytes of stack.
 pub(super) const STACK_BYTES: u32 = 16 * 1024;
 /// Reads of memory that is not there.
@@ -61,6 +63,8 @@ pub(super) enum Sample {
     Object,
     /// A string.
     Text,
+    /// A little of the stack.
+    SmallStack,
     /// The stack.
     Stack,
     /// Memory that is not there.
@@ -69,20 +73,25 @@ pub(super) enum Sample {
 
 impl Sample {
     /// All of them.
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::Nothing,
         Self::Operations,
         Self::List,
         Self::Pointers,
         Self::Object,
         Self::Text,
+        Self::SmallStack,
         Self::Stack,
         Self::Faults,
     ];
 
     /// Its plan.
     pub(super) fn plan(self, memory: &Memory) -> Plan {
-        let stack_bytes = if self == Self::Stack { STACK_BYTES } else { 0 };
+        let stack_bytes = match self {
+            Self::SmallStack => SMALL_STACK_BYTES,
+            Self::Stack => STACK_BYTES,
+            _ => 0,
+        };
         let limits = Limits { stack_bytes, depth_max: NODES as u32, ..Limits::DEFAULT };
         let list = memory.nodes.as_ptr() as u64;
         let mut edges = Vec::new();
@@ -96,7 +105,7 @@ impl Sample {
             }));
         }
         let (mut ops, size) = match self {
-            Self::Nothing | Self::Stack => (Vec::new(), 0),
+            Self::Nothing | Self::SmallStack | Self::Stack => (Vec::new(), 0),
             Self::Operations => (idle(), 0),
             Self::List | Self::Pointers => {
                 (root(list, Op::on(Code::Chase, 0, 1)).to_vec(), NODE_BYTES)
