@@ -12,12 +12,16 @@ use std::path::Path;
 const BPF_MAP_CREATE: i64 = 0;
 const BPF_MAP_LOOKUP_ELEM: i64 = 1;
 const BPF_PROG_LOAD: i64 = 5;
+const BPF_OBJ_GET_INFO_BY_FD: i64 = 15;
 const BPF_LINK_CREATE: i64 = 28;
+const BPF_LINK_GET_FD_BY_ID: i64 = 30;
+const BPF_LINK_GET_NEXT_ID: i64 = 31;
 const BPF_ENABLE_STATS: i64 = 32;
 const BPF_STATS_RUN_TIME: u32 = 0;
 const BPF_MAP_TYPE_ARRAY: u32 = 2;
 const BPF_PROG_TYPE_KPROBE: u32 = 2;
 const BPF_TRACE_UPROBE_MULTI: u32 = 48;
+const BPF_LINK_TYPE_UPROBE_MULTI: u32 = 12;
 
 /// A place of a file that is probed, and the attach cookie that names it to the program.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -226,4 +230,73 @@ impl Numbers {
 pub fn measure_run_time() -> io::Result<OwnedFd> {
     let mut attributes = StatisticsAttributes { kind: BPF_STATS_RUN_TIME };
     bpf(BPF_ENABLE_STATS, &mut attributes).map(owned)
+}
+
+/// `struct bpf_link_info` of a `uprobe_multi` link.
+#[repr(C)]
+#[derive(Default)]
+struct LinkInfo {
+    kind: u32,
+    id: u32,
+    program: u32,
+    padding: u32,
+    path: u64,
+    offsets: u64,
+    reference_counts: u64,
+    cookies: u64,
+    path_size: u32,
+    count: u32,
+    flags: u32,
+    pid: u32,
+}
+
+#[repr(C)]
+#[derive(Default)]
+struct IdAttributes {
+    id: u32,
+    next: u32,
+    flags: u32,
+}
+
+#[repr(C)]
+#[derive(Default)]
+struct InfoAttributes {
+    fd: u32,
+    length: u32,
+    info: u64,
+}
+
+/// The files of all `uprobe_multi` links on this machine, whoever made them.
+///
+/// # Errors
+///
+/// The kernel's.
+pub fn probed_files() -> io::Result<Vec<String>> {
+    let mut files = Vec::new();
+    let mut attributes = IdAttributes::default();
+    while bpf(BPF_LINK_GET_NEXT_ID, &mut attributes).is_ok() {
+        attributes.id = attributes.next;
+        // It may have gone meanwhile.
+        let id = IdAttributes { id: attributes.id, ..IdAttributes::default() };
+        let Ok(link) = bpf(BPF_LINK_GET_FD_BY_ID, &mut { id }).map(owned) else { continue };
+        let mut path = [0_u8; 4096];
+        let mut info = LinkInfo {
+            path: path.as_mut_ptr() as u64,
+            path_size: path.len() as u32,
+            ..LinkInfo::default()
+        };
+        let mut asked = InfoAttributes {
+            fd: link.as_raw_fd() as u32,
+            length: size_of::<LinkInfo>() as u32,
+            info: std::ptr::from_mut(&mut info) as u64,
+        };
+        // The path of another kind of link means something else.
+        if bpf(BPF_OBJ_GET_INFO_BY_FD, &mut asked).is_ok()
+            && info.kind == BPF_LINK_TYPE_UPROBE_MULTI
+        {
+            let length = path.iter().position(|byte| *byte == 0).unwrap_or(0);
+            files.push(String::from_utf8_lossy(&path[..length]).into_owned());
+        }
+    }
+    Ok(files)
 }

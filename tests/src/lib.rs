@@ -6,6 +6,8 @@ pub mod container;
 pub mod daemon;
 pub mod deploy;
 pub mod flat;
+pub mod fuse;
+pub mod placed;
 pub mod privilege;
 pub mod project;
 pub mod random;

@@ -73,6 +73,7 @@ pub fn request(pid: u32, location: &str) -> Result<SnapshotRequest> {
         force: false,
         timeout: PATIENCE,
         idle: None,
+        retry: None,
         limits: Limits::DEFAULT,
         ring_bytes: RING_BYTES,
     })
@@ -90,7 +91,7 @@ pub fn take(request: &SnapshotRequest, target: &mut RunningTarget) -> Result<Sna
     let summary = accompany(&engine(), request, target, 1, &mut |event, _| match event {
         Event::Armed(facts) => armed = Some(*facts),
         Event::Capture { capture, .. } => captures.push(*capture),
-        Event::Paused { .. } | Event::Resumed | Event::Finished(_) => {}
+        Event::Paused { .. } | Event::Tripped { .. } | Event::Resumed | Event::Finished(_) => {}
     })?;
     Ok(Snapshot { armed: armed.context("it was never armed")?, captures, summary })
 }

@@ -14,6 +14,31 @@ use std::time::Duration;
 /// How long a target may take for its work, probed and on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// What a target is written in.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Language {
+    /// C.
+    C,
+    /// C++.
+    Cpp,
+    /// Rust.
+    Rust,
+    /// Go.
+    Go,
+}
+
+impl Language {
+    /// The folder of its targets, how their names end, and what its compiler is always told.
+    const fn ways(self) -> (&'static str, &'static str, &'static [&'static str]) {
+        match self {
+            Self::C => ("c", "c", &["-std=gnu11", "-g", "-pthread"]),
+            Self::Cpp => ("cpp", "cpp", &["-std=c++17", "-g", "-pthread"]),
+            Self::Rust => ("rust", "rs", &["--edition=2024", "-g"]),
+            Self::Go => ("go", "go", &["build"]),
+        }
+    }
+}
+
 /// A compiled target.
 #[derive(Clone, Debug)]
 pub struct Target {
@@ -31,8 +56,27 @@ impl Target {
     ///
     /// There is no such source or compiler, or the compiler fails.
     pub fn c(name: &str, compiler: &str, flags: &[&str]) -> Result<Self> {
-        let folder = root().join("tests/targets/c");
-        let source = folder.join(name).with_extension("c");
+        Self::build(Language::C, name, compiler, flags)
+    }
+
+    /// `targets/LANGUAGE/NAME` by the usual compiler, optimised, with debug info.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::c`].
+    pub fn of(language: Language, name: &str) -> Result<Self> {
+        match language {
+            Language::C => Self::build(language, name, "gcc", &["-O2"]),
+            Language::Cpp => Self::build(language, name, "g++", &["-O2"]),
+            Language::Rust => Self::build(language, name, "rustc", &["-O"]),
+            Language::Go => Self::build(language, name, "go", &[]),
+        }
+    }
+
+    fn build(language: Language, name: &str, compiler: &str, flags: &[&str]) -> Result<Self> {
+        let (folder, extension, always) = language.ways();
+        let folder = root().join("tests/targets").join(folder);
+        let source = folder.join(name).with_extension(extension);
         let home = target_dir().join("targets");
         fs::create_dir_all(&home)?;
         let version = compiler_version(&home, compiler)?;
@@ -42,8 +86,9 @@ impl Target {
             // Complete under its name at once, for tests run beside each other.
             let building = home.join(format!("{name}-{hash:016x}.{}", std::process::id()));
             let mut command = Command::new(compiler);
-            command.args(["-std=gnu11", "-g", "-pthread", "-o"]).arg(&building);
-            command.args(flags).arg(&source);
+            command.args(always).arg("-o").arg(&building).args(flags).arg(&source);
+            // Go wants a place for what it keeps.
+            command.env("GOCACHE", home.join("go"));
             let output = command.output().with_context(|| format!("can't start {compiler}"))?;
             if !output.status.success() {
                 bail!("{command:?}:\n{}", String::from_utf8_lossy(&output.stderr));
@@ -105,7 +150,8 @@ impl Target {
 /// that compiled the targets which are here.
 fn compiler_version(home: &Path, compiler: &str) -> Result<Vec<u8>> {
     let kept = home.join(compiler).with_extension("version");
-    match Command::new(compiler).arg("--version").output() {
+    let question = if compiler == "go" { "version" } else { "--version" };
+    match Command::new(compiler).arg(question).output() {
         Ok(output) => {
             fs::write(kept, &output.stdout)?;
             Ok(output.stdout)

@@ -91,6 +91,7 @@ fn probe(
         force: false,
         timeout: PATIENCE,
         idle: None,
+        retry: None,
         limits: limits::TRACER,
         ring_bytes: tracer_common::limits::RING_BYTES,
     };
@@ -106,7 +107,7 @@ fn probe(
                 }
             }
             Event::Capture { capture, .. } => captures.push(*capture),
-            Event::Paused { .. } | Event::Resumed | Event::Finished(_) => {}
+            Event::Paused { .. } | Event::Tripped { .. } | Event::Resumed | Event::Finished(_) => {}
         }
         ControlFlow::Continue(())
     });

@@ -6,9 +6,12 @@ use super::types::{
     DOCTOR, Ended, FIND, FoundLine, Frame, How, Outcomes, Predicted, Process, Provenance, SNAPSHOT,
     Site, StackEnd, StackEndCode, Summary, SummaryLine, Target, Text, Trap, Variable, VariableKind,
 };
+use super::types::{BudgetOf, Overload};
 use super::value::{Field, Item, LEVELS_MAX, Node, TextContent, Unavailable, Value};
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt as _;
+use std::time::Duration;
+use tracer_common::limits::WINDOW_NS;
 use tracer_common::outcome::Outcome;
 use tracer_common::status::flags;
 use tracer_core::engine::request::SnapshotRequest;
@@ -119,16 +122,39 @@ pub fn summary(probe: &str, written: u64, summary: &event::Summary) -> SummaryLi
             written,
             text_restored: summary.text_restored,
             paused_ms: u64::try_from(summary.paused.as_millis()).unwrap_or(u64::MAX),
+            overload: summary.overload.map(overload),
             ended: match summary.ended {
                 event::Ended::Complete => Ended::Complete,
                 event::Ended::Timeout => Ended::Timeout,
                 event::Ended::Idle => Ended::Idle,
                 event::Ended::Stopped => Ended::Stopped,
+                event::Ended::Tripped => Ended::Tripped,
+                event::Ended::Silence => Ended::Silence,
+                event::Ended::GuardianDied => Ended::GuardianDied,
                 event::Ended::ProcessGone => Ended::ProcessGone,
                 event::Ended::CodeGone => Ended::CodeGone,
             },
         },
     }
+}
+
+/// What a probe had cost when it was tripped.
+pub fn overload(overload: event::Overload) -> Overload {
+    Overload {
+        of: match overload.of {
+            event::BudgetOf::Probe => BudgetOf::Probe,
+            event::BudgetOf::Process => BudgetOf::Process,
+            event::BudgetOf::Node => BudgetOf::Node,
+        },
+        spent_ns: ns(overload.spent),
+        limit_ns: ns(overload.limit),
+        window_ns: WINDOW_NS,
+        trips: overload.trips,
+    }
+}
+
+fn ns(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// The line of a function that was found.

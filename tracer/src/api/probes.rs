@@ -22,6 +22,8 @@ pub const LEARN_MS_MAX: u64 = 10_000;
 pub const BUDGET_PERCENT_MIN: f64 = 0.01;
 /// The same, the most.
 pub const BUDGET_PERCENT_MAX: f64 = 10.0;
+/// The shortest time after which a tripped probe can come back.
+pub const RETRY_MS_MIN: u64 = 1000;
 /// How long a probe lives if nothing is said: an hour.
 pub const TIMEOUT_MS: u64 = 60 * 60 * 1000;
 /// How long a probe can live: a day.
@@ -59,6 +61,10 @@ pub struct ProbeRequest {
     /// probe that is not hit costs nothing, and what is rare is what it waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_ms: Option<u64>,
+    /// Come back so long after the probe cost more than it may, and twice as long each next time, in
+    /// milliseconds; without it that ends the probe.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_ms: Option<u64>,
     /// How much one capture may copy.
     #[serde(default)]
     pub limits: LimitsRequest,
@@ -86,6 +92,7 @@ impl ProbeRequest {
             force: request.force,
             timeout_ms: ms(request.timeout),
             idle_ms: request.idle.map(ms),
+            retry_ms: request.retry.map(ms),
             limits: request.limits.into(),
             ring_bytes: None,
             detach,
@@ -235,6 +242,8 @@ pub enum ProbeState {
     Armed,
     /// The breakpoints are out until it is resumed.
     Paused,
+    /// It had cost more than it may, and comes back later.
+    Tripped,
     /// The breakpoints are out.
     Ended,
     /// It could not be placed, or it broke; the breakpoints are out.
@@ -244,7 +253,7 @@ pub enum ProbeState {
 impl ProbeState {
     /// All of them, in the order of a probe's life.
     pub const ALL: &'static [Self] =
-        &[Self::Starting, Self::Armed, Self::Paused, Self::Ended, Self::Failed];
+        &[Self::Starting, Self::Armed, Self::Paused, Self::Tripped, Self::Ended, Self::Failed];
 
     /// It has not ended.
     pub const fn lives(self) -> bool {
@@ -257,6 +266,7 @@ impl ProbeState {
             Self::Starting => "starting",
             Self::Armed => "armed",
             Self::Paused => "paused",
+            Self::Tripped => "tripped",
             Self::Ended => "ended",
             Self::Failed => "failed",
         }

@@ -307,6 +307,7 @@ pub(crate) fn request(text: &str) -> SnapshotRequest {
         force: false,
         timeout: Duration::from_secs(30),
         idle: None,
+        retry: None,
         limits: Limits::DEFAULT,
         ring_bytes: 4096,
     }
@@ -339,6 +340,7 @@ pub(crate) fn summary(ended: Ended) -> Summary {
         removal: None,
         text_restored: Some(true),
         paused: Duration::ZERO,
+        overload: None,
         ended,
     }
 }

@@ -80,7 +80,7 @@ impl<'a> Lines<'a> {
                 let line = convert::capture(&self.probe, self.captures, armed, &capture, &counted);
                 StreamLine::Capture(Box::new(line))
             }
-            Event::Paused { .. } | Event::Resumed => return None,
+            Event::Paused { .. } | Event::Tripped { .. } | Event::Resumed => return None,
             Event::Finished(summary) => {
                 let line = convert::summary(&self.probe, self.captures, &summary);
                 StreamLine::Summary(Box::new(line))

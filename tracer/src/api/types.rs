@@ -413,8 +413,38 @@ pub struct Summary {
     pub text_restored: Option<bool>,
     /// How long it was paused, in milliseconds.
     pub paused_ms: u64,
+    /// The last time that it cost more than it may.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overload: Option<Overload>,
     /// Why it ended.
     pub ended: Ended,
+}
+
+/// A probe cost more than it may.
+#[derive(Serialize, Deserialize, ToSchema, Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Overload {
+    /// Whose budget was spent.
+    pub of: BudgetOf,
+    /// Nanoseconds of CPU time that were spent in a window.
+    pub spent_ns: u64,
+    /// Nanoseconds that the budget allows in a window.
+    pub limit_ns: u64,
+    /// The length of a window in nanoseconds.
+    pub window_ns: u64,
+    /// How often it happened so far.
+    pub trips: u64,
+}
+
+/// Whose budget.
+#[derive(Serialize, Deserialize, ToSchema, Clone, Copy, PartialEq, Eq, Debug)]
+#[serde(rename_all = "snake_case")]
+pub enum BudgetOf {
+    /// The probe's own.
+    Probe,
+    /// That of all probes of the process.
+    Process,
+    /// That of all probes of the node.
+    Node,
 }
 
 /// Why a probe ended.
@@ -429,6 +459,12 @@ pub enum Ended {
     Idle,
     /// The caller asked to stop.
     Stopped,
+    /// It had cost more than it may.
+    Tripped,
+    /// Its breakpoints were taken out because tracer did not answer for too long.
+    Silence,
+    /// The process that held its breakpoints died, and they went with it.
+    GuardianDied,
     /// The process ended.
     ProcessGone,
     /// The probed code is no longer there.

@@ -165,6 +165,15 @@ pub struct SnapshotArgs {
     #[arg(long, value_name = "TIME", value_parser = units::duration)]
     pub idle: Option<Duration>,
 
+    /// Come back so long after the probe cost more than it may, twice as long each next time; without
+    /// it that is the end
+    #[arg(long, value_name = "TIME", value_parser = units::retry)]
+    pub retry: Option<Duration>,
+
+    /// Let probes cost what they cost: for tests, where nobody can be hurt
+    #[arg(long, hide = true, env = "TRACER_NO_BUDGETS")]
+    pub no_budgets: bool,
+
     /// Captures per second at most, 0 for no limit; other hits are counted
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub rate: u64,
@@ -268,6 +277,10 @@ pub struct DaemonArgs {
     #[arg(long, value_name = "ADDRESS", value_parser = units::listen)]
     #[arg(default_value = "127.0.0.1:9464")]
     pub metrics_listen: Listen,
+
+    /// Let probes cost what they cost: for tests, where nobody can be hurt
+    #[arg(long, hide = true, env = "TRACER_NO_BUDGETS")]
+    pub no_budgets: bool,
 
     /// Percent of a core that all probes of one process may cost, up to 25
     #[arg(long, value_name = "PERCENT", value_parser = units::shared_budget, default_value_t = Budgets::PROCESS_PERCENT)]

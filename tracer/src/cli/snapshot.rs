@@ -134,6 +134,7 @@ pub(crate) fn request(args: &SnapshotArgs, location: LocationSpec) -> SnapshotRe
         budget: CpuShare::percent(args.budget),
         learn: args.learn.unwrap_or_else(|| learn(args.hits)),
         force: args.force,
+        retry: args.retry,
         timeout: args.timeout,
         idle: args.idle,
         limits,
@@ -147,13 +148,17 @@ pub(crate) fn options(args: &SnapshotArgs) -> Options {
         attach: args.attach.mode(),
         scratch_slots: args.scratch_slots,
         kernel_log: args.kernel_log.level(),
-        budgets: own_budgets(args.budget),
+        budgets: own_budgets(args),
         ..Options::default()
     }
 }
 
 /// What an engine of our own lets probes cost together: it has but this one.
-fn own_budgets(percent: f64) -> Budgets {
+fn own_budgets(args: &SnapshotArgs) -> Budgets {
+    if args.no_budgets {
+        return Budgets::UNLIMITED;
+    }
+    let percent = args.budget;
     Budgets::percent(percent.max(Budgets::PROCESS_PERCENT), percent.max(Budgets::NODE_PERCENT))
 }
 
@@ -180,6 +185,11 @@ pub(crate) fn exit_code(
             issue(IssueKind::ProcessGone, format!("captures taken before that: {written}"))
         }
         Ended::CodeGone => issue(IssueKind::CodeGone, String::new()),
+        Ended::Tripped => {
+            let spent = summary.overload.as_ref().map(print::summary::spent);
+            issue(IssueKind::Tripped, spent.unwrap_or_default())
+        }
+        Ended::Silence | Ended::GuardianDied => issue(IssueKind::GuardianGone, String::new()),
         Ended::Timeout | Ended::Idle if written > 0 => Ok(SUCCESS),
         Ended::Timeout | Ended::Idle if summary.hits == 0 && summary.kernel_misses == 0 => {
             issue(IssueKind::NoHit, format!("waited {}", waited().as_str()))

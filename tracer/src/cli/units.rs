@@ -1,7 +1,7 @@
 //! Sizes, durations and counts as people type them.
 
 use super::Listen;
-use crate::api::probes::{BUDGET_PERCENT_MAX, BUDGET_PERCENT_MIN, LEARN_MS_MAX};
+use crate::api::probes::{BUDGET_PERCENT_MAX, BUDGET_PERCENT_MIN, LEARN_MS_MAX, RETRY_MS_MIN};
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -9,6 +9,9 @@ use tracer_core::model::budget::Budgets;
 
 /// The longest time that a probe may wait: what is forgotten must expire.
 const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The shortest time between two placings of a probe.
+const RETRY_MIN: Duration = Duration::from_millis(RETRY_MS_MIN);
 
 /// Bytes: `4096`, `16k`, `64KiB`, `1M`, `8MiB`. The units are powers of 1024.
 ///
@@ -67,6 +70,16 @@ pub(crate) fn learning(text: &str) -> Result<Duration, String> {
     }
     let time = duration(text)?;
     (time <= MOST).then_some(time).ok_or_else(|| "must be from 0s to 10s".to_owned())
+}
+
+/// A time after which a probe comes back. Placing breakpoints takes locks of the target, so that is not
+/// done more often than once a second.
+///
+/// # Errors
+/// As for [`duration`].
+pub(crate) fn retry(text: &str) -> Result<Duration, String> {
+    let time = duration(text)?;
+    (time >= RETRY_MIN).then_some(time).ok_or_else(|| "must be from 1s to 24h".to_owned())
 }
 
 /// What a probe may cost, in percent of a core.

@@ -63,8 +63,18 @@ enum State {
     Starting,
     Armed(Placed),
     Paused(Placed, Option<bool>),
-    Ended { summary: Box<Summary>, sites: u64, at: Instant },
-    Failed { error: Box<Error>, sites: u64, at: Instant },
+    /// It comes back after it cost too much.
+    Tripped(Placed),
+    Ended {
+        summary: Box<Summary>,
+        sites: u64,
+        at: Instant,
+    },
+    Failed {
+        error: Box<Error>,
+        sites: u64,
+        at: Instant,
+    },
 }
 
 /// What was placed.
@@ -186,6 +196,7 @@ impl Probe {
             State::Starting => ProbeState::Starting,
             State::Armed(_) => ProbeState::Armed,
             State::Paused(..) => ProbeState::Paused,
+            State::Tripped(_) => ProbeState::Tripped,
             State::Ended { .. } => ProbeState::Ended,
             State::Failed { .. } => ProbeState::Failed,
         }
@@ -215,7 +226,7 @@ impl Probe {
         let state = self.state.borrow().clone();
         match state {
             State::Starting => line,
-            State::Armed(placed) => counted(line, placed, engine),
+            State::Armed(placed) | State::Tripped(placed) => counted(line, placed, engine),
             State::Paused(placed, text_restored) => {
                 ProbeLine { text_restored, ..counted(line, placed, engine) }
             }
@@ -237,7 +248,7 @@ impl Probe {
     pub(super) fn stop_line(&self) -> StopLine {
         let (sites, text, detail) = match &*self.state.borrow() {
             State::Starting => (0, TextAfter::Unknown, "it has not ended yet".to_owned()),
-            State::Armed(placed) | State::Paused(placed, _) => {
+            State::Armed(placed) | State::Tripped(placed) | State::Paused(placed, _) => {
                 (placed.sites, TextAfter::Unknown, "it has not ended yet".to_owned())
             }
             State::Ended { summary, sites, .. } => {
@@ -329,6 +340,7 @@ impl Probe {
                 State::Armed(Placed { link: armed.link, sites: armed.resolved.sites.len() as u64 })
             }
             Event::Paused { text_restored } => State::Paused(self.placed()?, *text_restored),
+            Event::Tripped { .. } => State::Tripped(self.placed()?),
             Event::Resumed => State::Armed(self.placed()?),
             Event::Capture { .. } | Event::Finished(_) => return None,
         })
@@ -336,7 +348,9 @@ impl Probe {
 
     fn placed(&self) -> Option<Placed> {
         match *self.state.borrow() {
-            State::Armed(placed) | State::Paused(placed, _) => Some(placed),
+            State::Armed(placed) | State::Tripped(placed) | State::Paused(placed, _) => {
+                Some(placed)
+            }
             _ => None,
         }
     }
@@ -362,7 +376,7 @@ impl Probe {
 impl State {
     fn ended_at(&self) -> Option<Instant> {
         match self {
-            Self::Starting | Self::Armed(_) | Self::Paused(..) => None,
+            Self::Starting | Self::Armed(_) | Self::Paused(..) | Self::Tripped(_) => None,
             Self::Ended { at, .. } | Self::Failed { at, .. } => Some(*at),
         }
     }

@@ -6,7 +6,7 @@ use super::peer::Peer;
 use super::probe::Probe;
 use crate::api::probes::{
     BUDGET_PERCENT_MAX, BUDGET_PERCENT_MIN, LEARN_MS_MAX, LimitsRequest, ProbeLine, ProbeRequest,
-    ProbeState, StopLine, TIMEOUT_MS_MAX,
+    ProbeState, RETRY_MS_MIN, StopLine, TIMEOUT_MS_MAX,
 };
 use crate::api::refusal::{Refusal, RefusalKind};
 use crate::api::report;
@@ -275,6 +275,9 @@ fn meant(owner: Peer, asked: &ProbeRequest) -> Result<SnapshotRequest, Box<Error
         asked.limits;
     let most = Limits::CEILING;
     in_range("timeout_ms", asked.timeout_ms, 1, TIMEOUT_MS_MAX)?;
+    if let Some(retry_ms) = asked.retry_ms {
+        in_range("retry_ms", retry_ms, RETRY_MS_MIN, TIMEOUT_MS_MAX)?;
+    }
     in_range("budget_percent", asked.budget_percent, BUDGET_PERCENT_MIN, BUDGET_PERCENT_MAX)?;
     in_range("limits.stack_bytes", stack_bytes, 0, most.stack_bytes)?;
     in_range("limits.bytes_max", bytes_max, 0, most.bytes_max)?;
@@ -299,6 +302,7 @@ fn meant(owner: Peer, asked: &ProbeRequest) -> Result<SnapshotRequest, Box<Error
         location,
         location_text: asked.location.clone(),
         budget: CpuShare::percent(asked.budget_percent),
+        retry: asked.retry_ms.map(Duration::from_millis),
         action: Action::Snapshot,
         hits: asked.hits,
         rate: asked.rate,

@@ -317,7 +317,6 @@ impl Maps {
     }
 
     /// Forgets that a probe was tripped, and what it spent. Its breakpoints are out.
-    #[expect(dead_code, reason = "coming with re-arming")]
     pub(crate) fn reset_budget(&mut self, occupied: &Occupied) -> Result<(), AttachError> {
         let Some(own) = occupied.budget else { return Ok(()) };
         let Plain(budget) = self.budgets.map.get(&own, 0).map_err(AttachError::object)?;

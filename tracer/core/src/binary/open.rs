@@ -1,5 +1,6 @@
 //! Files of a process and debug files: opened inside their root only, mapped, and held by fd.
 
+use super::remote::remote_filesystem;
 use crate::model::caller::Caller;
 use crate::model::issue::{Issue, IssueKind};
 use crate::model::process::Mapping;
@@ -269,9 +270,15 @@ impl MappedFile {
 ///
 /// # Errors
 ///
-/// [`IssueKind::NoPermission`], [`IssueKind::ProcessGone`], or [`IssueKind::TextChanged`] where
-/// the path leads to another file by now.
+/// [`IssueKind::NoPermission`], [`IssueKind::ProcessGone`], [`IssueKind::TextChanged`] where
+/// the path leads to another file by now, or [`IssueKind::UnsupportedFilesystem`] where opening it
+/// could hang.
 pub fn of_process(pid: u32, mapping: &Mapping) -> Result<File, Issue> {
+    if let Some(filesystem) = remote_filesystem(pid, mapping) {
+        let subject = mapping.path.display().to_string();
+        let detail = format!("filesystem {filesystem}");
+        return Err(Issue::new(IssueKind::UnsupportedFilesystem, subject, detail));
+    }
     let range = format!("{:x}-{:x}", mapping.range.start.0, mapping.range.end.0);
     let by_range = format!("/proc/{pid}/map_files/{range}");
     // On some filesystems (btrfs, overlay) the device in `maps` is not the one that stat(2)

@@ -9,7 +9,6 @@ use super::figures::{rate, share, time};
 use super::mapped::Mapped;
 use super::probe::{Probe, Wake};
 use super::request::SnapshotRequest;
-use crate::attach::breakpoints::Closed;
 use crate::attach::cpu_clock;
 use crate::attach::late::LateReader;
 use crate::binary::modules::Code;
@@ -142,12 +141,10 @@ fn watch(
                 learned.ended = Some(ended);
                 break None;
             }
-            // The door waits, and is told when the probe is armed.
-            Some(Wake::Orders) => break None,
+            // What the door wants, and why the breakpoints went, is looked at once it is armed.
+            Some(Wake::Orders | Wake::Again) => break None,
+            Some(Wake::Closed) => break probe.trip(),
             Some(Wake::Check) | None => {}
-        }
-        if let Some(Closed::Tripped(trip)) = probe.why_closed() {
-            break Some(trip);
         }
         if Instant::now() >= over || probe.hits()? - hits_before >= ENOUGH {
             break None;

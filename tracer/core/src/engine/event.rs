@@ -67,6 +67,13 @@ pub enum Event {
         /// As in [`Summary::text_restored`].
         text_restored: Option<bool>,
     },
+    /// The probe had cost more than it may, and its breakpoints are out until it comes back.
+    Tripped {
+        /// What it had cost.
+        overload: Overload,
+        /// When it comes back.
+        again_in: Option<Duration>,
+    },
     /// The breakpoints are in place again.
     Resumed,
     /// The breakpoints are out.
@@ -96,8 +103,34 @@ pub struct Summary {
     pub text_restored: Option<bool>,
     /// How long it was paused.
     pub paused: Duration,
+    /// The last time that it cost more than it may.
+    pub overload: Option<Overload>,
     /// Why it ended.
     pub ended: Ended,
+}
+
+/// A probe cost more than it may.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Overload {
+    /// Whose budget was spent.
+    pub of: BudgetOf,
+    /// CPU time that was spent in a window of [`tracer_common::limits::WINDOW_NS`].
+    pub spent: Duration,
+    /// CPU time that the budget allows in a window.
+    pub limit: Duration,
+    /// How often it happened so far.
+    pub trips: u64,
+}
+
+/// Whose budget.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum BudgetOf {
+    /// The probe's own.
+    Probe,
+    /// That of all probes of the process.
+    Process,
+    /// That of all probes of the node.
+    Node,
 }
 
 /// Why a snapshot ended.
@@ -112,6 +145,12 @@ pub enum Ended {
     Idle,
     /// The caller asked to stop (signal, closed pipe).
     Stopped,
+    /// It had cost more than it may, and was not to come back.
+    Tripped,
+    /// Nothing was heard of this process for so long that its breakpoints were taken out.
+    Silence,
+    /// The process that held the breakpoints died, and they went with it.
+    GuardianDied,
     /// The process ended.
     ProcessGone,
     /// The code that was probed is no longer there: the process replaced its program, or unmapped

@@ -107,6 +107,8 @@ fn snapshot(
     while ended.is_none() {
         ended = match probe.wait(control)? {
             Wake::Orders => probe.obey(control, &mapped, deliver),
+            Wake::Closed => probe.closed(deliver)?,
+            Wake::Again => probe.come_back(deliver)?,
             Wake::Records => take(&mut probe, request, &mut late, &mapped, &resolved, deliver)?,
             Wake::Check => check(&mut probe, &mapped, &resolved)?,
             Wake::Ended(ended) => Some(ended),

@@ -2,6 +2,7 @@
 
 mod learning;
 mod lease;
+mod overload;
 
 pub(super) use learning::Counting;
 
@@ -25,6 +26,7 @@ use crate::attach::ring::Ring;
 use crate::attach::support;
 use crate::binary::modules::Modules;
 use crate::model::action::Action;
+use crate::model::budget::{Budgets, CpuShare};
 use crate::model::caller::Caller;
 use crate::model::issue::{Issue, IssueKind};
 use crate::model::plan::Plan;
@@ -33,6 +35,7 @@ use crate::model::record::Record;
 use crate::model::resolved::Resolved;
 use crate::{decode, resolve};
 use lease::{Pauses, restored};
+use overload::Trips;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -67,6 +70,7 @@ pub(super) struct Probe<'e> {
     deadline: Instant,
     idle: Idle,
     pauses: Pauses,
+    trips: Trips,
     checked: Instant,
     logs: bool,
     /// Captures wanted; 0 for as many as come.
@@ -84,6 +88,10 @@ pub(super) enum Wake {
     Records,
     /// The door has ordered something.
     Orders,
+    /// The breakpoints went without us.
+    Closed,
+    /// It comes back after a trip.
+    Again,
     /// It is time to look at the process.
     Check,
     Ended(Ended),
@@ -115,7 +123,7 @@ impl<'e> Probe<'e> {
         let kernel = engine.kernel()?;
         let ring = Ring::create(request.ring_bytes)?;
         let misses_before = kernel.program.kernel_misses()?;
-        let gate = gate(request, process.id);
+        let gate = gate(request, process.id, engine.options.budgets);
         let sites = sites_to_arm(modules, resolved, plans)?;
         let (program, mode) = (&kernel.program, engine.options.attach);
         let placed = kernel.links.attach(program, mode, gate, &ring, &sites);
@@ -148,6 +156,7 @@ impl<'e> Probe<'e> {
             deadline,
             idle: Idle::new(request.idle, now),
             pauses: Pauses::default(),
+            trips: Trips::new(request.retry),
             checked: now,
             logs: engine.options.kernel_log.is_some(),
             wanted: match request.action {
@@ -178,9 +187,13 @@ impl<'e> Probe<'e> {
             self.kernel.program.forward_log();
             let now = Instant::now();
             let interval = if self.logs { LOG_INTERVAL } else { CHECK_INTERVAL };
-            let pause = self.left(now).min(self.idle_left(now).unwrap_or(interval)).min(interval);
+            let others = [self.idle_left(now), self.again_in(now)].into_iter().flatten();
+            let pause = others.fold(self.left(now).min(interval), Duration::min);
             let pause = pause.try_into().ok();
+            let closed = self.closed_fd();
             let mut fds = vec![self.ring.fd(), control.stop(), self.pidfd.as_fd()];
+            fds.extend(closed.as_ref().map(|fd| fd.as_fd()));
+            let orders = fds.len();
             fds.extend(control.wake());
             let mut fds: Vec<_> =
                 fds.into_iter().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
@@ -191,7 +204,8 @@ impl<'e> Probe<'e> {
             let is_ready = |index: usize| {
                 fds.get(index).is_some_and(|fd: &PollFd<'_>| !fd.revents().is_empty())
             };
-            let [ring, stop, process, orders] = [0, 1, 2, 3].map(is_ready);
+            let [ring, stop, process, orders] = [0, 1, 2, orders].map(is_ready);
+            let closed = closed.is_some() && is_ready(3);
             let now = Instant::now();
             // The end before the records: they may never stop coming, and what is in the ring
             // when the breakpoints are out is still taken.
@@ -201,8 +215,14 @@ impl<'e> Probe<'e> {
             if self.left(now).is_zero() {
                 return Ok(Wake::Ended(Ended::Timeout));
             }
+            if closed {
+                return Ok(Wake::Closed);
+            }
             if orders {
                 return Ok(Wake::Orders);
+            }
+            if self.again_in(now).is_some_and(|left| left.is_zero()) {
+                return Ok(Wake::Again);
             }
             if self.idle_left(now).is_some_and(|left| left.is_zero()) && self.is_idle(now)? {
                 return Ok(Wake::Ended(Ended::Idle));
@@ -333,6 +353,7 @@ impl<'e> Probe<'e> {
             removal: self.breakpoints.removal(),
             text_restored: self.removed.and_then(|text| restored(text, mapped)),
             paused: self.pauses.total(),
+            overload: self.trips.last(),
             ended,
         })
     }
@@ -344,7 +365,6 @@ impl Drop for Probe<'_> {
     }
 }
 
-/// What the gate of the kernel program is to know.
 /// The sites of a location as attach needs them.
 fn sites_to_arm<'a>(
     modules: &'a Modules,
@@ -367,7 +387,13 @@ fn sites_to_arm<'a>(
     Ok(sites)
 }
 
-fn gate(request: &SnapshotRequest, process: ProcessId) -> Gate {
+/// What the gate of the kernel program is to know.
+fn gate(request: &SnapshotRequest, process: ProcessId, budgets: Budgets) -> Gate {
+    // Who runs an engine without budgets wants none at all.
+    let budget = match budgets {
+        Budgets::UNLIMITED => CpuShare::UNLIMITED,
+        _ => request.budget,
+    };
     Gate {
         pid: process.pid,
         start_ticks: process.start_ticks,
@@ -375,7 +401,7 @@ fn gate(request: &SnapshotRequest, process: ProcessId) -> Gate {
         interval_ns: learning::interval_ns(request.rate),
         action: request.action,
         owner: request.caller,
-        budget: request.budget,
+        budget,
         expires_ns: clock::boot_ns_after(request.timeout),
     }
 }

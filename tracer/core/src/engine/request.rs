@@ -62,6 +62,9 @@ pub struct SnapshotRequest {
     pub timeout: Duration,
     /// How long to wait for the first and the next hit; `None` for as long as the timeout allows.
     pub idle: Option<Duration>,
+    /// Come back so long after the probe cost more than it may, and twice as long each next time;
+    /// `None` ends it.
+    pub retry: Option<Duration>,
     /// How much to copy.
     pub limits: Limits,
     /// Size of the ring buffer in bytes; a power of two, at least a page.

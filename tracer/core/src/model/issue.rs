@@ -73,6 +73,10 @@ issues! {
         "detach the debugger first: two owners of breakpoints break the target";
     AlreadyProbed "already_probed" 33 "another breakpoint is at this place already"
         "wait until the other tracer has ended, or probe another line or offset";
+    Tripped "tripped" 36 "the probe cost more than it may and was taken out"
+        "probe a place that runs less often, allow more with --budget, or let it come back with --retry";
+    GuardianGone "guardian_gone" 37 "the breakpoints were taken out because tracer did not answer, or died"
+        "try again; if tracer was not stopped by anyone, the machine may be overloaded";
     NotYours "not_yours" 35 "you may not trace this process"
         "trace a process of your own; for others ask root, who may trace all";
     TooHot "too_hot" 40 "a probe there would cost more than it may"

@@ -35,7 +35,7 @@ fn state(probe: &ProbeLine) -> (Ink, &'static str) {
     let ink = match probe.state {
         ProbeState::Starting | ProbeState::Ended => Ink::Dim,
         ProbeState::Armed => Ink::Value,
-        ProbeState::Paused => Ink::Missing,
+        ProbeState::Paused | ProbeState::Tripped => Ink::Missing,
         ProbeState::Failed => Ink::Error,
     };
     (ink, probe.state.code())

@@ -1,7 +1,7 @@
 //! What is said before the first capture and after the last one.
 
 use super::line::{Ink, Line, Page};
-use crate::api::types::{Armed, AttachedBy, Ended, Predicted, Summary};
+use crate::api::types::{Armed, AttachedBy, BudgetOf, Ended, Overload, Predicted, Summary};
 use crate::escape::Escaped;
 use std::time::Duration;
 use tracer_common::outcome::Outcome;
@@ -81,6 +81,9 @@ pub(crate) fn finished(summary: &Summary) -> Page {
             Ended::Timeout => "the timeout passed",
             Ended::Idle => "no more hits came",
             Ended::Stopped => "stopped",
+            Ended::Tripped => "it cost more than it may",
+            Ended::Silence => "tracer did not answer, so the probe was taken out",
+            Ended::GuardianDied => "the process that held the breakpoints died",
             Ended::ProcessGone => "the process ended",
             Ended::CodeGone => "the probed code is no longer there",
         });
@@ -91,6 +94,9 @@ pub(crate) fn finished(summary: &Summary) -> Page {
     let count = |outcome: Outcome| summary.outcomes.get(outcome.code()).copied();
     for outcome in Outcome::ALL.iter().filter(|outcome| **outcome != Outcome::Captured) {
         note(&mut page, count(*outcome), outcome.code(), outcome.text());
+    }
+    if let Some(overload) = &summary.overload {
+        page.line(&Line::new().text("  ").with(Ink::Missing, Escaped::name(&spent(overload))));
     }
     let captured = count(Outcome::Captured).unwrap_or(0);
     let not_shown = captured.saturating_sub(written).saturating_sub(summary.malformed);
@@ -113,6 +119,25 @@ pub(crate) fn finished(summary: &Summary) -> Page {
         page.line(&Line::new().with(Ink::Error, warning));
     }
     page
+}
+
+/// What a probe had cost when it was tripped: `tripped 2 times: 0.31 ms of 10 ms were spent, 0.30 ms of
+/// which its process may cost`.
+pub(crate) fn spent(overload: &Overload) -> String {
+    let ms = |ns: u64| ns as f64 / 1e6;
+    let whose = match overload.of {
+        BudgetOf::Probe => "the probe",
+        BudgetOf::Process => "all probes of the process",
+        BudgetOf::Node => "all probes together",
+    };
+    format!(
+        "tripped {}: {:.2} ms of CPU time in {} ms, where {whose} may cost {:.2} ms ({:.2} % of a core)",
+        if overload.trips == 1 { "once".to_owned() } else { format!("{} times", overload.trips) },
+        ms(overload.spent_ns),
+        ms(overload.window_ns),
+        ms(overload.limit_ns),
+        overload.limit_ns as f64 * 100.0 / overload.window_ns as f64,
+    )
 }
 
 /// `  12 rate_limit: the probe's capture rate was exceeded`, unless there were none.

@@ -48,7 +48,7 @@ fn row(probe: &TopProbe) -> Line {
     let line = Line::new().with(Ink::Bold, Escaped::name(&probe.id)).pad(id);
     let ink = match probe.state {
         ProbeState::Armed => Ink::Value,
-        ProbeState::Paused => Ink::Missing,
+        ProbeState::Paused | ProbeState::Tripped => Ink::Missing,
         _ => Ink::Dim,
     };
     let line = line.with(ink, probe.state.code()).pad(state).text(probe.pid).pad(pid);

@@ -17,6 +17,7 @@ use crate::model::plan::Plan;
 use crate::model::resolved::Resolved;
 use std::time::{Duration, Instant};
 use tracer_common::code::{Code, Op};
+use tracer_common::maps::{Trip, trip};
 
 /// A breakpoint that only counts. Dropping it takes it out.
 pub(in crate::engine) struct Counting<'e> {
@@ -57,9 +58,12 @@ impl<'e> Probe<'e> {
         Ok(self.kernel.links.site_hits(&self.kernel.program, self.link)?)
     }
 
-    /// Why the breakpoints went without us.
-    pub(in crate::engine) fn why_closed(&self) -> Option<Closed> {
-        self.kernel.links.why_closed(self.link)
+    /// What the breakpoints were taken out for, if that was a budget.
+    pub(in crate::engine) fn trip(&self) -> Option<Trip> {
+        match self.kernel.links.why_closed(self.link) {
+            Some(Closed::Tripped(trip)) if trip.cause != trip::EXPIRED => Some(trip),
+            _ => None,
+        }
     }
 
     /// Number of the first layout of a site in records.

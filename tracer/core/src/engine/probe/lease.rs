@@ -29,6 +29,10 @@ impl Pauses {
         self.before + self.since.map(|since| since.elapsed()).unwrap_or_default()
     }
 
+    pub(super) fn begin(&mut self) {
+        self.since = Some(Instant::now());
+    }
+
     fn end(&mut self) {
         *self = Self { since: None, before: self.total() };
     }
@@ -49,10 +53,7 @@ impl Probe<'_> {
             let obeyed = match order {
                 Order::Pause => Ok(self.pause(mapped)),
                 Order::Resume => self.resume(),
-                Order::Until(deadline) => {
-                    self.put_off(deadline);
-                    Ok(None)
-                }
+                Order::Until(deadline) => self.put_off(deadline).map(|()| None),
             };
             // Who is told that it is done finds the event told.
             let told = obeyed.map(|event| event.map(|event| self.deliver(event, deliver)));
@@ -63,35 +64,39 @@ impl Probe<'_> {
 
     /// Takes the breakpoints out for a while.
     fn pause(&mut self, mapped: &Mapped<'_>) -> Option<Event> {
+        self.trips.stay_out();
         if self.pauses.are_on() {
             return None;
         }
         let text = self.kernel.links.suspend(self.link);
-        self.pauses.since = Some(Instant::now());
+        self.pauses.begin();
         Some(Event::Paused { text_restored: restored(text, mapped) })
     }
 
     /// Places them again, if all is still as it must be.
-    fn resume(&mut self) -> Result<Option<Event>, EngineError> {
+    pub(super) fn resume(&mut self) -> Result<Option<Event>, EngineError> {
         if !self.pauses.are_on() {
             return Ok(None);
         }
         resolve::process::check(self.id)?;
         resolve::access::check(self.owner, self.id.pid)?;
         self.kernel.links.resume(&self.kernel.program, self.mode, self.link)?;
+        self.trips.is_back();
         self.pauses.end();
         self.idle.restart(Instant::now());
         Ok(Some(Event::Resumed))
     }
 
     /// Lets it live until `deadline`, if that is later than it would.
-    fn put_off(&mut self, deadline: Instant) {
-        self.deadline = self.deadline.max(deadline);
-        let expires_ns = clock::boot_ns_after(self.left(Instant::now()));
-        let kernel = self.kernel;
-        if let Err(error) = kernel.links.expire_at(&kernel.program, self.link, expires_ns) {
-            tracing::warn!(%error, "the kernel program lets the probe expire as it was");
+    fn put_off(&mut self, deadline: Instant) -> Result<(), EngineError> {
+        if deadline <= self.deadline {
+            return Ok(());
         }
+        let left = deadline.saturating_duration_since(Instant::now());
+        let expires_ns = clock::boot_ns_after(left);
+        self.kernel.links.expire_at(&self.kernel.program, self.link, expires_ns)?;
+        self.deadline = deadline;
+        Ok(())
     }
 
     /// How long it may wait still; less than nothing to wait for is nothing.
