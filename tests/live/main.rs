@@ -15,6 +15,7 @@ mod bad_input;
 mod bench;
 mod capabilities;
 mod chaos;
+mod cost;
 mod daemon;
 mod ending;
 mod equation;

@@ -5,6 +5,7 @@
 pub mod breakpoints;
 pub mod btf;
 pub mod calibrate;
+pub mod cpu_clock;
 pub mod error;
 pub mod guardian;
 pub mod late;

@@ -3,7 +3,9 @@
 pub use super::counted::Counted;
 pub use crate::attach::breakpoints::AttachedBy;
 pub use crate::attach::link::{Attached, LinkId};
+pub use crate::model::admission::Forecast;
 use crate::model::capture::Capture;
+pub use crate::model::cost::Predicted;
 use crate::model::issue::Issue;
 use crate::model::process::Process;
 use crate::model::resolved::Resolved;
@@ -21,6 +23,10 @@ pub struct Armed {
     pub link: LinkId,
     /// How they were placed, and how long it took.
     pub attached: Attached,
+    /// What a hit will cost.
+    pub predicted: Predicted,
+    /// What the probe will cost; `None` where it was not learned how often it is hit.
+    pub forecast: Option<Forecast>,
     /// The place as the user wrote it.
     pub location_text: String,
     /// The target.

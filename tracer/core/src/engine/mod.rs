@@ -1,5 +1,7 @@
 //! The only code that knows the order of the stages.
 
+mod admission;
+mod callers;
 mod children;
 pub mod clock;
 pub mod control;
@@ -8,6 +10,7 @@ pub mod counted;
 mod doctor;
 pub mod error;
 pub mod event;
+pub mod figures;
 mod files;
 pub mod findings;
 mod idle;

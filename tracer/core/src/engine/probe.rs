@@ -1,7 +1,10 @@
 //! A placed probe: its breakpoints, its ring, and what it has counted.
 
+mod learning;
 mod lease;
 mod overload;
+
+pub(super) use learning::Counting;
 
 use super::Engine;
 use super::children::{Children, has_breakpoint};
@@ -436,7 +439,7 @@ fn gate(request: &SnapshotRequest, process: ProcessId, budgets: Budgets) -> Gate
         pid: process.pid,
         start_ticks: process.start_ticks,
         hit_limit: request.hits,
-        interval_ns: 1_000_000_000_u64.checked_div(request.rate).unwrap_or(0),
+        interval_ns: learning::interval_ns(request.rate),
         action: request.action,
         owner: request.caller,
         budget,

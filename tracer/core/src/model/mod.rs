@@ -3,6 +3,7 @@
 pub mod abilities;
 pub mod action;
 pub mod address;
+pub mod admission;
 pub mod budget;
 pub mod caller;
 pub mod capture;
