@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::time::{Duration, Instant};
 use std::{fs, io, thread};
-use tracer_core::engine::placed::{Code, Held, Placed, held_by};
+use tracer_core::engine::placed::{Code, Held, Placed, Tables, held_by};
 
 /// What one is called, and the process that holds its breakpoints.
 const NAME: &str = "tracer";
@@ -25,7 +25,7 @@ pub(crate) struct Other {
     pid: u32,
     pidfd: OwnedFd,
     /// It, and who holds breakpoints for it.
-    holders: Vec<u32>,
+    holders: Vec<(u32, Tables)>,
     held: Held,
     trouble: String,
 }
@@ -70,8 +70,9 @@ impl Other {
             return None;
         }
         let is_guardian = |other: &&Found| other.parent == process.pid && other.comm == GUARDIAN;
-        let guardians = all.iter().filter(is_guardian).map(|guardian| guardian.pid);
-        let holders: Vec<u32> = [process.pid].into_iter().chain(guardians).collect();
+        let guardians = all.iter().filter(is_guardian);
+        let guardians = guardians.map(|guardian| (guardian.pid, Tables::OfThreads));
+        let holders: Vec<_> = [(process.pid, Tables::One)].into_iter().chain(guardians).collect();
         let (held, trouble) = match held_by_all(&holders) {
             Ok(held) => (held, String::new()),
             Err(error) => (Held::default(), format!("it can't be looked at: {error}")),
@@ -121,10 +122,11 @@ impl Other {
     }
 }
 
-fn held_by_all(holders: &[u32]) -> io::Result<Held> {
+fn held_by_all(holders: &[(u32, Tables)]) -> io::Result<Held> {
     let mut all = Held::default();
-    for holder in holders {
-        let Held { placed, unknown } = held_by(*holder)?;
+    for (holder, tables) in holders {
+        let Held { placed, unknown, has_events } = held_by(*holder, *tables)?;
+        all.has_events |= has_events;
         all.placed.extend(placed);
         all.unknown += unknown;
     }

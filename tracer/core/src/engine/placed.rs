@@ -5,10 +5,12 @@ use crate::attach::text;
 use crate::model::address::Avma;
 use crate::model::process::Mapping;
 use crate::resolve;
-use std::fs::{self, File};
+use rustix::io::Errno;
+use std::collections::BTreeMap;
+use std::fs::{self, DirEntry, File};
 use std::io;
 use std::os::unix::fs::FileExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A file that one process holds breakpoints in, for one target.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -28,13 +30,25 @@ pub struct Held {
     pub placed: Vec<Placed>,
     /// Links of which the kernel does not tell where.
     pub unknown: u64,
+    /// There are perf events, which breakpoints are made by where there is nothing better: they
+    /// stay until these are closed too.
+    pub has_events: bool,
 }
 
 impl Held {
     /// Nothing at all.
     pub fn is_empty(&self) -> bool {
-        self.placed.is_empty() && self.unknown == 0
+        self.placed.is_empty() && self.unknown == 0 && !self.has_events
     }
+}
+
+/// Whose file descriptors a process has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Tables {
+    /// All its threads share them.
+    One,
+    /// Each thread may have its own, as those of a guardian.
+    OfThreads,
 }
 
 /// What `holder` holds; nothing once it has ended.
@@ -42,24 +56,35 @@ impl Held {
 /// # Errors
 ///
 /// It may not be looked at.
-pub fn held_by(holder: u32) -> io::Result<Held> {
-    let fds = match fs::read_dir(format!("/proc/{holder}/fd")) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Held::default()),
-        other => other?,
+pub fn held_by(holder: u32, tables: Tables) -> io::Result<Held> {
+    let process = PathBuf::from(format!("/proc/{holder}"));
+    let tables = match tables {
+        Tables::One => vec![process],
+        Tables::OfThreads => match fs::read_dir(process.join("task")) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            threads => threads?.flatten().map(|thread| thread.path()).collect(),
+        },
     };
+    // A link that several threads have is one.
+    let mut links = BTreeMap::new();
     let mut held = Held::default();
-    for fd in fds {
-        // It may close one, or end, while we look.
-        let Ok(fd) = fd else { continue };
-        let Ok(what) = fs::read_link(fd.path()) else { continue };
-        if what.as_os_str() != "anon_inode:bpf_link" {
-            continue;
+    for table in tables {
+        match fs::read_dir(table.join("fd")) {
+            // It may end while we look, as may its threads.
+            Err(error) if is_gone(&error) => {}
+            fds => {
+                for fd in fds?.flatten() {
+                    let Ok(what) = fs::read_link(fd.path()) else { continue };
+                    held.has_events |= what.as_os_str() == "anon_inode:[perf_event]";
+                    if what.as_os_str() == "anon_inode:bpf_link" {
+                        links.extend(link(&table, &fd));
+                    }
+                }
+            }
         }
-        let number = fd.file_name().to_string_lossy().into_owned();
-        let Ok(info) = fs::read_to_string(format!("/proc/{holder}/fdinfo/{number}")) else {
-            continue;
-        };
-        match placed(&info) {
+    }
+    for placed in links.into_values() {
+        match placed {
             Some(placed) => held.placed.push(placed),
             None => held.unknown += 1,
         }
@@ -67,10 +92,26 @@ pub fn held_by(holder: u32) -> io::Result<Held> {
     Ok(held)
 }
 
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound
+        || error.raw_os_error() == Some(Errno::SRCH.raw_os_error())
+}
+
+/// The number of a link in a table of file descriptors, and where it is; `None` if it is closed
+/// now.
+fn link(table: &Path, fd: &DirEntry) -> Option<(String, Option<Placed>)> {
+    let info = fs::read_to_string(table.join("fdinfo").join(fd.file_name())).ok()?;
+    Some((value(&info, "link_id:")?.to_owned(), placed(&info)))
+}
+
+/// What stands behind a name.
+fn value<'i>(info: &'i str, name: &str) -> Option<&'i str> {
+    info.lines().find_map(|line| line.strip_prefix(name)).map(str::trim)
+}
+
 /// Reads what the kernel says of a link: `name:\tvalue` lines, then a table of cookies and offsets.
 fn placed(info: &str) -> Option<Placed> {
-    let value = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
-    if value("link_type:")? != "uprobe_multi" {
+    if value(info, "link_type:")? != "uprobe_multi" {
         return None;
     }
     let (_, table) = info.split_once("ref_ctr_offset\n")?;
@@ -79,8 +120,8 @@ fn placed(info: &str) -> Option<Placed> {
         u64::from_str_radix(offset, 16).ok()
     };
     Some(Placed {
-        pid: value("pid:")?.parse().ok()?,
-        path: value("path:")?.trim_end_matches(" (deleted)").into(),
+        pid: value(info, "pid:")?.parse().ok()?,
+        path: value(info, "path:")?.trim_end_matches(" (deleted)").into(),
         offsets: table.lines().map(offset).collect::<Option<_>>()?,
     })
 }
@@ -166,6 +207,6 @@ mod tests {
         assert_eq!(at(offset).look(), Code::AsInFile);
         assert_eq!(at(u64::MAX).look(), Code::Gone);
         assert_eq!(Placed { pid: 4_194_303, ..at(offset) }.look(), Code::Gone);
-        assert!(held_by(process.id.pid).unwrap().is_empty());
+        assert!(held_by(process.id.pid, Tables::OfThreads).unwrap().is_empty());
     }
 }

@@ -1,0 +1,2 @@
+//! What costs too much is refused with figures, what fits is admitted, and what lies between is
+//! sampled.
