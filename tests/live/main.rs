@@ -30,6 +30,7 @@ mod late;
 mod metrics;
 mod privilege;
 mod race;
+mod sites;
 mod stack;
 mod storm;
 mod sweep;

@@ -121,6 +121,8 @@ pub fn summary(probe: &str, written: u64, summary: &event::Summary) -> SummaryLi
             malformed: summary.malformed,
             written,
             text_restored: summary.text_restored,
+            children: summary.children,
+            why: summary.why.clone(),
             paused_ms: u64::try_from(summary.paused.as_millis()).unwrap_or(u64::MAX),
             overload: summary.overload.map(overload),
             ended: match summary.ended {
@@ -133,6 +135,7 @@ pub fn summary(probe: &str, written: u64, summary: &event::Summary) -> SummaryLi
                 event::Ended::GuardianDied => Ended::GuardianDied,
                 event::Ended::ProcessGone => Ended::ProcessGone,
                 event::Ended::CodeGone => Ended::CodeGone,
+                event::Ended::CodeChanged => Ended::CodeChanged,
             },
         },
     }

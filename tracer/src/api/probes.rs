@@ -183,6 +183,10 @@ pub struct ProbeLine {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<BTreeMap<String, u64>>)]
     pub outcomes: Option<Outcomes>,
+    /// Forked children of the target that carry the breakpoint: they pay for it, and their hits
+    /// are not counted.
+    #[serde(default)]
+    pub children: u64,
     /// Hits that the kernel did not hand to the program; those of other probes in its time are
     /// among them, for the kernel does not tell them apart.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -339,9 +339,11 @@ pub(crate) fn summary(ended: Ended) -> Summary {
         malformed: 0,
         removal: None,
         text_restored: Some(true),
+        children: 0,
         paused: Duration::ZERO,
         overload: None,
         ended,
+        why: None,
     }
 }
 
@@ -436,6 +438,7 @@ pub(crate) fn probe_line(id: &str, state: ProbeState) -> ProbeLine {
         reader_stalls: None,
         cost: None,
         text_restored: None,
+        children: 0,
         written: 0,
     }
 }

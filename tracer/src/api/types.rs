@@ -411,6 +411,10 @@ pub struct Summary {
     pub written: u64,
     /// The code of the target is what it was before.
     pub text_restored: Option<bool>,
+    /// The most forked children of the target that carried the breakpoint at a time; their hits
+    /// are not among those above.
+    #[serde(default)]
+    pub children: u64,
     /// How long it was paused, in milliseconds.
     pub paused_ms: u64,
     /// The last time that it cost more than it may.
@@ -418,6 +422,9 @@ pub struct Summary {
     pub overload: Option<Overload>,
     /// Why it ended.
     pub ended: Ended,
+    /// The facts of that, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
 }
 
 /// A probe cost more than it may.
@@ -469,6 +476,8 @@ pub enum Ended {
     ProcessGone,
     /// The probed code is no longer there.
     CodeGone,
+    /// The file of the probed code was written to.
+    CodeChanged,
 }
 
 /// A function that was found.

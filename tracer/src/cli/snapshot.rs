@@ -185,6 +185,7 @@ pub(crate) fn exit_code(
             issue(IssueKind::ProcessGone, format!("captures taken before that: {written}"))
         }
         Ended::CodeGone => issue(IssueKind::CodeGone, String::new()),
+        Ended::CodeChanged => issue(IssueKind::CodeChanged, summary.why.unwrap_or_default()),
         Ended::Tripped => {
             let spent = summary.overload.as_ref().map(print::summary::spent);
             issue(IssueKind::Tripped, spent.unwrap_or_default())

@@ -15,6 +15,7 @@ pub mod maps;
 mod perf;
 mod place;
 pub mod ring;
+pub mod selftest;
 pub mod support;
 mod sys;
 pub mod text;

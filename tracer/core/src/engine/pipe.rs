@@ -9,6 +9,7 @@ use super::findings::Found;
 use super::mapped::Mapped;
 use super::probe::{Probe, Wake, is_readable};
 use super::request::SnapshotRequest;
+use super::target;
 use crate::attach::late::LateReader;
 use crate::binary::modules::{Code, Modules};
 use crate::model::caller::Caller;
@@ -66,9 +67,12 @@ fn snapshot(
 ) -> Result<Summary, EngineError> {
     let _closed = control.closed_at_end();
     let process = process_of(request.caller, request.pid)?;
+    target::check(engine, &process)?;
     let modules = Modules::with(&engine.cache, &process, request.caller);
-    let code = Code::new(&modules);
-    let resolved = resolve::resolve(&request.location, &request.location_text, &code)?;
+    let code = Code::new(&modules).on(engine.abilities());
+    let resolved = resolve::resolve(&request.location, &request.location_text, &code)
+        .map_err(|issue| target::name_anonymous(issue, &process, &request.location))?;
+    target::check_text(&process, &resolved)?;
     let plans: Vec<Plan> = resolved
         .sites
         .iter()
@@ -168,13 +172,16 @@ fn give(
     })
 }
 
-/// Looks at the process: a debugger may have come, or the code that is probed may have gone.
+/// Looks at the process: a debugger may have come, or the code that is probed may have gone or
+/// been changed.
 fn check(
     probe: &mut Probe<'_>,
     mapped: &Mapped<'_>,
     resolved: &Resolved,
 ) -> Result<Option<Ended>, EngineError> {
-    probe.check()?;
+    if let Some(ended) = probe.check()? {
+        return Ok(Some(ended));
+    }
     if let Some(now) = probe.process_now() {
         mapped.update(&now);
     }

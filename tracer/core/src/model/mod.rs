@@ -1,5 +1,6 @@
 //! The nouns of the pipe: plain data with public fields, no I/O.
 
+pub mod abilities;
 pub mod action;
 pub mod address;
 pub mod admission;

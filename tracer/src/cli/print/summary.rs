@@ -86,6 +86,7 @@ pub(crate) fn finished(summary: &Summary) -> Page {
             Ended::GuardianDied => "the process that held the breakpoints died",
             Ended::ProcessGone => "the process ended",
             Ended::CodeGone => "the probed code is no longer there",
+            Ended::CodeChanged => "the file of the probed code was written to",
         });
     if summary.text_restored == Some(true) {
         line = line.with(Ink::Dim, "; the probe is out, the code is as before");
@@ -113,6 +114,12 @@ pub(crate) fn finished(summary: &Summary) -> Page {
         Some(summary.kernel_misses),
         "kernel misses",
         "hits that the kernel did not hand to the program; not among the hits above",
+    );
+    note(
+        &mut page,
+        Some(summary.children),
+        if summary.children == 1 { "forked child" } else { "forked children" },
+        "carried the breakpoint and paid for it; their hits are not among the hits above",
     );
     if summary.text_restored == Some(false) {
         let warning = "  the code of the target could not be verified to be as before";
