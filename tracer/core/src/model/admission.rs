@@ -48,18 +48,21 @@ impl Load {
     /// From what was seen with a probe in place: `hits` that cost `hit_ns` each, while the process
     /// used `cpu_seconds` in `seconds`.
     pub fn seen(hits: f64, hit_ns: f64, seconds: f64, cpu_seconds: f64) -> Self {
-        /// A process that is less busy waits for something else.
+        /// A process that is less busy waits for something else, or for a cpu.
         const BUSY: f64 = 0.8;
+        /// The probe alone keeps it busy if it takes more than this part of its time.
+        const BY_PROBE: f64 = 0.3;
         if hits == 0.0 || seconds <= 0.0 {
             return Self::default();
         }
         let rate = hits / seconds;
         let cores = cpu_seconds / seconds;
-        if cores < BUSY {
+        let in_probe = rate * hit_ns / SECOND_NS;
+        if cores < BUSY && in_probe < cores * BY_PROBE {
             return Self { hits_per_second: rate, busy_cores: 0.0 };
         }
         // What is left for its own work, without the probe; neither figure is exact.
-        let own = (cores - rate * hit_ns / SECOND_NS).max(cores * 0.01);
+        let own = (cores - in_probe).max(cores * 0.01);
         Self { hits_per_second: rate * cores / own, busy_cores: cores }
     }
 }
@@ -158,8 +161,10 @@ mod tests {
         let busy = Load::seen(1e6, 500.0, 1.0, 1.0);
         assert_eq!(busy.hits_per_second, 2e6);
         // One that waits would have done the same work.
-        let waits = Load::seen(1e6, 500.0, 1.0, 0.7);
-        assert_eq!(waits, Load { hits_per_second: 1e6, busy_cores: 0.0 });
+        let waits = Load::seen(1e5, 500.0, 1.0, 0.7);
+        assert_eq!(waits, Load { hits_per_second: 1e5, busy_cores: 0.0 });
+        // One that got a cpu now and then only, and had it for the probe.
+        assert_eq!(Load::seen(4e5, 500.0, 1.0, 0.25).busy_cores, 0.25);
         // Figures that contradict each other give no nonsense.
         let load = Load::seen(1e6, 2000.0, 1.0, 1.0);
         assert_eq!(load.hits_per_second, 1e8);
