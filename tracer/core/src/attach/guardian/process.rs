@@ -92,11 +92,7 @@ pub fn run() -> u8 {
         return 2;
     }
     let end = match Guardian::start(engine) {
-        Ok(mut guardian) => {
-            let end = guardian.serve();
-            guardian.let_go();
-            end
-        }
+        Ok(mut guardian) => guardian.serve(),
         Err(_) => End::Confused,
     };
     u8::from(end == End::Confused)
@@ -151,26 +147,6 @@ impl Guardian {
                 // Who does not read it sees our end.
                 let _told = self.report(kind, 0, 0, Trip::default());
                 return end;
-            }
-        }
-    }
-
-    /// Has all links closed, and waits for it. The end of a process kills its threads, and the
-    /// kernel leaves the breakpoints in for good where it is in the middle of taking them out for a
-    /// thread that is being killed ("failed to unregister, leaking uprobe").
-    fn let_go(&mut self) {
-        for index in 0..self.links.len() {
-            // A keeper that can't be told has ended, and its links with it.
-            if self.close(index, ReportKind::Asked, Trip::default()).is_err() {
-                self.links[index].closing = None;
-            }
-        }
-        self.links.retain(|link| link.closing.is_some());
-        while !self.links.is_empty() {
-            match receive::<Done>(&self.done, true) {
-                Ok(Received::Packet(done, _)) => self.links.retain(|link| link.id != done.id),
-                Err(Errno::INTR) => {}
-                Ok(Received::End | Received::Malformed) | Err(_) => return,
             }
         }
     }
