@@ -44,7 +44,7 @@ fn lines(done: &Done) -> Vec<Json> {
     done.output().unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// SAFE-1, END-1
+/// STOP-1, SAFE-1
 #[test]
 fn every_probe_of_the_daemon_is_out_and_proven() {
     let [mut one, mut other] = [target(), target()];
@@ -79,7 +79,7 @@ fn every_probe_of_the_daemon_is_out_and_proven() {
 
 /// Those that no daemon knows of: a command that works alone, and a daemon at another socket.
 ///
-/// SAFE-1, END-1
+/// STOP-1, SAFE-1
 #[test]
 fn tracers_that_no_daemon_knows_of_are_told_by_a_signal() {
     let [mut one, mut other] = [target(), target()];
@@ -114,7 +114,7 @@ fn tracers_that_no_daemon_knows_of_are_told_by_a_signal() {
     assert!(alone.output().unwrap().contains("the code is as before"), "{alone:?}");
 }
 
-/// END-1
+/// STOP-1
 #[test]
 fn the_signal_takes_all_probes_of_a_daemon_out_and_its_log_has_the_proof() {
     let mut target = target();
