@@ -54,14 +54,15 @@ fn many_probes_are_placed_one_by_one_and_all_out_at_once() {
     let start = Instant::now();
     let answer = daemon.ask("POST", "/v1/stop-all", None).unwrap().json().unwrap();
     let stopped = start.elapsed();
-    require_as_in_files(target.pid()).unwrap();
     let lines = answer["stopped"].as_array().unwrap();
-    assert!(lines.iter().all(|line| line["text"] == "restored"), "{answer}");
     println!(
         "{count} probes: placed in {placed:?}, listed in {listed:?}, all out in {stopped:?}; \
          threads {} to {}, resident {} to {} KiB",
         before.0, after.0, before.1, after.1
     );
+    let unclean: Vec<&Json> = lines.iter().filter(|line| line["text"] != "restored").collect();
+    require_as_in_files(target.pid()).unwrap();
+    assert!(unclean.is_empty(), "{}: {:?}", unclean.len(), unclean.first());
     // A thread each and a watchdog, and half a MiB at most, wherever it runs.
     assert!(after.0 - before.0 <= 2 * count as u64 + 200, "{before:?} {after:?}");
     assert!(
