@@ -14,6 +14,7 @@ mod counters;
 mod gate;
 mod maps;
 mod pool;
+mod stack;
 mod task;
 
 use aya_ebpf::EbpfContext;
@@ -32,6 +33,7 @@ const LOG: &str = "tracer_ebpf";
 /// Entry, line and return alike.
 #[uprobe]
 fn hit(ctx: ProbeContext) -> u32 {
+    stack::stay(ctx.as_ptr());
     // SAFETY: the context is the one the kernel gave us.
     let cookie = unsafe { bpf_get_attach_cookie(ctx.as_ptr()) } as u32;
     let Some(site) = maps::SITES.get(cookie) else { return 0 };

@@ -18,6 +18,9 @@ pub(crate) fn claim() -> Option<*mut Scratch> {
     // A power of two, checked by userspace.
     let mask = kernel().scratch_slots.wrapping_sub(1);
     let first = task::cpu();
+    if cfg!(feature = "per-cpu") {
+        return SCRATCH.get_ptr_mut(first & mask);
+    }
     let mut tries = 0;
     while tries < TRIES {
         let slot = SCRATCH.get_ptr_mut(first.wrapping_add(tries) & mask)?;

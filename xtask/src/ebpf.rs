@@ -1,8 +1,9 @@
 //! Builds the kernel program with a toolchain of its own.
 
-use crate::project::{bpf_object, foreign, root, run, step, target_dir};
+use crate::project::{bpf_object, foreign, per_cpu_object, root, run, step, target_dir};
 use crate::setup::toolchain::Toolchain;
 use anyhow::{Context, Result, bail};
+use std::path::Path;
 
 /// As in the crate's `.cargo/config.toml`.
 const TARGET: &str = "bpfel-unknown-none";
@@ -20,23 +21,29 @@ pub(crate) fn build() -> Result<()> {
     let Some(toolchain) = Toolchain::find() else {
         bail!("no toolchain can build the kernel program: run `cargo xtask setup`");
     };
+    // The one that is compared with it first: what cargo leaves in place is what is shipped.
+    build_object(toolchain, &["--features", "per-cpu"], &per_cpu_object())?;
+    build_object(toolchain, &[], &bpf_object())
+}
+
+fn build_object(toolchain: Toolchain, features: &[&str], object: &Path) -> Result<()> {
     let target_dir = target_dir().join("bpf");
     let mut cargo = toolchain.cargo();
     cargo
         // Cargo looks for `.cargo/config.toml`, which has the flags, from here upwards.
         .current_dir(root().join("tracer-ebpf"))
         .args(["build", "--quiet", "--release", "--locked"])
+        .args(features)
         .arg("--target-dir")
         .arg(&target_dir)
         // Lets a stable compiler take -Z options; the library's source fits its own compiler only.
         .env("RUSTC_BOOTSTRAP", "1");
     run(&mut cargo)?;
     let built = target_dir.join(TARGET).join("release").join(BINARY);
-    let object = bpf_object();
     let bytes = std::fs::read(&built).with_context(|| format!("no {}", built.display()))?;
     // An untouched file spares everything that includes it a rebuild.
-    if std::fs::read(&object).ok().as_deref() != Some(&bytes[..]) {
-        std::fs::write(&object, &bytes)
+    if std::fs::read(object).ok().as_deref() != Some(&bytes[..]) {
+        std::fs::write(object, &bytes)
             .with_context(|| format!("can't write {}", object.display()))?;
     }
     println!("{} ({} bytes, by {toolchain})", object.display(), bytes.len());

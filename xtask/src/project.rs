@@ -22,6 +22,11 @@ pub(crate) fn bpf_object() -> PathBuf {
     target_dir().join("bpf").join("tracer.bpf.o")
 }
 
+/// The kernel program that is not shipped: a test shows with it why the pool is needed.
+pub(crate) fn per_cpu_object() -> PathBuf {
+    target_dir().join("bpf").join("per-cpu.bpf.o")
+}
+
 /// The `tracer` binary of the dev profile.
 pub(crate) fn tracer_binary() -> PathBuf {
     target_dir().join("debug").join("tracer")

@@ -36,7 +36,7 @@ fn many_probes_are_placed_one_by_one_and_all_out_at_once() {
     let before = (status(daemon.pid(), "Threads:"), status(daemon.pid(), "VmRSS:"));
     let start = Instant::now();
     for number in 0..count {
-        let location = format!("f{number:03}");
+        let location = format!("many_{number:03}");
         let request = json!({"pid": target.pid(), "location": location, "detach": true});
         let answer = daemon.ask("POST", "/v1/probes", Some(&request)).unwrap();
         assert_eq!(answer.status, 201, "{location}: {:?}", answer.json().unwrap());

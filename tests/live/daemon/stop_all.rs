@@ -33,11 +33,11 @@ fn stop_all(daemon: Option<&Daemon>, pids: &[u32], arguments: &[&str]) -> Done {
     RunningTracer::start(&mut command).unwrap().finish().unwrap()
 }
 
-/// A process and those that it has started.
+/// A process, those that it has started, and so on.
 fn with_children(pid: u32) -> Vec<u32> {
     let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
     let children = children.split_whitespace().map(|child| child.parse().unwrap());
-    [pid].into_iter().chain(children).collect()
+    [pid].into_iter().chain(children.flat_map(with_children)).collect()
 }
 
 fn lines(done: &Done) -> Vec<Json> {

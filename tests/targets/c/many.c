@@ -1,26 +1,33 @@
-/* A thousand functions, `f000` to `f999`, each called once on each "go". */
+/* A thousand functions: `many_000` to `many_999`. On each "go" each is called once. */
 #include "protocol.h"
 #include "traced.h"
 
-static volatile unsigned long count;
+#define ONE(name)                        \
+    TRACED unsigned long name(unsigned long count) \
+    {                                    \
+        __asm__ volatile("" : : : "rbx"); \
+        return count + 1;                \
+    }
+#define CALL(name) count = name(count);
 
-#define ONE(n) \
-    TRACED void f##n(void) { count++; }
-#define TEN(n) \
-    ONE(n##0) ONE(n##1) ONE(n##2) ONE(n##3) ONE(n##4) ONE(n##5) ONE(n##6) ONE(n##7) ONE(n##8) ONE(n##9)
-#define HUNDRED(n) \
-    TEN(n##0) TEN(n##1) TEN(n##2) TEN(n##3) TEN(n##4) TEN(n##5) TEN(n##6) TEN(n##7) TEN(n##8) TEN(n##9)
-#define ALL \
-    HUNDRED(0) HUNDRED(1) HUNDRED(2) HUNDRED(3) HUNDRED(4) HUNDRED(5) HUNDRED(6) HUNDRED(7) HUNDRED(8) HUNDRED(9)
+#define TEN(DO, name)                                                                          \
+    DO(name##0) DO(name##1) DO(name##2) DO(name##3) DO(name##4) DO(name##5) DO(name##6)         \
+    DO(name##7) DO(name##8) DO(name##9)
+#define HUNDRED(DO, name)                                                                       \
+    TEN(DO, name##0) TEN(DO, name##1) TEN(DO, name##2) TEN(DO, name##3) TEN(DO, name##4)        \
+    TEN(DO, name##5) TEN(DO, name##6) TEN(DO, name##7) TEN(DO, name##8) TEN(DO, name##9)
+#define THOUSAND(DO)                                                                            \
+    HUNDRED(DO, many_0) HUNDRED(DO, many_1) HUNDRED(DO, many_2) HUNDRED(DO, many_3)             \
+    HUNDRED(DO, many_4) HUNDRED(DO, many_5) HUNDRED(DO, many_6) HUNDRED(DO, many_7)             \
+    HUNDRED(DO, many_8) HUNDRED(DO, many_9)
 
-ALL
+THOUSAND(ONE)
 
-#undef ONE
-#define ONE(n) f##n();
+static unsigned long count;
 
 static unsigned long work(void)
 {
-    ALL
+    THOUSAND(CALL)
     return count;
 }
 

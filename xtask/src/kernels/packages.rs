@@ -109,11 +109,10 @@ fn newest(apt: &PrivateApt, series: &str) -> Result<String> {
     let mut search = apt.command("apt-cache");
     let packages = output(search.args(["pkgnames", "linux-"])).unwrap_or_default();
     let of_series = |name: &&str| {
-        release(name).and_then(|release| release.strip_prefix(series)).is_some_and(|rest| {
-            // A package without a third number only depends on others.
-            let rest = rest.strip_prefix('.').unwrap_or(rest);
-            rest.starts_with(|c: char| c.is_ascii_digit()) && rest.ends_with(FLAVOUR)
-        })
+        // A package without a third number only depends on others.
+        release(name)
+            .and_then(|release| release.strip_prefix(series)?.strip_prefix('.'))
+            .is_some_and(|rest| rest.ends_with(FLAVOUR))
     };
     match packages.lines().filter(of_series).max_by_key(|name| (numbers(name), *name < "linux-i")) {
         Some(package) => Ok(package.to_owned()),

@@ -35,11 +35,18 @@ pub struct LoadOptions {
     pub log_level: u8,
     /// What probes may cost together.
     pub budgets: Budgets,
+    /// The object file of the kernel program: ours, or one that a test compares it with.
+    pub object: &'static [u8],
 }
 
 impl Default for LoadOptions {
     fn default() -> Self {
-        Self { scratch_slots: limits::SCRATCH_SLOTS, log_level: 0, budgets: Budgets::default() }
+        Self {
+            scratch_slots: limits::SCRATCH_SLOTS,
+            log_level: 0,
+            budgets: Budgets::default(),
+            object: OBJECT,
+        }
     }
 }
 
@@ -54,6 +61,7 @@ pub struct Program {
     log: Mutex<Option<EbpfLogger<&'static dyn log::Log>>>,
     /// All maps by name: what the program's instructions refer to.
     named: Vec<(String, OwnedFd)>,
+    object: &'static [u8],
 }
 
 impl fmt::Debug for Program {
@@ -85,7 +93,7 @@ impl Program {
         let mut bpf = EbpfLoader::new()
             .override_global(names::KERNEL, &kernel, true)
             .override_global("AYA_LOG_LEVEL", &options.log_level, true)
-            .load(OBJECT)
+            .load(options.object)
             .map_err(|error| AttachError::aya("the maps", &error))?;
         let named = named_maps(&bpf)?;
         let log = (options.log_level > 0)
@@ -101,6 +109,7 @@ impl Program {
             costs: Mutex::default(),
             log: Mutex::new(log),
             named,
+            object: options.object,
         };
         Ok(program)
     }
@@ -148,7 +157,7 @@ impl Program {
             return Ok(program.as_fd());
         }
         // Of two that load it at once, one is dropped.
-        let program = load_program(&self.named, flavour)?;
+        let program = load_program(self.object, &self.named, flavour)?;
         Ok(slot.get_or_init(|| program).as_fd())
     }
 
@@ -238,8 +247,12 @@ fn named_maps(bpf: &Ebpf) -> Result<Vec<(String, OwnedFd)>, AttachError> {
 }
 
 /// Loads the program over the maps that aya created.
-fn load_program(named: &[(String, OwnedFd)], flavour: Flavour) -> Result<OwnedFd, AttachError> {
-    let mut object = aya_obj::Object::parse(OBJECT).map_err(AttachError::object)?;
+fn load_program(
+    object: &[u8],
+    named: &[(String, OwnedFd)],
+    flavour: Flavour,
+) -> Result<OwnedFd, AttachError> {
+    let mut object = aya_obj::Object::parse(object).map_err(AttachError::object)?;
     let features = aya::features()
         .btf()
         .ok_or_else(|| AttachError::object("this kernel takes no type information (BTF)"))?;

@@ -72,6 +72,7 @@ impl Engine {
             scratch_slots: self.options.scratch_slots,
             log_level: self.options.kernel_log.map_or(0, level),
             budgets: self.options.budgets,
+            ..LoadOptions::default()
         };
         let links = Links::new(self.options.guardian.clone());
         // It starts while the program is loaded; a probe that needs it is told why it can't.
