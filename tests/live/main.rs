@@ -34,5 +34,6 @@ mod sites;
 mod stack;
 mod storm;
 mod sweep;
+mod trips;
 mod values;
 mod vars;
