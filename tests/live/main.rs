@@ -18,6 +18,7 @@ mod chaos;
 mod daemon;
 mod ending;
 mod equation;
+mod everywhere;
 mod fallback;
 mod find_doctor;
 mod hostile;

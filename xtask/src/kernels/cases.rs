@@ -52,6 +52,7 @@ const SERVED: Run = Run {
         "auto equation::counting_only",
         "auto equation::a_forked_child_is_not_the_target",
         "auto equation::another_process_of_the_same_pid",
+        "auto everywhere::what_is_refused_and_what_is_taken_leaves_the_target_as_it_is",
         "auto ending::tracer_is_killed",
         "auto ending::the_target_replaces_its_program",
         "auto bad_input::locations::an_address_inside_an_instruction",
@@ -91,7 +92,7 @@ pub(crate) fn runs_of(series: &str) -> &'static [&'static Run] {
     match series {
         "5.10" => &[&REFUSED],
         // The newest of those with long support, and the newest of all.
-        "6.12" | "7.3" => &[&RACE],
+        "6.12" | "7.3" => &[&RACE, &SERVED],
         _ => &[&SERVED],
     }
 }

@@ -119,7 +119,8 @@ fn here(programs: &Programs) -> Result<()> {
         .args(["--test-threads=1", "--exact"])
         .args(names)
         .env("CARGO_TARGET_DIR", cases_target_dir())
-        .env("TRACER_BINARY", &programs.tracer))
+        .env("TRACER_BINARY", &programs.tracer)
+        .env_remove("TRACER_SOAK_N"))
 }
 
 /// Packs the guest's files; gives where the archive is.
