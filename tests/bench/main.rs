@@ -1,4 +1,5 @@
-//! What a hit costs, how many of them can be taken, and how long one waits for the first.
+//! What a hit costs, how many of them can be taken, how long one waits for the first, and what a
+//! real server feels of them.
 //!
 //!     bench [--json] [--short] [PART...]
 //!     bench [--json] [--short] cold PID FUNCTION
@@ -19,6 +20,7 @@ mod ours;
 mod printed;
 mod rate;
 mod run_time;
+mod server;
 mod share;
 mod variant;
 
@@ -44,6 +46,7 @@ const PARTS: &[Part] = &[
     ("rate", rate::measure),
     ("latency", latency::measure),
     ("share", share::measure),
+    ("server", server::measure),
 ];
 
 fn main() -> ExitCode {

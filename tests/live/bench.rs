@@ -57,6 +57,9 @@ fn every_bench_gives_a_figure() {
         ("idle_daemon", "rss_mb"),
         ("idle_daemon", "cpu_percent"),
         ("share", "emulated_percent"),
+        ("server_none", "requests_per_second"),
+        ("server_tracer", "p99_us"),
+        ("server_bpftrace", "p99_us"),
     ] {
         let mut those = with_key(key).filter(|figure| figure["bench"] == bench);
         assert!(those.any(|figure| figure[key].is_number()), "{bench}: {figures:#?}");

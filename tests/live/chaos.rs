@@ -4,6 +4,7 @@
 
 mod victim;
 
+use anyhow::Context as _;
 use rustix::process::Signal;
 use serde_json::{Value as Json, json};
 use std::collections::{BTreeMap, VecDeque};
@@ -21,14 +22,14 @@ use tracer_tests::text::require_as_in_files;
 use victim::Victim;
 
 /// How long it goes on in the short form.
-const SECONDS: u64 = 5;
+const SECONDS: u64 = 4;
 /// How long the daemon may stand still without a probe being taken out for it, and longer.
 const STOPS: [Duration; 2] = [Duration::from_millis(300), Duration::from_secs(6)];
 /// How long breakpoints may stay when the daemon has gone.
 const CLEANUP: Duration = Duration::from_secs(20);
 /// Probes at once.
 const PROBES: usize = 24;
-/// What the daemon may grow by from its first to its last look.
+/// What the daemon may grow by in the last quarter of a soak.
 const GROWTH_KB: u64 = 64 << 10;
 /// The smallest ring there is: it is full at once.
 const SMALL_RING: u32 = 4096;
@@ -51,7 +52,6 @@ enum Deed {
     Kill,
     Overwrite,
     StopDaemon,
-    KillDaemon,
 }
 
 const DEEDS: &[(Deed, u64)] = &[
@@ -64,7 +64,6 @@ const DEEDS: &[(Deed, u64)] = &[
     (Deed::Kill, 8),
     (Deed::Overwrite, 15),
     (Deed::StopDaemon, 4),
-    (Deed::KillDaemon, 2),
 ];
 
 /// All that takes part.
@@ -73,9 +72,8 @@ struct Chaos {
     home: TempDir,
     victims: Vec<Victim>,
     daemon: Daemon,
-    probes: Vec<Placed>,
-    /// Memory of the daemon when it had done a little.
-    memory_kb: Option<u64>,
+    /// With what was asked for.
+    probes: Vec<(Placed, Json)>,
     done: BTreeMap<Deed, u64>,
     /// Why probes were refused, and why they ended.
     refused: BTreeMap<String, u64>,
@@ -113,12 +111,17 @@ fn nothing_crashes_and_nothing_is_left() {
     require().unwrap();
     let random = Random::from_environment("chaos");
     let mut chaos = Chaos::start(random);
-    let start = Instant::now();
-    while start.elapsed() < Duration::from_secs(soak().unwrap_or(SECONDS)) {
-        let deed = chaos.choose();
-        chaos.act(deed);
-        *chaos.done.entry(deed).or_default() += 1;
-    }
+    let quarter = Duration::from_secs(soak().unwrap_or(SECONDS)) / 4;
+    chaos.go_on(quarter);
+    chaos.kill_daemon();
+    chaos.go_on(quarter);
+    chaos.kill_daemon();
+    chaos.go_on(quarter);
+    let before = chaos.memory_at_rest_kb();
+    chaos.go_on(quarter);
+    let after = chaos.memory_at_rest_kb();
+    println!("chaos: the daemon had {before} KiB, then {after} KiB");
+    assert!(soak().is_none() || after < before + GROWTH_KB, "{before} KiB, then {after} KiB");
     chaos.end();
 }
 
@@ -133,13 +136,21 @@ impl Chaos {
             home,
             daemon: Daemon::start().unwrap(),
             probes: Vec::new(),
-            memory_kb: None,
             done: BTreeMap::new(),
             refused: BTreeMap::new(),
             ended: BTreeMap::new(),
             hits: 0,
             long_stops: soak().is_some(),
             history: History::default(),
+        }
+    }
+
+    fn go_on(&mut self, time: Duration) {
+        let start = Instant::now();
+        while start.elapsed() < time {
+            let deed = self.choose();
+            self.act(deed);
+            *self.done.entry(deed).or_default() += 1;
         }
     }
 
@@ -171,7 +182,6 @@ impl Chaos {
             Deed::Kill => victim.kill_and_restart().unwrap(),
             Deed::Overwrite => victim.overwrite(self.random.below(3)).unwrap(),
             Deed::StopDaemon => self.stop_daemon(),
-            Deed::KillDaemon => self.kill_daemon(),
         }
     }
 
@@ -194,7 +204,7 @@ impl Chaos {
         }
         self.history.add(request.to_string());
         match Placed::place(&self.daemon, &request).unwrap() {
-            Ok(probe) => self.probes.push(probe),
+            Ok(probe) => self.probes.push((probe, request)),
             Err(error) => {
                 let code = error["code"].as_str().unwrap();
                 *self.refused.entry(code.to_owned()).or_default() += 1;
@@ -208,14 +218,20 @@ impl Chaos {
             return;
         }
         let index = self.random.below(self.probes.len() as u64);
-        let probe = self.probes.swap_remove(usize::try_from(index).unwrap());
+        let (probe, request) = self.probes.swap_remove(usize::try_from(index).unwrap());
         probe.remove(&self.daemon).unwrap();
-        let summary: Json = probe.require_exact(&self.daemon).unwrap();
+        let summary =
+            probe.require_exact(&self.daemon).with_context(|| request.to_string()).unwrap();
         self.hits += summary["hits"].as_u64().unwrap();
         *self.ended.entry(summary["ended"].as_str().unwrap().to_owned()).or_default() += 1;
-        let now = memory_kb(self.daemon.pid());
-        let before = *self.memory_kb.get_or_insert(now);
-        assert!(now < before + GROWTH_KB, "the daemon grew from {before} to {now} KiB");
+    }
+
+    /// What the daemon has in memory when it has no probe.
+    fn memory_at_rest_kb(&mut self) -> u64 {
+        while !self.probes.is_empty() {
+            self.remove();
+        }
+        memory_kb(self.daemon.pid())
     }
 
     /// Nobody sees the daemon stop, but after five seconds no probe is left in place.
@@ -233,6 +249,10 @@ impl Chaos {
             self.wait_untouched("the daemon is silent");
         }
         self.daemon.send(Signal::CONT).unwrap();
+        if long {
+            // It hears of it when it goes on.
+            self.daemon.wait_until_none_lives().unwrap();
+        }
     }
 
     /// Its probes are gone with it, and with them what they counted.
@@ -242,7 +262,6 @@ impl Chaos {
         self.wait_untouched("the daemon was killed");
         drop(folder);
         self.probes.clear();
-        self.memory_kb = None;
     }
 
     /// Waits until no breakpoint is left in any target, which work meanwhile.
@@ -258,16 +277,8 @@ impl Chaos {
     }
 
     fn end(mut self) {
-        while !self.probes.is_empty() {
-            self.remove();
-        }
         println!("chaos: {:?}\nrefused: {:?}\nended: {:?}", self.done, self.refused, self.ended);
-        println!(
-            "hits {}, memory of the daemon {:?} KiB, then {} KiB",
-            self.hits,
-            self.memory_kb,
-            memory_kb(self.daemon.pid())
-        );
+        println!("chaos: {} hits", self.hits);
         assert!(self.daemon.living().unwrap().is_empty());
         assert!(self.hits > 0 && !self.ended.is_empty());
         for victim in &mut self.victims {

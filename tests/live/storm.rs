@@ -121,7 +121,7 @@ impl<'d> Storms<'d> {
 #[test]
 fn storms_delay_neither_removals_nor_forks() {
     require().unwrap();
-    let rounds = soak().unwrap_or(6);
+    let rounds = soak().unwrap_or(3);
     let daemon = Daemon::start().unwrap();
     let mut target = started("counter", &["2", "5"]);
     let mut forks = started("forks", &[]);

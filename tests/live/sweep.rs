@@ -46,7 +46,7 @@ const INTERVAL: Duration = Duration::from_millis(10);
 fn addresses() -> u64 {
     let asked = std::env::var("TRACER_SOAK_N").ok();
     // By perf events each takes 0.1 s to remove.
-    let few = if snapshot::options().attach == AttachMode::Perf { 32 } else { 400 };
+    let few = if snapshot::options().attach == AttachMode::Perf { 16 } else { 240 };
     asked.map_or(few, |text| text.parse().expect("TRACER_SOAK_N is a number"))
 }
 

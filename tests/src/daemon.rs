@@ -49,7 +49,10 @@ impl Daemon {
     ///
     /// It does not start.
     pub fn start_in(folder: TempDir, arguments: &[&str]) -> Result<Self> {
+        // A target here makes all of its calls at once, on a slow machine.
+        let budgets = ["--process-budget", "25", "--node-budget", "25"];
         let mut command = cli::command(&["daemon", "--metrics-listen", "off"])?;
+        command.args(budgets);
         command.args(arguments);
         Self::start_by(&mut command, folder)
     }

@@ -26,12 +26,14 @@ Usage: cargo xtask COMMAND
   demo [LOCATION]  build, start the bundled service, take a snapshot of it, print it
   dist             build the binary that is given to others to TARGET/release/tracer
   test             everything that must pass: formatting, lints, licences, tests, live tests
-  soak NAME [N]    the live tests whose name contains NAME, at full length (N calls)
+  soak NAME [N]    the live tests whose name contains NAME, at full length: N calls; or N
+                   addresses (sweep), removals (storm), seconds (chaos)
   kernels [SERIES...]
                    tracer on stock Debian kernels, such as 6.12, in virtual machines
   bench [--json] [PART...]
                    what a hit costs (hits), how many a second can be taken (rate), how long one
-                   waits (latency), where probes can sit (share); on a machine that rests
+                   waits (latency), where probes can sit (share), what a server feels (server);
+                   on a machine that rests
   bench [--json] cold PID FUNCTION
                    the first probe in a large program of yours, beside gdb's break
   tidy [--pin]     the project's rules; --pin accepts a changed wire format
@@ -60,8 +62,8 @@ fn run(words: &[&str]) -> Result<ExitCode> {
         ["demo", location] => return demo::demo(location),
         ["dist"] => dist::dist()?,
         ["test"] => test::test()?,
-        ["soak", name] => soak::soak(name, soak::CALLS)?,
-        ["soak", name, calls] => soak::soak(name, calls)?,
+        ["soak", name] => soak::soak(name, soak::length(name))?,
+        ["soak", name, length] => soak::soak(name, length)?,
         ["kernels", series @ ..] => kernels::kernels(series)?,
         ["bench", words @ ..] => bench::bench(words)?,
         ["tidy"] => tidy::tidy()?,

@@ -6,15 +6,31 @@ use crate::setup::{Part, setup};
 use crate::{ebpf, test};
 use anyhow::Result;
 
-/// Calls of the target's function in all, unless another number is given.
-pub(crate) const CALLS: &str = "5000000";
+/// What the number means for tests that don't count calls, unless another one is given.
+const LENGTHS: &[(&str, &str, &str)] = &[
+    ("sweep", "20000", "addresses that are probed"),
+    ("storm", "500", "removals while others do their worst"),
+    ("chaos", "1800", "seconds"),
+];
+/// Calls of the target's function in all, for the others.
+const CALLS: &str = "5000000";
 
-/// Runs the live tests whose name contains `name` with `calls` calls in all.
+/// The full length of the tests whose name contains `name`.
+pub(crate) fn length(name: &str) -> &'static str {
+    let known = LENGTHS.iter().find(|(test, ..)| name.contains(test));
+    known.map_or(CALLS, |(test, length, what)| {
+        println!("{test}: {length} {what}");
+        length
+    })
+}
+
+/// Runs the live tests whose name contains `name` at a length: calls in all, or what [`length`]
+/// tells.
 ///
 /// # Errors
 ///
 /// A test fails, or something can't be built.
-pub(crate) fn soak(name: &str, calls: &str) -> Result<()> {
+pub(crate) fn soak(name: &str, length: &str) -> Result<()> {
     setup(Part::ALL)?;
     ebpf::build()?;
     test::build_tracer()?;
@@ -22,6 +38,6 @@ pub(crate) fn soak(name: &str, calls: &str) -> Result<()> {
     run(cargo()
         .args(["test", "--package", "tracer-tests", "--test", "live", "--locked", name])
         .args(["--", "--test-threads=1", "--nocapture"])
-        .env("TRACER_SOAK_N", calls)
+        .env("TRACER_SOAK_N", length)
         .env("TRACER_BINARY", tracer_binary()))
 }

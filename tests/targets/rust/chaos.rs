@@ -62,7 +62,7 @@ fn main() {
         if let Some(program) = line.strip_prefix("become ") {
             panic!("{}", Command::new(program).exec());
         } else if line == "fork" {
-            let child = Command::new(std::env::current_exe().unwrap()).arg("child").status();
+            let child = Command::new("/proc/self/exe").arg("child").status();
             assert!(child.unwrap().success());
         } else {
             call(&mut own, 1000);

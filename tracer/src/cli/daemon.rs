@@ -24,7 +24,10 @@ pub(crate) fn config(args: &DaemonArgs, reach: &ReachArgs) -> Config {
         options: Options {
             attach: args.attach.mode(),
             kernel_log: args.kernel_log.level(),
-            budgets: Budgets::percent(args.process_budget, args.node_budget),
+            budgets: match args.no_budgets {
+                true => Budgets::UNLIMITED,
+                false => Budgets::percent(args.process_budget, args.node_budget),
+            },
             ..Options::default()
         },
     }

@@ -152,6 +152,15 @@ pub struct SnapshotArgs {
     #[arg(default_value_t = BUDGET_PERCENT)]
     pub budget: f64,
 
+    /// How long to learn how often the place is hit, and then decide whether the probe may stay: 0s
+    /// for not at all; without it 200ms, and nothing for a few captures
+    #[arg(long, value_name = "TIME", value_parser = units::learning)]
+    pub learn: Option<Duration>,
+
+    /// Place it whatever it will cost; the budget takes it out all the same
+    #[arg(long)]
+    pub force: bool,
+
     /// End when no hit came for so long; without it only the timeout ends the wait
     #[arg(long, value_name = "TIME", value_parser = units::duration)]
     pub idle: Option<Duration>,
@@ -160,6 +169,10 @@ pub struct SnapshotArgs {
     /// it that is the end
     #[arg(long, value_name = "TIME", value_parser = units::retry)]
     pub retry: Option<Duration>,
+
+    /// Let probes cost what they cost: for tests, where nobody can be hurt
+    #[arg(long, hide = true, env = "TRACER_NO_BUDGETS")]
+    pub no_budgets: bool,
 
     /// Captures per second at most, 0 for no limit; other hits are counted
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -264,6 +277,10 @@ pub struct DaemonArgs {
     #[arg(long, value_name = "ADDRESS", value_parser = units::listen)]
     #[arg(default_value = "127.0.0.1:9464")]
     pub metrics_listen: Listen,
+
+    /// Let probes cost what they cost: for tests, where nobody can be hurt
+    #[arg(long, hide = true, env = "TRACER_NO_BUDGETS")]
+    pub no_budgets: bool,
 
     /// Percent of a core that all probes of one process may cost, up to 25
     #[arg(long, value_name = "PERCENT", value_parser = units::shared_budget, default_value_t = Budgets::PROCESS_PERCENT)]

@@ -14,7 +14,7 @@ use crate::client::Daemon;
 use std::ops::ControlFlow;
 use tracer_core::engine::Engine;
 use tracer_core::engine::options::Options;
-use tracer_core::engine::request::{SnapshotRequest, ring_bytes};
+use tracer_core::engine::request::{SnapshotRequest, learn, ring_bytes};
 use tracer_core::model::action::Action;
 use tracer_core::model::budget::{Budgets, CpuShare};
 use tracer_core::model::caller::Caller;
@@ -132,6 +132,8 @@ pub(crate) fn request(args: &SnapshotArgs, location: LocationSpec) -> SnapshotRe
         hits: args.hits,
         rate: args.rate,
         budget: CpuShare::percent(args.budget),
+        learn: args.learn.unwrap_or_else(|| learn(args.hits)),
+        force: args.force,
         retry: args.retry,
         timeout: args.timeout,
         idle: args.idle,
@@ -146,13 +148,17 @@ pub(crate) fn options(args: &SnapshotArgs) -> Options {
         attach: args.attach.mode(),
         scratch_slots: args.scratch_slots,
         kernel_log: args.kernel_log.level(),
-        budgets: own_budgets(args.budget),
+        budgets: own_budgets(args),
         ..Options::default()
     }
 }
 
 /// What an engine of our own lets probes cost together: it has but this one.
-fn own_budgets(percent: f64) -> Budgets {
+fn own_budgets(args: &SnapshotArgs) -> Budgets {
+    if args.no_budgets {
+        return Budgets::UNLIMITED;
+    }
+    let percent = args.budget;
     Budgets::percent(percent.max(Budgets::PROCESS_PERCENT), percent.max(Budgets::NODE_PERCENT))
 }
 
@@ -179,6 +185,7 @@ pub(crate) fn exit_code(
             issue(IssueKind::ProcessGone, format!("captures taken before that: {written}"))
         }
         Ended::CodeGone => issue(IssueKind::CodeGone, String::new()),
+        Ended::CodeChanged => issue(IssueKind::CodeChanged, summary.why.unwrap_or_default()),
         Ended::Tripped => {
             let spent = summary.overload.as_ref().map(print::summary::spent);
             issue(IssueKind::Tripped, spent.unwrap_or_default())

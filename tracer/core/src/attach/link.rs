@@ -211,8 +211,38 @@ impl Links {
     pub fn suspend(&self, id: LinkId) -> TextAfter {
         let Some(link) = self.get(id) else { return TextAfter::Restored };
         link.breakpoints.remove();
-        let looks = link.places.iter().map(|place| place.text_after(link.gate.pid));
+        let looks = link.places.iter().map(|place| self.text_after(id, &link, place));
         looks.into_iter().find(|text| *text != TextAfter::Restored).unwrap_or(TextAfter::Restored)
+    }
+
+    /// How the text looks with the breakpoints of a link gone. Another probe may have come to the
+    /// place since: it was let there because the text was as in the file.
+    fn text_after(&self, id: LinkId, link: &Link, place: &Place) -> TextAfter {
+        let now = match link.breakpoints.why_closed() {
+            Some(Closed::Silence | Closed::Signal | Closed::GuardianDied) => {
+                place.text_soon(link.gate.pid)
+            }
+            _ => place.text_after(link.gate.pid),
+        };
+        match now {
+            TextAfter::Changed(pc) if self.has_another(id, link.gate.pid, pc) => {
+                TextAfter::Restored
+            }
+            // Or it came and went in between.
+            TextAfter::Changed(_) => place.text_after(link.gate.pid),
+            text => text,
+        }
+    }
+
+    /// Whether another link than `id` has a breakpoint at an address, or is about to.
+    fn has_another(&self, id: LinkId, pid: u32, pc: Avma) -> bool {
+        let table = self.table();
+        let is_there = |link: &Link| {
+            let here = link.gate.pid == pid && link.places.iter().any(|place| place.pc == pc);
+            here && link.breakpoints.are_in_place()
+        };
+        table.reserved.contains(&(pid, pc))
+            || table.links.iter().any(|(other, link)| *other != id && is_there(link))
     }
 
     /// Places the breakpoints of a suspended or closed link again, after all checks of the text
@@ -299,6 +329,34 @@ impl Links {
     /// Indices of the link's sites, in the order they were given; a record names its site so.
     pub fn sites(&self, id: LinkId) -> Range<u32> {
         self.get(id).map(|link| link.occupied.sites.clone()).unwrap_or_default()
+    }
+
+    /// Hits so far of each site of a link.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel does not answer.
+    pub fn site_hits(&self, program: &Program, id: LinkId) -> Result<Vec<u64>, AttachError> {
+        self.sites(id).map(|site| Ok(program.maps().counts(site)?.0)).collect()
+    }
+
+    /// Number of the first layout of a site of the link: a record's items name theirs so.
+    pub fn first_layout(&self, id: LinkId, site: usize) -> Option<u32> {
+        self.get(id)?.occupied.first_layout(site)
+    }
+
+    /// Lets a link capture no more than once in so many nanoseconds from now on, 0 for no limit.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel does not answer.
+    pub fn set_interval(
+        &self,
+        program: &Program,
+        id: LinkId,
+        interval_ns: u64,
+    ) -> Result<(), AttachError> {
+        program.maps().change(&self.sites(id), |site| site.interval_ns = interval_ns)
     }
 
     /// The breakpoints of a link; `None` once it is forgotten.

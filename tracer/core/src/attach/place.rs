@@ -100,6 +100,19 @@ impl Place {
         }
     }
 
+    /// How the text looks when the breakpoint goes with the process that held it: the kernel tells
+    /// nobody when that is.
+    pub(super) fn text_soon(&self, pid: u32) -> TextAfter {
+        let start = Instant::now();
+        loop {
+            let text = self.text_after(pid);
+            if text == TextAfter::Restored || start.elapsed() >= LEAVING {
+                return text;
+            }
+            std::thread::sleep(LEAVING / 100);
+        }
+    }
+
     pub(super) fn already_probed(&self) -> Issue {
         Issue::new(IssueKind::AlreadyProbed, self.subject(), "")
     }

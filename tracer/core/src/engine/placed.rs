@@ -5,6 +5,7 @@ use crate::attach::text;
 use crate::model::address::Avma;
 use crate::model::process::Mapping;
 use crate::resolve;
+use rustix::io::Errno;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt as _;
@@ -28,12 +29,15 @@ pub struct Held {
     pub placed: Vec<Placed>,
     /// Links of which the kernel does not tell where.
     pub unknown: u64,
+    /// There are perf events, which breakpoints are made by where there is nothing better: they
+    /// stay until these are closed too.
+    pub has_events: bool,
 }
 
 impl Held {
     /// Nothing at all.
     pub fn is_empty(&self) -> bool {
-        self.placed.is_empty() && self.unknown == 0
+        self.placed.is_empty() && self.unknown == 0 && !self.has_events
     }
 }
 
@@ -43,34 +47,42 @@ impl Held {
 ///
 /// It may not be looked at.
 pub fn held_by(holder: u32) -> io::Result<Held> {
-    let fds = match fs::read_dir(format!("/proc/{holder}/fd")) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Held::default()),
-        other => other?,
-    };
+    let process = PathBuf::from(format!("/proc/{holder}"));
     let mut held = Held::default();
-    for fd in fds {
-        // It may close one, or end, while we look.
-        let Ok(fd) = fd else { continue };
+    let fds = match fs::read_dir(process.join("fd")) {
+        Err(error) if is_gone(&error) => return Ok(held),
+        fds => fds?,
+    };
+    // It may close one, or end, while we look.
+    for fd in fds.flatten() {
         let Ok(what) = fs::read_link(fd.path()) else { continue };
+        held.has_events |= what.as_os_str() == "anon_inode:[perf_event]";
         if what.as_os_str() != "anon_inode:bpf_link" {
             continue;
         }
-        let number = fd.file_name().to_string_lossy().into_owned();
-        let Ok(info) = fs::read_to_string(format!("/proc/{holder}/fdinfo/{number}")) else {
-            continue;
-        };
-        match placed(&info) {
-            Some(placed) => held.placed.push(placed),
-            None => held.unknown += 1,
+        let info = process.join("fdinfo").join(fd.file_name());
+        match fs::read_to_string(info).map(|info| placed(&info)) {
+            Ok(Some(placed)) => held.placed.push(placed),
+            Ok(None) => held.unknown += 1,
+            Err(error) => tracing::debug!(%error, "a link that is closed now"),
         }
     }
     Ok(held)
 }
 
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound
+        || error.raw_os_error() == Some(Errno::SRCH.raw_os_error())
+}
+
+/// What stands behind a name.
+fn value<'i>(info: &'i str, name: &str) -> Option<&'i str> {
+    info.lines().find_map(|line| line.strip_prefix(name)).map(str::trim)
+}
+
 /// Reads what the kernel says of a link: `name:\tvalue` lines, then a table of cookies and offsets.
 fn placed(info: &str) -> Option<Placed> {
-    let value = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
-    if value("link_type:")? != "uprobe_multi" {
+    if value(info, "link_type:")? != "uprobe_multi" {
         return None;
     }
     let (_, table) = info.split_once("ref_ctr_offset\n")?;
@@ -79,8 +91,8 @@ fn placed(info: &str) -> Option<Placed> {
         u64::from_str_radix(offset, 16).ok()
     };
     Some(Placed {
-        pid: value("pid:")?.parse().ok()?,
-        path: value("path:")?.trim_end_matches(" (deleted)").into(),
+        pid: value(info, "pid:")?.parse().ok()?,
+        path: value(info, "path:")?.trim_end_matches(" (deleted)").into(),
         offsets: table.lines().map(offset).collect::<Option<_>>()?,
     })
 }

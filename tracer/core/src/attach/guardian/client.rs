@@ -236,7 +236,7 @@ impl Guardian {
     fn listen(&self, mut child: Child) {
         let why = self.hear(&mut child);
         self.holds().is_dead = true;
-        // What it holds is closed when it can be waited for, however it came to its end.
+        // However it came to its end: its keepers follow, and the links with them.
         let ended = child.kill().and_then(|()| child.wait());
         if let Err(error) = ended {
             tracing::error!(%error, "the guardian can't be waited for");
@@ -297,6 +297,7 @@ impl Guardian {
             ReportKind::Tripped => Some(Closed::Tripped(report.trip)),
             ReportKind::Expired => Some(Closed::Expired),
             ReportKind::Refused => Some(Closed::Refused),
+            ReportKind::Lost => Some(Closed::GuardianDied),
         };
         let mut holds = self.holds();
         if let Some(notice) = holds.links.remove(&report.id) {

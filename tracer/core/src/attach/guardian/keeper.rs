@@ -1,113 +1,65 @@
-//! A thread that holds a few links in a table of file descriptors of its own, and closes them.
+//! A process that holds one link, and closes it by its own end.
 //!
-//! The kernel takes its time for each close, so each thread has one link as long as there are
-//! threads; and when the process is killed, each thread closes what is in its own table, beside
-//! the others.
+//! To close a link in a process that lives on is not safe: the kernel gives up taking a breakpoint
+//! out when the thread that closes is being killed, and the breakpoint stays for ever. A process that
+//! is ending can't be killed any more. So each link has a process of its own, which shares its memory
+//! with the others and costs no more than a thread; they end one beside the other.
 
 use super::message::{Fds, Received, receive, send};
-use super::system;
-use rustix::fd::{BorrowedFd, OwnedFd};
+use super::system::{self, Stacks};
+use rustix::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType, shutdown, socketpair};
+use rustix::process::Pid;
 use std::io;
-use std::sync::mpsc;
-use std::thread;
-use std::time::Instant;
-use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-/// Links of one keeper: they are closed one after another.
-pub(super) const LINKS_EACH: usize = 16;
-const STACK_BYTES: usize = 64 * 1024;
+/// What is said to a keeper beside the link, and by it when it is ready.
+type Word = u64;
+const READY: Word = 1;
+const FAILED: Word = 2;
 
-/// What a keeper is told.
-#[repr(C)]
-#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable)]
-struct Task {
-    /// The link.
-    id: u64,
-    /// 1 to hold what comes with it, 0 to close.
-    holds: u64,
-}
-
-/// What a keeper tells: a link is closed.
-#[repr(C)]
-#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable)]
-pub(super) struct Done {
-    pub(super) id: u64,
-    pub(super) took_ns: u64,
-}
-
-/// A keeper as the main thread knows it.
+/// A keeper as the guardian knows it.
 pub(super) struct Keeper {
+    pub(super) pid: Pid,
     tasks: OwnedFd,
-    /// Links that it holds.
-    pub(super) held: usize,
-}
-
-/// A connection within the process.
-pub(super) fn connection() -> Result<(OwnedFd, OwnedFd), Errno> {
-    socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
 }
 
 impl Keeper {
-    /// Starts a keeper that tells `done` of what it has closed.
-    pub(super) fn start(done: &OwnedFd) -> io::Result<Self> {
-        let (tasks, theirs) = connection()?;
-        let numbers = system::numbers([&theirs, done]);
-        let (ready, is_ready) = mpsc::sync_channel(1);
-        thread::Builder::new().name("keeper".to_owned()).stack_size(STACK_BYTES).spawn(
-            move || {
-                let table = system::own_table(numbers);
-                // Nobody listens only if the process ends.
-                match table {
-                    Ok([tasks, done]) => {
-                        let _told = ready.send(Ok(()));
-                        keep(&tasks, &done);
-                    }
-                    Err(error) => drop(ready.send(Err(error))),
-                }
-            },
-        )?;
-        // Until then the numbers are the thread's too, in the table that we share.
-        is_ready.recv().map_err(io::Error::other)??;
-        Ok(Self { tasks, held: 0 })
+    /// Starts a keeper on the stack with this number.
+    pub(super) fn start(stacks: &mut Stacks, number: usize) -> io::Result<Self> {
+        let flags = SocketFlags::CLOEXEC;
+        let (tasks, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+        let pid = stacks.start(number, keep, theirs.as_raw_fd())?;
+        // Until it says so, the file descriptors are its own too, in the table that we share.
+        match receive::<Word>(&tasks, true)? {
+            Received::Packet(READY, _) => Ok(Self { pid, tasks }),
+            _ => Err(io::Error::other("a keeper could not start")),
+        }
     }
 
     /// Hands a link over. It is the keeper's when the caller closes it.
-    pub(super) fn hold(&mut self, id: u64, fds: &[BorrowedFd<'_>]) -> Result<(), Errno> {
-        send(&self.tasks, &Task { id, holds: 1 }, fds, false)?;
-        self.held += 1;
-        Ok(())
+    pub(super) fn hold(&self, fds: &[BorrowedFd<'_>]) -> Result<(), Errno> {
+        send(&self.tasks, &READY, fds, false)
     }
 
-    /// Has a link closed.
-    pub(super) fn close(&self, id: u64) -> Result<(), Errno> {
-        send(&self.tasks, &Task { id, holds: 0 }, &[], false)
+    /// Has it end, and the link with it.
+    pub(super) fn end(&self) -> Result<(), Errno> {
+        shutdown(&self.tasks, Shutdown::Both)
     }
 }
 
-/// The body of a keeper. It ends with the process, or when that is confused.
-fn keep(tasks: &OwnedFd, done: &OwnedFd) {
-    let mut links: [Option<(u64, Fds)>; LINKS_EACH] = Default::default();
-    loop {
-        let Ok(Received::Packet(task, fds)) = receive::<Task>(tasks, true) else { return };
-        if task.holds != 0 {
-            match links.iter_mut().find(|link| link.is_none()) {
-                Some(free) => *free = Some((task.id, fds)),
-                // The main thread counts: it does not come to this. Here they are closed.
-                None => drop(fds),
-            }
-            continue;
-        }
-        let start = Instant::now();
-        for link in &mut links {
-            if link.as_ref().is_some_and(|(id, _)| *id == task.id) {
-                *link = None;
-            }
-        }
-        let took_ns = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        if send(done, &Done { id: task.id, took_ns }, &[], true).is_err() {
-            return;
-        }
+/// The body of a keeper: holds what it is given until it is told to end, or nobody is there to
+/// tell it. Nothing here uses what belongs to a thread: the thread that started it goes on.
+fn keep(tasks: BorrowedFd<'_>) {
+    if system::own_table(tasks).is_err() {
+        let _told = send(tasks, &FAILED, &[], false);
+        return;
+    }
+    if send(tasks, &READY, &[], false).is_err() {
+        return;
+    }
+    while let Ok(Received::Packet(READY, fds)) = receive::<Word>(tasks, true) {
+        // Never closed: that is for the end of the process.
+        std::mem::forget::<Fds>(fds);
     }
 }

@@ -47,8 +47,9 @@ kinds! {
     Tripped = 3, "The link is closed: the kernel program tripped the probe.";
     Expired = 4, "The link is closed: its time was over.";
     Refused = 5, "The link is closed: there was no room for it.";
-    Silence = 6, "All links are being closed: nothing was heard of us.";
-    Signal = 7, "All links are being closed: a signal said so.";
+    Lost = 6, "The link is closed: the process that held it was killed.";
+    Silence = 7, "All links are being closed: nothing was heard of us.";
+    Signal = 8, "All links are being closed: a signal said so.";
 }
 
 /// What the guardian is told.

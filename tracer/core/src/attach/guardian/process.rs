@@ -1,15 +1,15 @@
 //! The guardian itself: waits, and has links closed. Nothing on the way to a close allocates,
 //! waits for another close, or trusts what came in.
 
-use super::keeper::{Done, Keeper, LINKS_EACH, connection};
-use super::message::{Fds, Order, OrderKind, Received, Report, ReportKind, receive, send};
-use super::system;
+use super::keeper::Keeper;
+use super::message::{FDS_MAX, Fds, Order, OrderKind, Received, Report, ReportKind, receive, send};
+use super::system::{self, Signal, Stacks};
 use crate::attach::ring::Ring;
-use rustix::event::{PollFd, PollFlags, eventfd, poll};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::mm::munlockall;
 use rustix::net::sockopt::{set_socket_send_buffer_size_force, socket_type};
+use rustix::process::{Pid, WaitOptions, wait, waitpid};
 use rustix::time::{ClockId, Timespec, clock_gettime};
 use std::io;
 use std::time::Duration;
@@ -18,11 +18,10 @@ use zerocopy::FromBytes;
 
 /// How long nothing may be heard of who placed the links.
 const SILENCE: Duration = Duration::from_secs(5);
-/// Threads that hold links.
-const KEEPERS_MAX: usize = 256;
-/// Those that are there from the start.
-const KEEPERS_FIRST: usize = 4;
-const LINKS_MAX: usize = KEEPERS_MAX * LINKS_EACH;
+/// Keepers, and links.
+pub(super) const KEEPERS_MAX: usize = 2048;
+/// Those that are ready for a link.
+const SPARE: usize = 4;
 /// Packets and trips that are taken before the others have their turn.
 const AT_ONCE: usize = 64;
 /// Trips that are kept for links that come after them.
@@ -55,20 +54,29 @@ struct Link {
     gate: u32,
     since_boot_ns: u64,
     expires_ns: u64,
+    /// Who holds it, by number.
     keeper: usize,
-    /// Why it is being closed.
-    closing: Option<(ReportKind, Trip)>,
+    closing: Option<Closing>,
+}
+
+/// Why a link is being closed, and since when.
+#[derive(Clone, Copy)]
+struct Closing {
+    why: ReportKind,
+    trip: Trip,
+    since_ns: u64,
 }
 
 struct Guardian {
     engine: OwnedFd,
     signals: OwnedFd,
-    done: OwnedFd,
-    /// The other end of `done`, for keepers.
-    tell_done: OwnedFd,
     ring: Option<Ring>,
     ring_pauses: bool,
-    keepers: Vec<Keeper>,
+    stacks: Stacks,
+    /// By the number of their stack.
+    keepers: Vec<Option<Keeper>>,
+    /// Keepers without a link.
+    spare: Vec<usize>,
     links: Vec<Link>,
     strays: [Trip; STRAYS],
     next_stray: usize,
@@ -96,37 +104,35 @@ impl Guardian {
         let signals = system::signals()?;
         // Without the right to it there is less room, and more than it takes in common.
         let _more = set_socket_send_buffer_size_force(&engine, REPORTS_BYTES);
-        let (done, tell_done) = connection()?;
+        let stacks = Stacks::new(KEEPERS_MAX)?;
+        let mut keepers = Vec::new();
+        keepers.resize_with(KEEPERS_MAX, || None);
         system::harden();
         let mut guardian = Self {
             engine,
             signals,
-            done,
-            tell_done,
             ring: None,
             ring_pauses: false,
-            keepers: Vec::with_capacity(KEEPERS_MAX),
-            links: Vec::with_capacity(LINKS_MAX),
+            stacks,
+            keepers,
+            spare: Vec::with_capacity(KEEPERS_MAX),
+            links: Vec::with_capacity(KEEPERS_MAX),
             strays: [Trip::default(); STRAYS],
             next_stray: 0,
             heard_ns: now_ns(ClockId::Monotonic),
         };
-        for _ in 0..KEEPERS_FIRST {
-            guardian.add_keeper()?;
-        }
         guardian.rehearse()?;
+        guardian.keep_spare();
         Ok(guardian)
     }
 
     /// Closes something once, so that the code of it is in memory.
     fn rehearse(&mut self) -> io::Result<()> {
-        let nothing = eventfd(0, rustix::event::EventfdFlags::CLOEXEC)?;
-        if let Some(keeper) = self.keepers.first_mut() {
-            keeper.hold(0, &[nothing.as_fd()])?;
-            keeper.close(0)?;
-            receive::<Done>(&self.done, true)?;
-            keeper.held = 0;
-        }
+        let keeper = Keeper::start(&mut self.stacks, 0)?;
+        let nothing = eventfd(0, EventfdFlags::CLOEXEC)?;
+        keeper.hold(&[nothing.as_fd()])?;
+        keeper.end()?;
+        waitpid(Some(keeper.pid), WaitOptions::empty())?;
         Ok(())
     }
 
@@ -147,19 +153,17 @@ impl Guardian {
 
     /// Waits for something to do, and does it: trips first.
     fn turn(&mut self) -> Result<(), End> {
-        let [engine, signals, done, ring] = self.wait()?;
+        let [engine, signals, ring] = self.wait()?;
         if ring {
             self.take_trips()?;
         }
         if signals {
-            while let Some(ends) = system::next_signal(&self.signals) {
-                if ends {
+            while let Some(signal) = system::next_signal(&self.signals) {
+                if signal == Signal::LetGo {
                     return Err(End::Signal);
                 }
             }
-        }
-        if done {
-            self.take_done()?;
+            self.take_ended()?;
         }
         if engine {
             self.take_orders()?;
@@ -171,23 +175,23 @@ impl Guardian {
         if silent && !self.links.is_empty() { Err(End::Silence) } else { Ok(()) }
     }
 
-    /// Waits until something is readable or due: who started us, a signal, a keeper, the ring.
-    fn wait(&mut self) -> Result<[bool; 4], End> {
+    /// Waits until something is readable or due: who started us, a signal, the ring.
+    fn wait(&mut self) -> Result<[bool; 3], End> {
         let pause = self.time_left();
         let ring = self.ring.as_ref().filter(|_| !self.ring_pauses);
         let engine = self.engine.as_fd();
         // Without a ring the same one twice.
         let ring_fd = ring.map_or(engine, Ring::fd);
         let has_ring = ring.is_some();
-        let mut fds = [engine, self.signals.as_fd(), self.done.as_fd(), ring_fd]
+        let mut fds = [engine, self.signals.as_fd(), ring_fd]
             .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
         match poll(&mut fds, pause.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
-        let [engine, signals, done, ring] = fds.map(|fd| !fd.revents().is_empty());
+        let [engine, signals, ring] = fds.map(|fd| !fd.revents().is_empty());
         self.ring_pauses = false;
-        Ok([engine, signals, done, has_ring && ring])
+        Ok([engine, signals, has_ring && ring])
     }
 
     /// Until the next thing is due.
@@ -251,28 +255,39 @@ impl Guardian {
     fn close(&mut self, index: usize, why: ReportKind, trip: Trip) -> Result<(), End> {
         let link = &mut self.links[index];
         if link.closing.is_none() {
-            link.closing = Some((why, trip));
-            self.keepers[link.keeper].close(link.id)?;
+            let since_ns = now_ns(ClockId::Monotonic);
+            link.closing = Some(Closing { why, trip, since_ns });
+            if let Some(keeper) = &self.keepers[link.keeper] {
+                keeper.end()?;
+            }
         }
         Ok(())
     }
 
-    /// Tells of links that are closed, and forgets them.
-    fn take_done(&mut self) -> Result<(), End> {
-        for _ in 0..AT_ONCE {
-            let done = match receive::<Done>(&self.done, false) {
-                Ok(Received::Packet(done, _)) => done,
-                Ok(Received::End | Received::Malformed) => return Err(End::Confused),
-                Err(Errno::AGAIN) => return Ok(()),
+    /// Tells of links whose keepers have ended, and forgets them.
+    fn take_ended(&mut self) -> Result<(), End> {
+        loop {
+            match wait(WaitOptions::NOHANG) {
+                Ok(Some((pid, _))) => self.forget(pid)?,
+                Ok(None) | Err(Errno::CHILD) => return Ok(()),
                 Err(error) => return Err(error.into()),
-            };
-            let Some(at) = self.links.iter().position(|link| link.id == done.id) else { continue };
-            let link = self.links.swap_remove(at);
-            self.keepers[link.keeper].held -= 1;
-            let (why, trip) = link.closing.unwrap_or((ReportKind::Asked, Trip::default()));
-            self.report(why, link.id, done.took_ns, trip)?;
+            }
         }
-        Ok(())
+    }
+
+    fn forget(&mut self, pid: Pid) -> Result<(), End> {
+        let is_it = |keeper: &Option<Keeper>| keeper.as_ref().is_some_and(|k| k.pid == pid);
+        let Some(number) = self.keepers.iter().position(is_it) else { return Ok(()) };
+        self.keepers[number] = None;
+        self.spare.retain(|spare| *spare != number);
+        let of_link = self.links.iter().position(|link| link.keeper == number);
+        let Some(index) = of_link else { return Ok(()) };
+        let link = self.links.swap_remove(index);
+        let now = now_ns(ClockId::Monotonic);
+        // Who ended it otherwise told nobody why.
+        let lost = Closing { why: ReportKind::Lost, trip: Trip::default(), since_ns: now };
+        let Closing { why, trip, since_ns } = link.closing.unwrap_or(lost);
+        self.report(why, link.id, now.saturating_sub(since_ns), trip)
     }
 
     fn take_orders(&mut self) -> Result<(), End> {
@@ -317,18 +332,28 @@ impl Guardian {
         if fds[0].is_none() || !is_new {
             return Err(End::Confused);
         }
-        let Some(keeper) = self.free_keeper() else {
+        self.keep_spare();
+        let Some(number) = self.spare.pop() else {
             drop(fds);
             return self.report(ReportKind::Refused, order.id, 0, Trip::default());
         };
-        let (mut borrowed, mut count) = ([self.done.as_fd(); 2], 0);
+        let mut borrowed = [self.engine.as_fd(); FDS_MAX];
+        let mut count = 0;
         for fd in fds.iter().flatten() {
             borrowed[count] = fd.as_fd();
             count += 1;
         }
-        self.keepers[keeper].hold(order.id, &borrowed[..count])?;
+        let keeper = self.keepers[number].as_ref().ok_or(End::Confused)?;
+        keeper.hold(&borrowed[..count])?;
         let Order { id, gate, since_boot_ns, expires_ns, .. } = order;
-        self.links.push(Link { id, gate, since_boot_ns, expires_ns, keeper, closing: None });
+        self.links.push(Link {
+            id,
+            gate,
+            since_boot_ns,
+            expires_ns,
+            keeper: number,
+            closing: None,
+        });
         self.report(ReportKind::Alive, 0, 0, Trip::default())?;
         let is_its = |trip: &&Trip| {
             trip.cause != 0 && trip.gate == gate && trip.time_boot_ns >= since_boot_ns
@@ -336,32 +361,18 @@ impl Guardian {
         if let Some(trip) = self.strays.iter().find(is_its).copied() {
             self.close(self.links.len() - 1, kind_of(trip), trip)?;
         }
-        self.keep_one_free();
         Ok(())
     }
 
-    /// The keeper with the fewest links; `None` if all are full.
-    fn free_keeper(&self) -> Option<usize> {
-        let keepers = self.keepers.iter().enumerate().filter(|(_, k)| k.held < LINKS_EACH);
-        keepers.min_by_key(|(_, keeper)| keeper.held).map(|(index, _)| index)
-    }
-
-    /// Starts a keeper if all have links: the next link has one of its own.
-    fn keep_one_free(&mut self) {
-        if self.keepers.len() < KEEPERS_MAX && self.keepers.iter().all(|k| k.held > 0) {
-            // Without, links share those that there are.
-            let _added = self.add_keeper();
+    /// Starts keepers, so that a link finds one: as many as there may be.
+    fn keep_spare(&mut self) {
+        while self.spare.len() < SPARE {
+            let Some(number) = self.keepers.iter().position(Option::is_none) else { return };
+            // Where there is no process for it, there is none for a probe.
+            let Ok(keeper) = Keeper::start(&mut self.stacks, number) else { return };
+            self.keepers[number] = Some(keeper);
+            self.spare.push(number);
         }
-    }
-
-    fn add_keeper(&mut self) -> io::Result<()> {
-        let keeper = Keeper::start(&self.tell_done).or_else(|_| {
-            // Its stack may be more than may be locked.
-            munlockall()?;
-            Keeper::start(&self.tell_done)
-        })?;
-        self.keepers.push(keeper);
-        Ok(())
     }
 
     /// Tells who started us. Without room for it nobody has read for long: then all links go.

@@ -2,18 +2,24 @@
 //! a turn before others.
 #![expect(unsafe_code, reason = "calls that no crate wraps")]
 
-use rustix::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
-use rustix::mm::{MlockAllFlags, mlockall};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, setsid};
+use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use rustix::mm::{MapFlags, MlockAllFlags, ProtFlags, mlockall, mmap_anonymous};
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, setrlimit, setsid};
 use rustix::thread::set_name;
+use std::ffi::c_void;
 use std::io;
 
 /// Real-time priority: before all that is not, behind what somebody thought more urgent.
 const PRIORITY: libc::c_int = 50;
+/// A stack of a process that does next to nothing.
+const STACK_BYTES: usize = 32 * 1024;
+/// Room for a [`Start`], aligned as the ABI wants a stack to be.
+const START_BYTES: usize = 64;
 /// Signals that are read and not acted upon by the kernel.
-const SIGNALS: [libc::c_int; 9] = [
+const SIGNALS: [libc::c_int; 10] = [
     libc::SIGTERM,
     libc::SIGUSR1,
+    libc::SIGCHLD,
     libc::SIGINT,
     libc::SIGHUP,
     libc::SIGQUIT,
@@ -59,15 +65,23 @@ pub(super) fn signals() -> io::Result<OwnedFd> {
     }
 }
 
-/// Whether a signal that was read means that all links must go.
-pub(super) fn next_signal(signals: &OwnedFd) -> Option<bool> {
+/// What a signal asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Signal {
+    /// All links must go.
+    LetGo,
+    /// A keeper ended, or nothing.
+    Other,
+}
+
+/// The next signal that was sent; `None` if there is none.
+pub(super) fn next_signal(signals: &OwnedFd) -> Option<Signal> {
     let mut info = [0; size_of::<libc::signalfd_siginfo>()];
-    match rustix::io::read(signals, &mut info) {
-        Ok(bytes) if bytes == info.len() => {
-            let number = info.first_chunk().map(|number| i32::from_ne_bytes(*number));
-            Some(matches!(number, Some(libc::SIGTERM | libc::SIGUSR1)))
-        }
-        _ => None,
+    let bytes = rustix::io::read(signals, &mut info).ok()?;
+    let number = info.first_chunk().filter(|_| bytes == info.len());
+    match number.map(|number| i32::from_ne_bytes(*number))? {
+        libc::SIGTERM | libc::SIGUSR1 => Some(Signal::LetGo),
+        _ => Some(Signal::Other),
     }
 }
 
@@ -77,30 +91,73 @@ pub(super) fn harden() {
     let locks = MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT;
     let _locked = mlockall(locks);
     let parameters = libc::sched_param { sched_priority: PRIORITY };
-    // SAFETY: the parameters outlive the call; threads that are started later inherit this.
+    // SAFETY: the parameters outlive the call; keepers that are started later inherit this.
     let _urgent = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const parameters) };
 }
 
-/// Gives the calling thread a table of file descriptors of its own that holds `keep` and nothing
-/// else. The kernel closes the tables of a process that ends one beside the other, and what is in
-/// one table one after another.
-pub(super) fn own_table(keep: [RawFd; 2]) -> io::Result<[OwnedFd; 2]> {
-    let (low, high) = (keep[0].min(keep[1]), keep[0].max(keep[1]));
-    // The first call must be the one that leaves the shared table.
-    close_range(high + 1, RawFd::MAX, libc::CLOSE_RANGE_UNSHARE)?;
-    if low > 0 {
-        close_range(0, low - 1, 0)?;
-    }
-    if high - low > 1 {
-        close_range(low + 1, high - 1, 0)?;
-    }
-    // SAFETY: in the table that is this thread's only, nothing owns them yet.
-    Ok(keep.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }))
+/// Gives this process a table of file descriptors of its own that holds `keep` and nothing else.
+pub(super) fn own_table(keep: BorrowedFd<'_>) -> io::Result<()> {
+    set_name(c"tracer-keeper")?;
+    let keep = keep.as_raw_fd();
+    // The first call is the one that leaves the table that is shared.
+    close_range(keep + 1, RawFd::MAX, libc::CLOSE_RANGE_UNSHARE)?;
+    if keep > 0 { close_range(0, keep - 1, 0) } else { Ok(()) }
 }
 
-/// Numbers of file descriptors, to be owned in the table of another thread.
-pub(super) fn numbers(fds: [&OwnedFd; 2]) -> [RawFd; 2] {
-    fds.map(AsRawFd::as_raw_fd)
+/// Stacks of processes that share the memory of this one.
+pub(super) struct Stacks {
+    start: *mut c_void,
+    count: usize,
+}
+
+/// What such a process does. It may use nothing that belongs to a thread, and must not panic.
+pub(super) type Body = fn(BorrowedFd<'_>);
+
+/// What it is told; it lies at the end of its stack.
+struct Start {
+    body: Body,
+    fd: RawFd,
+}
+
+impl Stacks {
+    /// Memory for `count` stacks; it is used when they are.
+    pub(super) fn new(count: usize) -> io::Result<Self> {
+        let (access, flags) =
+            (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE | MapFlags::NORESERVE);
+        // SAFETY: a new mapping, at a place that the kernel chooses.
+        let start =
+            unsafe { mmap_anonymous(std::ptr::null_mut(), count * STACK_BYTES, access, flags)? };
+        Ok(Self { start, count })
+    }
+
+    /// Starts a process on a stack that no process uses. It has `fd` in a table of file descriptors
+    /// that it shares until it leaves it.
+    pub(super) fn start(&mut self, number: usize, body: Body, fd: RawFd) -> io::Result<Pid> {
+        if number >= self.count {
+            return Err(io::Error::from(io::ErrorKind::QuotaExceeded));
+        }
+        let end = (number + 1) * STACK_BYTES - START_BYTES;
+        // SAFETY: within the mapping, aligned, and used by nobody: the callers give each stack to one
+        // process at a time.
+        let top = unsafe { self.start.byte_add(end) };
+        // SAFETY: as above; the place is large enough.
+        unsafe { top.cast::<Start>().write(Start { body, fd }) };
+        let flags = libc::CLONE_VM | libc::CLONE_FILES | libc::SIGCHLD;
+        // SAFETY: the stack is the new process' own and lives as long as this process' memory; what
+        // it does is bound by `Body`.
+        let pid = unsafe { libc::clone(run_body, top, flags, top) };
+        Pid::from_raw(pid).filter(|_| pid > 0).ok_or_else(io::Error::last_os_error)
+    }
+}
+
+extern "C" fn run_body(start: *mut c_void) -> libc::c_int {
+    // SAFETY: written by `Stacks::start` right before, and changed by nobody.
+    let Start { body, fd } = unsafe { start.cast::<Start>().read() };
+    // SAFETY: who started this process keeps it open until it hears of us.
+    body(unsafe { BorrowedFd::borrow_raw(fd) });
+    // SAFETY: ends this process only. The group, so that no signal comes while it closes its files.
+    unsafe { libc::syscall(libc::SYS_exit_group, 0) };
+    0
 }
 
 fn close_range(first: RawFd, last: RawFd, flags: libc::c_uint) -> io::Result<()> {

@@ -53,10 +53,7 @@ impl Probe<'_> {
             let obeyed = match order {
                 Order::Pause => Ok(self.pause(mapped)),
                 Order::Resume => self.resume(),
-                Order::Until(deadline) => {
-                    self.put_off(deadline);
-                    Ok(None)
-                }
+                Order::Until(deadline) => self.put_off(deadline).map(|()| None),
             };
             // Who is told that it is done finds the event told.
             let told = obeyed.map(|event| event.map(|event| self.deliver(event, deliver)));
@@ -91,13 +88,15 @@ impl Probe<'_> {
     }
 
     /// Lets it live until `deadline`, if that is later than it would.
-    fn put_off(&mut self, deadline: Instant) {
-        self.deadline = self.deadline.max(deadline);
-        let expires_ns = clock::boot_ns_after(self.left(Instant::now()));
-        let kernel = self.kernel;
-        if let Err(error) = kernel.links.expire_at(&kernel.program, self.link, expires_ns) {
-            tracing::warn!(%error, "the kernel program lets the probe expire as it was");
+    fn put_off(&mut self, deadline: Instant) -> Result<(), EngineError> {
+        if deadline <= self.deadline {
+            return Ok(());
         }
+        let left = deadline.saturating_duration_since(Instant::now());
+        let expires_ns = clock::boot_ns_after(left);
+        self.kernel.links.expire_at(&self.kernel.program, self.link, expires_ns)?;
+        self.deadline = deadline;
+        Ok(())
     }
 
     /// How long it may wait still; less than nothing to wait for is nothing.
