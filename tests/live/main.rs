@@ -19,6 +19,7 @@ mod cost;
 mod daemon;
 mod ending;
 mod equation;
+mod everywhere;
 mod fallback;
 mod find_doctor;
 mod guardian;
