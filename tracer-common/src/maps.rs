@@ -163,8 +163,8 @@ pub struct Budget {
     pub spent: u64,
     /// 0, or the [`trip`] cause that the probe was tripped for, with [`Self::TOLD`].
     pub tripped: u64,
-    /// What is left of what a probe may spend once, before its windows count, as a signed number:
-    /// its first hits may come all at once.
+    /// What may be spent beyond the limits of windows, as a signed number: the first hits may come all
+    /// at once, and windows in which nothing is spent give some back.
     pub grace_ns: u64,
     /// Always zero.
     pub reserved: [u64; 4],
