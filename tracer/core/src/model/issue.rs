@@ -85,7 +85,7 @@ issues! {
         "try again; if tracer was not stopped by anyone, the machine may be overloaded";
     NotYours "not_yours" 35 "you may not trace this process"
         "trace a process of your own; for others ask root, who may trace all";
-    TooHot "too_hot" 40 "a probe there would cost more than it may"
+    TooHot "too_hot" 38 "a probe there would cost more than it may"
         "probe a caller that runs less often, raise --budget, or say --force to try it: the budget takes it out";
     NoCapture "no_capture" 31 "the code ran, but no hit could be captured"
         "the counts say why: raise --rate if it limits, probe less at once if hits were lost";
