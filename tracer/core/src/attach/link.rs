@@ -16,9 +16,10 @@ use crate::model::cost::CostModel;
 use crate::model::issue::{Issue, IssueKind};
 use crate::model::plan::Plan;
 use crate::model::resolved::TrapClass;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -447,6 +448,16 @@ fn site_plans<'p>(costs: CostModel, sites: &[SiteToArm<'p>]) -> Result<Vec<SiteP
         .collect())
 }
 
+/// Waits for the news that breakpoints went without us, for as long as their removal may take.
+fn await_notice(notice: &Breakpoints) {
+    /// By perf events a removal takes a tenth of a second.
+    const TOLD: Timespec = Timespec { tv_sec: 0, tv_nsec: 300_000_000 };
+    let closed = notice.closed_fd();
+    let mut fds = [PollFd::from_borrowed_fd(closed.as_fd(), PollFlags::IN)];
+    // Interrupted or not, the next question shows it.
+    let _told = poll(&mut fds, Some(&TOLD));
+}
+
 /// What is to be placed.
 struct Arming<'a> {
     program: &'a Program,
@@ -473,6 +484,10 @@ impl Arming<'_> {
         let placed =
             breakpoints::place(self.program, self.mode, self.pid, self.places, sites, &to)?;
         let read_back = self.places.iter().try_for_each(|place| place.read_back(self.pid));
+        if read_back.is_err() {
+            // Those of a hot place may have been taken out already; that is told a moment later.
+            await_notice(breakpoints);
+        }
         match (notice.why(), read_back) {
             (Some(Closed::Refused), _) => {
                 return Err(AttachError::MapFull { what: "links", count: self.places.len() });
