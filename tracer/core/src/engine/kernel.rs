@@ -103,7 +103,7 @@ impl Kernel {
     pub(super) fn retire(&self, link: LinkId) {
         let Some(breakpoints) = self.links.breakpoints(link) else { return };
         breakpoints.remove();
-        // Held throughout: who reads the totals counts a probe once, here or there.
+        // Held until it is forgotten: who reads the totals counts a probe once, here or there.
         let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
         match self.links.counts(&self.program, link) {
             Ok(counts) => gone.counts += counts,
@@ -116,7 +116,11 @@ impl Kernel {
             gone.detach.add(removal);
         }
         self.readers.remove(link);
-        self.links.forget(&self.program, link);
+        let taken = self.links.take(link);
+        drop(gone);
+        if let Some(taken) = taken {
+            taken.vacate(&self.program);
+        }
     }
 
     /// What all probes have counted so far.
