@@ -69,6 +69,8 @@ pub fn request(pid: u32, location: &str) -> Result<SnapshotRequest> {
         action: Action::Snapshot,
         hits: 1,
         rate: 0,
+        learn: Duration::ZERO,
+        force: false,
         timeout: PATIENCE,
         idle: None,
         retry: None,

@@ -110,7 +110,7 @@ fn tracers_that_no_daemon_knows_of_are_told_by_a_signal() {
     elsewhere.wait_until_none_lives().unwrap();
     assert_eq!(probe(&elsewhere, &id)["ended"], "stopped");
     let alone = alone.finish().unwrap();
-    assert_eq!(alone.status.code(), Some(128 + Signal::USR1.as_raw() as i32), "{alone:?}");
+    assert_eq!(alone.status.code(), Some(128 + Signal::USR1.as_raw()), "{alone:?}");
     assert!(alone.output().unwrap().contains("the code is as before"), "{alone:?}");
 }
 

@@ -153,6 +153,7 @@ fn instruction(
         entry: Some(range.start),
         rows: &[],
         targets: &[],
+        nop5_is_safe: false,
     };
     let boundaries: Vec<Svma> = Steps::decode(part).boundaries().collect();
     random.one_of(&boundaries).copied()

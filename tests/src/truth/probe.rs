@@ -87,6 +87,8 @@ fn probe(
         action: tracer_core::model::action::Action::Snapshot,
         hits,
         rate: 0,
+        learn: Duration::ZERO,
+        force: false,
         timeout: PATIENCE,
         idle: None,
         retry: None,

@@ -3,8 +3,8 @@
 use super::scalar::{Address, Hex, Integer, Nanoseconds};
 use super::types::{
     Armed, ArmedLine, ArmedSite, AttachedBy, CaptureLine, CheckLine, CheckStatus, Code, Coded,
-    DOCTOR, Ended, FIND, FoundLine, Frame, How, Outcomes, Process, Provenance, SNAPSHOT, Site,
-    StackEnd, StackEndCode, Summary, SummaryLine, Target, Text, Trap, Variable, VariableKind,
+    DOCTOR, Ended, FIND, FoundLine, Frame, How, Outcomes, Predicted, Process, Provenance, SNAPSHOT,
+    Site, StackEnd, StackEndCode, Summary, SummaryLine, Target, Text, Trap, Variable, VariableKind,
 };
 use super::types::{BudgetOf, Overload};
 use super::value::{Field, Item, LEVELS_MAX, Node, TextContent, Unavailable, Value};
@@ -37,7 +37,24 @@ pub fn armed(probe: &str, request: &SnapshotRequest, armed: &event::Armed) -> Ar
                 event::AttachedBy::Multi => AttachedBy::Multi,
                 event::AttachedBy::Perf => AttachedBy::Perf,
             },
+            predicted: predicted(request, armed),
         },
+    }
+}
+
+fn predicted(request: &SnapshotRequest, armed: &event::Armed) -> Predicted {
+    let forecast = armed.forecast;
+    let as_asked = |rate: &u64| *rate == request.rate;
+    Predicted {
+        trap_ns: armed.predicted.trap_ns as u64,
+        capture_ns: armed.predicted.program_ns as u64,
+        wake_ns: armed.predicted.wake_ns as u64,
+        hits_per_second: forecast.map(|forecast| forecast.hits_per_second),
+        cpu_percent: forecast.map(|forecast| forecast.cores * 100.0),
+        slowdown: forecast.map(|forecast| forecast.slowdown),
+        sampled_per_second: forecast
+            .and_then(|forecast| forecast.captures_per_second)
+            .filter(|rate| !as_asked(rate)),
     }
 }
 
@@ -104,6 +121,8 @@ pub fn summary(probe: &str, written: u64, summary: &event::Summary) -> SummaryLi
             malformed: summary.malformed,
             written,
             text_restored: summary.text_restored,
+            children: summary.children,
+            why: summary.why.clone(),
             paused_ms: u64::try_from(summary.paused.as_millis()).unwrap_or(u64::MAX),
             overload: summary.overload.map(overload),
             ended: match summary.ended {
@@ -116,6 +135,7 @@ pub fn summary(probe: &str, written: u64, summary: &event::Summary) -> SummaryLi
                 event::Ended::GuardianDied => Ended::GuardianDied,
                 event::Ended::ProcessGone => Ended::ProcessGone,
                 event::Ended::CodeGone => Ended::CodeGone,
+                event::Ended::CodeChanged => Ended::CodeChanged,
             },
         },
     }

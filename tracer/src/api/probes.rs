@@ -16,6 +16,8 @@ pub const STOP: &str = "tracer/stop/1";
 pub const HITS: u64 = 10;
 /// Hundredths of a core that a probe may cost if nothing is said.
 pub const BUDGET_PERCENT: f64 = 1.0;
+/// How long can be learned at most: ten seconds.
+pub const LEARN_MS_MAX: u64 = 10_000;
 /// The least and the most that can be asked for.
 pub const BUDGET_PERCENT_MIN: f64 = 0.01;
 /// The same, the most.
@@ -44,6 +46,14 @@ pub struct ProbeRequest {
     /// Hundredths of a core that it may cost, from 0.01 to 10; it is taken out when it costs more.
     #[serde(default = "budget_percent")]
     pub budget_percent: f64,
+    /// How long to learn how often the place is hit, in milliseconds, before all is captured that
+    /// is asked for and it is decided whether the probe may stay: 0 for not at all. By `hits` if
+    /// nothing is said: 200, and 0 for a few.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learn_ms: Option<u64>,
+    /// Place it whatever it will cost; the budget takes it out all the same.
+    #[serde(default)]
+    pub force: bool,
     /// How long the probe may live, in milliseconds: an hour if nothing is said, at most a day.
     #[serde(default = "timeout_ms")]
     pub timeout_ms: u64,
@@ -78,6 +88,8 @@ impl ProbeRequest {
             hits: request.hits,
             rate: request.rate,
             budget_percent: request.budget.as_percent().unwrap_or(BUDGET_PERCENT_MAX),
+            learn_ms: Some(ms(request.learn)),
+            force: request.force,
             timeout_ms: ms(request.timeout),
             idle_ms: request.idle.map(ms),
             retry_ms: request.retry.map(ms),
@@ -171,6 +183,10 @@ pub struct ProbeLine {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<BTreeMap<String, u64>>)]
     pub outcomes: Option<Outcomes>,
+    /// Forked children of the target that carry the breakpoint: they pay for it, and their hits
+    /// are not counted.
+    #[serde(default)]
+    pub children: u64,
     /// Hits that the kernel did not hand to the program; those of other probes in its time are
     /// among them, for the kernel does not tell them apart.
     #[serde(skip_serializing_if = "Option::is_none")]

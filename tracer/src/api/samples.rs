@@ -6,7 +6,7 @@ use std::time::Duration;
 use tracer_common::outcome::Outcome;
 use tracer_common::status::flags;
 use tracer_core::engine::event::{
-    Armed, Attached, AttachedBy, Counted, Ended, Event, ModuleLabel, Summary,
+    Armed, Attached, AttachedBy, Counted, Ended, Event, ModuleLabel, Predicted, Summary,
 };
 use tracer_core::engine::findings::{FrameVars, Missing, Placed, SiteVars, Vars};
 use tracer_core::engine::request::SnapshotRequest;
@@ -274,6 +274,8 @@ pub(crate) fn armed() -> Armed {
     Armed {
         link: tracer_core::engine::event::LinkId::default(),
         attached: Attached { by: AttachedBy::Multi, took: Duration::from_millis(12) },
+        predicted: Predicted { trap_ns: 512.0, program_ns: 1288.0, wake_ns: 8000.0 },
+        forecast: None,
         location_text: "billing.c:42".to_owned(),
         process: Process {
             id: ProcessId { pid: 4242, start_ticks: 400 },
@@ -301,6 +303,8 @@ pub(crate) fn request(text: &str) -> SnapshotRequest {
         action: tracer_core::model::action::Action::Snapshot,
         hits: 1,
         rate: 0,
+        learn: Duration::ZERO,
+        force: false,
         timeout: Duration::from_secs(30),
         idle: None,
         retry: None,
@@ -335,9 +339,11 @@ pub(crate) fn summary(ended: Ended) -> Summary {
         malformed: 0,
         removal: None,
         text_restored: Some(true),
+        children: 0,
         paused: Duration::ZERO,
         overload: None,
         ended,
+        why: None,
     }
 }
 
@@ -432,6 +438,7 @@ pub(crate) fn probe_line(id: &str, state: ProbeState) -> ProbeLine {
         reader_stalls: None,
         cost: None,
         text_restored: None,
+        children: 0,
         written: 0,
     }
 }

@@ -56,6 +56,32 @@ pub struct Armed {
     pub timeout_ms: u64,
     /// How the breakpoints were placed.
     pub attached_by: AttachedBy,
+    /// What it will cost the target.
+    pub predicted: Predicted,
+}
+
+/// What a probe will cost its target, by what a hit costs on this machine.
+#[derive(Serialize, Deserialize, ToSchema, Clone, Copy, PartialEq, Debug)]
+pub struct Predicted {
+    /// Nanoseconds that the trap of a hit takes, whatever is done with the hit.
+    pub trap_ns: u64,
+    /// Nanoseconds that a capture takes on top.
+    pub capture_ns: u64,
+    /// Nanoseconds that it takes to wake the reader of a capture, unless captures come in a row.
+    pub wake_ns: u64,
+    /// Hits a second without the probe; missing where that was not learned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hits_per_second: Option<f64>,
+    /// Percent of a core that the probe will take; missing like the hits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_percent: Option<f64>,
+    /// How many times as long the target will take for the same work; missing like the hits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slowdown: Option<f64>,
+    /// Captures a second that fit into the budget, where it is fewer than were asked for: other
+    /// hits are counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sampled_per_second: Option<u64>,
 }
 
 /// How breakpoints are placed.
@@ -385,6 +411,10 @@ pub struct Summary {
     pub written: u64,
     /// The code of the target is what it was before.
     pub text_restored: Option<bool>,
+    /// The most forked children of the target that carried the breakpoint at a time; their hits
+    /// are not among those above.
+    #[serde(default)]
+    pub children: u64,
     /// How long it was paused, in milliseconds.
     pub paused_ms: u64,
     /// The last time that it cost more than it may.
@@ -392,6 +422,9 @@ pub struct Summary {
     pub overload: Option<Overload>,
     /// Why it ended.
     pub ended: Ended,
+    /// The facts of that, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
 }
 
 /// A probe cost more than it may.
@@ -443,6 +476,8 @@ pub enum Ended {
     ProcessGone,
     /// The probed code is no longer there.
     CodeGone,
+    /// The file of the probed code was written to.
+    CodeChanged,
 }
 
 /// A function that was found.

@@ -152,6 +152,15 @@ pub struct SnapshotArgs {
     #[arg(default_value_t = BUDGET_PERCENT)]
     pub budget: f64,
 
+    /// How long to learn how often the place is hit, and then decide whether the probe may stay: 0s
+    /// for not at all; without it 200ms, and nothing for a few captures
+    #[arg(long, value_name = "TIME", value_parser = units::learning)]
+    pub learn: Option<Duration>,
+
+    /// Place it whatever it will cost; the budget takes it out all the same
+    #[arg(long)]
+    pub force: bool,
+
     /// End when no hit came for so long; without it only the timeout ends the wait
     #[arg(long, value_name = "TIME", value_parser = units::duration)]
     pub idle: Option<Duration>,

@@ -14,7 +14,7 @@ use crate::client::Daemon;
 use std::ops::ControlFlow;
 use tracer_core::engine::Engine;
 use tracer_core::engine::options::Options;
-use tracer_core::engine::request::{SnapshotRequest, ring_bytes};
+use tracer_core::engine::request::{SnapshotRequest, learn, ring_bytes};
 use tracer_core::model::action::Action;
 use tracer_core::model::budget::{Budgets, CpuShare};
 use tracer_core::model::caller::Caller;
@@ -132,6 +132,8 @@ pub(crate) fn request(args: &SnapshotArgs, location: LocationSpec) -> SnapshotRe
         hits: args.hits,
         rate: args.rate,
         budget: CpuShare::percent(args.budget),
+        learn: args.learn.unwrap_or_else(|| learn(args.hits)),
+        force: args.force,
         retry: args.retry,
         timeout: args.timeout,
         idle: args.idle,
@@ -183,6 +185,7 @@ pub(crate) fn exit_code(
             issue(IssueKind::ProcessGone, format!("captures taken before that: {written}"))
         }
         Ended::CodeGone => issue(IssueKind::CodeGone, String::new()),
+        Ended::CodeChanged => issue(IssueKind::CodeChanged, summary.why.unwrap_or_default()),
         Ended::Tripped => {
             let spent = summary.overload.as_ref().map(print::summary::spent);
             issue(IssueKind::Tripped, spent.unwrap_or_default())

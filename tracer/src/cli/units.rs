@@ -1,7 +1,7 @@
 //! Sizes, durations and counts as people type them.
 
 use super::Listen;
-use crate::api::probes::{BUDGET_PERCENT_MAX, BUDGET_PERCENT_MIN, RETRY_MS_MIN};
+use crate::api::probes::{BUDGET_PERCENT_MAX, BUDGET_PERCENT_MIN, LEARN_MS_MAX, RETRY_MS_MIN};
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -56,6 +56,20 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         .map(Duration::from_millis)
         .filter(|time| !time.is_zero() && *time <= TIMEOUT_MAX)
         .ok_or_else(|| "must be from 1ms to 24h".to_owned())
+}
+
+/// A time to learn in, as [`duration`] reads it; zero is for not at all.
+///
+/// # Errors
+/// A sentence for the user, if `text` is no time or longer than ten seconds.
+pub(crate) fn learning(text: &str) -> Result<Duration, String> {
+    const MOST: Duration = Duration::from_millis(LEARN_MS_MAX);
+    let (digits, _) = split_unit(text);
+    if digits.parse() == Ok(0) {
+        return Ok(Duration::ZERO);
+    }
+    let time = duration(text)?;
+    (time <= MOST).then_some(time).ok_or_else(|| "must be from 0s to 10s".to_owned())
 }
 
 /// A time after which a probe comes back. Placing breakpoints takes locks of the target, so that is not

@@ -221,6 +221,7 @@ impl Probe {
             reader_stalls: None,
             cost: None,
             text_restored: None,
+            children: 0,
             written: self.log.written(),
         };
         let state = self.state.borrow().clone();
@@ -238,6 +239,7 @@ impl Probe {
                 kernel_misses: Some(summary.kernel_misses),
                 reader_stalls: Some(summary.reader_stalls),
                 text_restored: summary.text_restored,
+                children: summary.children,
                 ..line
             },
             State::Failed { error, sites, .. } => ProbeLine { error: Some(*error), sites, ..line },
@@ -417,6 +419,7 @@ fn counted(line: ProbeLine, placed: Placed, engine: &Engine) -> ProbeLine {
         kernel_misses: counted.map(|counted| counted.kernel_misses),
         reader_stalls: counted.map(|counted| counted.reader_stalls),
         cost: engine.cost(placed.link).map(Cost::from),
+        children: engine.children(placed.link),
         ..line
     }
 }

@@ -5,8 +5,8 @@ use super::metrics::ProbeReadings;
 use super::peer::Peer;
 use super::probe::Probe;
 use crate::api::probes::{
-    BUDGET_PERCENT_MAX, BUDGET_PERCENT_MIN, LimitsRequest, ProbeLine, ProbeRequest, ProbeState,
-    RETRY_MS_MIN, StopLine, TIMEOUT_MS_MAX,
+    BUDGET_PERCENT_MAX, BUDGET_PERCENT_MIN, LEARN_MS_MAX, LimitsRequest, ProbeLine, ProbeRequest,
+    ProbeState, RETRY_MS_MIN, StopLine, TIMEOUT_MS_MAX,
 };
 use crate::api::refusal::{Refusal, RefusalKind};
 use crate::api::report;
@@ -15,7 +15,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
-use tracer_core::engine::request::{SnapshotRequest, ring_bytes};
+use tracer_core::engine::request::{SnapshotRequest, learn, ring_bytes};
 use tracer_core::engine::{self, Engine};
 use tracer_core::model::action::Action;
 use tracer_core::model::budget::CpuShare;
@@ -284,6 +284,7 @@ fn meant(owner: Peer, asked: &ProbeRequest) -> Result<SnapshotRequest, Box<Error
     in_range("limits.text_bytes_max", text_bytes_max, 1, most.text_bytes_max)?;
     in_range("limits.items_max", items_max, 1, most.items_max)?;
     in_range("limits.depth_max", depth_max, 0, most.depth_max)?;
+    in_range("learn_ms", asked.learn_ms.unwrap_or(0), 0, LEARN_MS_MAX)?;
     if let Some(idle_ms) = asked.idle_ms {
         in_range("idle_ms", idle_ms, 1, TIMEOUT_MS_MAX)?;
     }
@@ -305,6 +306,8 @@ fn meant(owner: Peer, asked: &ProbeRequest) -> Result<SnapshotRequest, Box<Error
         action: Action::Snapshot,
         hits: asked.hits,
         rate: asked.rate,
+        learn: asked.learn_ms.map_or_else(|| learn(asked.hits), Duration::from_millis),
+        force: asked.force,
         timeout: Duration::from_millis(asked.timeout_ms),
         idle: asked.idle_ms.map(Duration::from_millis),
         limits,
@@ -407,6 +410,7 @@ mod tests {
             ("timeout_ms", (|asked| asked.timeout_ms = 0) as fn(&mut ProbeRequest)),
             ("timeout_ms", |asked| asked.timeout_ms = TIMEOUT_MS_MAX + 1),
             ("idle_ms", |asked| asked.idle_ms = Some(0)),
+            ("learn_ms", |asked| asked.learn_ms = Some(LEARN_MS_MAX + 1)),
             ("ring_bytes", |asked| asked.ring_bytes = Some(1 << 30)),
             ("limits.stack_bytes", |asked| asked.limits.stack_bytes = u32::MAX),
             ("limits.text_bytes_max", |asked| asked.limits.text_bytes_max = 0),

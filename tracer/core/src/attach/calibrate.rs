@@ -27,7 +27,7 @@ use tracer_common::limits::SITES;
 /// Ourselves, as the kernel's path lookup takes it.
 const OWN_FILE: &CStr = c"/proc/self/exe";
 /// A site that no probe uses, and that therefore stays switched off.
-const UNUSED_SITE: u64 = SITES as u64 - 1;
+pub(super) const UNUSED_SITE: u64 = SITES as u64 - 1;
 /// `int3`.
 const BREAKPOINT: u8 = 0xcc;
 
@@ -150,7 +150,7 @@ fn link_return(program: &Program, by: AttachedBy) -> Option<OwnedFd> {
 }
 
 /// Where an address of ours is in our file.
-fn own_offset(address: Avma) -> io::Result<FileOffset> {
+pub(super) fn own_offset(address: Avma) -> io::Result<FileOffset> {
     let not_found = || io::Error::new(io::ErrorKind::NotFound, "our own code is not mapped");
     let maps = fs::read_to_string("/proc/self/maps")?;
     let in_line = |line: &str| {

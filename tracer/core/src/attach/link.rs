@@ -331,6 +331,34 @@ impl Links {
         self.get(id).map(|link| link.occupied.sites.clone()).unwrap_or_default()
     }
 
+    /// Hits so far of each site of a link.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel does not answer.
+    pub fn site_hits(&self, program: &Program, id: LinkId) -> Result<Vec<u64>, AttachError> {
+        self.sites(id).map(|site| Ok(program.maps().counts(site)?.0)).collect()
+    }
+
+    /// Number of the first layout of a site of the link: a record's items name theirs so.
+    pub fn first_layout(&self, id: LinkId, site: usize) -> Option<u32> {
+        self.get(id)?.occupied.first_layout(site)
+    }
+
+    /// Lets a link capture no more than once in so many nanoseconds from now on, 0 for no limit.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel does not answer.
+    pub fn set_interval(
+        &self,
+        program: &Program,
+        id: LinkId,
+        interval_ns: u64,
+    ) -> Result<(), AttachError> {
+        program.maps().change(&self.sites(id), |site| site.interval_ns = interval_ns)
+    }
+
     /// The breakpoints of a link; `None` once it is forgotten.
     pub fn breakpoints(&self, id: LinkId) -> Option<Breakpoints> {
         self.get(id).map(|link| link.breakpoints.clone())

@@ -123,6 +123,13 @@ pub(crate) struct Occupied {
     process: Option<(u32, u64)>,
 }
 
+impl Occupied {
+    /// Number of the first layout of the probe's site with this index.
+    pub(crate) fn first_layout(&self, site: usize) -> Option<u32> {
+        self.rest.get(site).map(|(_, layouts, _)| layouts.start)
+    }
+}
+
 /// The gate's parameters, the same for all sites of a probe.
 #[derive(Debug, Clone, Copy)]
 pub struct Gate {

@@ -5,6 +5,7 @@
 pub mod breakpoints;
 pub mod btf;
 pub mod calibrate;
+pub mod cpu_clock;
 pub mod error;
 pub mod guardian;
 pub mod late;
@@ -14,6 +15,7 @@ pub mod maps;
 mod perf;
 mod place;
 pub mod ring;
+pub mod selftest;
 pub mod support;
 mod sys;
 pub mod text;

@@ -9,6 +9,7 @@ use super::landing_pads::{self, LandingPadError};
 use super::module::{Module, file_name};
 use super::symbolize;
 use super::symbols::SymbolTable;
+use crate::model::abilities::HostAbilities;
 use crate::model::address::{Avma, Svma};
 use crate::model::caller::Caller;
 use crate::model::issue::{Issue, IssueKind};
@@ -158,12 +159,25 @@ fn continues(group: &[Mapping], mapping: &Mapping) -> bool {
 pub struct Code<'m> {
     modules: &'m Modules,
     frames: Mutex<HashMap<Avma, Vec<CodeFrame>>>,
+    nop5_is_safe: bool,
 }
 
 impl<'m> Code<'m> {
     /// Nothing is read yet.
     pub fn new(modules: &'m Modules) -> Self {
-        Self { modules, frames: Mutex::default() }
+        Self { modules, frames: Mutex::default(), nop5_is_safe: false }
+    }
+
+    /// The same on a machine that can do this.
+    #[must_use]
+    pub fn on(mut self, host: &HostAbilities) -> Self {
+        self.nop5_is_safe = host.nop5.is_safe();
+        self
+    }
+
+    /// Whether a nop of 5 bytes may be probed here.
+    pub fn nop5_is_safe(&self) -> bool {
+        self.nop5_is_safe
     }
 
     /// The modules.

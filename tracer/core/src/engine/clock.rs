@@ -15,8 +15,13 @@ pub fn wall_minus_boot_ns() -> i128 {
 
 /// The boot time that it will be after `duration`, in nanoseconds.
 pub fn boot_ns_after(duration: Duration) -> u64 {
-    let now = nanoseconds(clock_gettime(ClockId::Boottime)).unsigned_abs();
-    u64::try_from(now + duration.as_nanos()).unwrap_or(u64::MAX)
+    u64::try_from(u128::from(boot_ns()) + duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// The boot time now, in nanoseconds.
+pub fn boot_ns() -> u64 {
+    let now = nanoseconds(clock_gettime(ClockId::Boottime));
+    u64::try_from(now).unwrap_or_default()
 }
 
 fn nanoseconds(time: Timespec) -> i128 {

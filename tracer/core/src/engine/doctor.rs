@@ -4,7 +4,8 @@ use super::findings::{Check, CheckStatus};
 use crate::attach::breakpoints::{AttachMode, AttachedBy};
 use crate::attach::calibrate::{self, Calibration};
 use crate::attach::load::{LoadOptions, Program};
-use crate::attach::{btf, support};
+use crate::attach::{btf, selftest, support};
+use crate::model::abilities::{Ability, HostAbilities};
 use std::time::{Duration, Instant};
 
 /// Everything that was looked at, in the order in which things build on each other.
@@ -14,6 +15,7 @@ pub fn doctor() -> Vec<Check> {
         Ok(program) => {
             checks.push(loaded(&program));
             checks.extend(traps(&program));
+            checks.extend(abilities(&selftest::abilities(&program)));
         }
         Err(error) => checks.push(fail(
             "program",
@@ -158,13 +160,13 @@ fn costs(calibration: &Calibration, took: Duration) -> Vec<Check> {
         None => "not measured here".to_owned(),
     };
     let capture = format!(
-        "{:.0} ns; {:.1} ns an operation, {:.0} ns a piece of memory, {:.1} ns a pointer, \
+        "{:.0} ns, {:.0} ns more to wake the reader; {:.1} ns an operation, {:.0} ns a piece of memory, {:.1} ns a pointer, \
          {:.0} ns a read of memory that is not there",
-        costs.capture_ns, costs.op_ns, costs.item_ns, costs.edge_ns, costs.fault_ns
+        costs.capture_ns, costs.wake_ns, costs.op_ns, costs.item_ns, costs.edge_ns, costs.fault_ns
     );
     let copies = format!(
-        "{:.0} ns a KiB of stack, {:.0} of objects, {:.0} of text",
-        costs.stack_kib_ns, costs.object_kib_ns, costs.text_kib_ns
+        "{:.0} ns a stack and {:.0} a KiB of it, {:.0} of objects, {:.0} of text",
+        costs.stack_ns, costs.stack_kib_ns, costs.object_kib_ns, costs.text_kib_ns
     );
     let hit = |ns: f64, what: &str| format!("{ns:.0} ns per hit on {what}");
     vec![
@@ -182,4 +184,29 @@ fn costs(calibration: &Calibration, took: Duration) -> Vec<Check> {
         ok("cost, copying", copies),
         ok("cost, measured", format!("in {} ms", took.as_millis())),
     ]
+}
+
+/// What was tried in children. A harm that is known is no failure: such places are not probed.
+fn abilities(host: &HostAbilities) -> Vec<Check> {
+    let shown = |name: &str, ability: &Ability, fine: &str, avoided: &str| match ability {
+        Ability::Safe => ok(name, fine),
+        Ability::Unsafe(why) => ok(name, format!("not safe here ({why}); {avoided}")),
+    };
+    let seccomp = match &host.seccomp {
+        Ability::Safe => ok("seccomp", "processes under a filter can be probed"),
+        Ability::Unsafe(why) => warn(
+            "seccomp",
+            format!("a breakpoint harms a process under a filter: {why}"),
+            "such processes are refused; trace the program where it runs without a filter",
+        ),
+    };
+    let nop5 =
+        shown("5-byte nop", &host.nop5, "it can be probed, without a trap", "it is not probed");
+    let returns = shown(
+        "return probes",
+        &host.returns,
+        "the kernel's own work, in programs that throw no exceptions through them",
+        "they are not used",
+    );
+    vec![nop5, seccomp, returns]
 }

@@ -3,7 +3,9 @@
 pub use super::counted::Counted;
 pub use crate::attach::breakpoints::AttachedBy;
 pub use crate::attach::link::{Attached, LinkId};
+pub use crate::model::admission::Forecast;
 use crate::model::capture::Capture;
+pub use crate::model::cost::Predicted;
 use crate::model::issue::Issue;
 use crate::model::process::Process;
 use crate::model::resolved::Resolved;
@@ -21,6 +23,10 @@ pub struct Armed {
     pub link: LinkId,
     /// How they were placed, and how long it took.
     pub attached: Attached,
+    /// What a hit will cost.
+    pub predicted: Predicted,
+    /// What the probe will cost; `None` where it was not learned how often it is hit.
+    pub forecast: Option<Forecast>,
     /// The place as the user wrote it.
     pub location_text: String,
     /// The target.
@@ -95,12 +101,17 @@ pub struct Summary {
     /// The text of the target is what it was before; `None` when there was none to look at: the
     /// process was gone, or another file is mapped there.
     pub text_restored: Option<bool>,
+    /// The most forked children of the target that carried the breakpoint at a time: they paid for
+    /// the trap, and their hits are not among those above.
+    pub children: u64,
     /// How long it was paused.
     pub paused: Duration,
     /// The last time that it cost more than it may.
     pub overload: Option<Overload>,
     /// Why it ended.
     pub ended: Ended,
+    /// The facts of that, for people; `None` where there are none.
+    pub why: Option<String>,
 }
 
 /// A probe cost more than it may.
@@ -150,4 +161,6 @@ pub enum Ended {
     /// The code that was probed is no longer there: the process replaced its program, or unmapped
     /// the library.
     CodeGone,
+    /// The file of the code was written to.
+    CodeChanged,
 }

@@ -7,6 +7,7 @@ use super::event::Outcomes;
 use super::readings::Durations;
 use crate::attach::link::{Counts, LinkId, Links};
 use crate::attach::load::{LoadOptions, Program};
+use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -21,6 +22,8 @@ pub(super) struct Kernel {
     pub(super) received: AtomicU64,
     /// Those of them that were malformed.
     pub(super) malformed: AtomicU64,
+    /// The most children of a probe's target that carried its breakpoint, where there were any.
+    children: Mutex<HashMap<LinkId, u64>>,
     /// Who reads the rings.
     pub(super) readers: Readers,
     /// Of probes that have gone.
@@ -85,6 +88,7 @@ impl Engine {
             links,
             received: AtomicU64::default(),
             malformed: AtomicU64::default(),
+            children: Mutex::default(),
             readers: Readers::default(),
             gone: Mutex::default(),
         };
@@ -97,7 +101,23 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// The most forked children of a placed probe's target that carried its breakpoint so far.
+    pub fn children(&self, link: LinkId) -> u64 {
+        let children = self.loaded().map(|kernel| &kernel.children);
+        let children = children.map(|map| map.lock().unwrap_or_else(PoisonError::into_inner));
+        children.and_then(|map| map.get(&link).copied()).unwrap_or(0)
+    }
+}
+
 impl Kernel {
+    /// Notes how many children of a probe's target carried its breakpoint.
+    pub(super) fn set_children(&self, link: LinkId, children: u64) {
+        if children > 0 {
+            self.children.lock().unwrap_or_else(PoisonError::into_inner).insert(link, children);
+        }
+    }
+
     /// Takes the breakpoints of a probe out, if they are in place still, and gives back what it
     /// occupied; what it counted stays in the totals.
     pub(super) fn retire(&self, link: LinkId) {
@@ -115,6 +135,7 @@ impl Kernel {
         if let Some(removal) = breakpoints.removal() {
             gone.detach.add(removal);
         }
+        self.children.lock().unwrap_or_else(PoisonError::into_inner).remove(&link);
         self.readers.remove(link);
         let taken = self.links.take(link);
         drop(gone);

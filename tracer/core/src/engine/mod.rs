@@ -1,5 +1,8 @@
 //! The only code that knows the order of the stages.
 
+mod admission;
+mod callers;
+mod children;
 pub mod clock;
 pub mod control;
 pub mod cost;
@@ -7,6 +10,8 @@ pub mod counted;
 mod doctor;
 pub mod error;
 pub mod event;
+pub mod figures;
+mod files;
 pub mod findings;
 mod idle;
 mod kernel;
@@ -17,6 +22,7 @@ pub mod placed;
 mod probe;
 pub mod readings;
 pub mod request;
+mod target;
 mod vars;
 mod watchdog;
 mod words;
@@ -27,8 +33,9 @@ pub use doctor::doctor;
 
 use crate::binary::cache::{Cache, CacheOptions};
 use crate::binary::index_store::IndexStore;
+use crate::model::abilities::HostAbilities;
 use options::Options;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// The pipe with all that it keeps between requests. Requests may come from many threads at once;
 /// each occupies its thread until it ends.
@@ -37,6 +44,7 @@ pub struct Engine {
     options: Options,
     kernel: kernel::Slot,
     cache: Arc<Cache>,
+    abilities: OnceLock<HostAbilities>,
 }
 
 impl Default for Engine {
@@ -49,6 +57,11 @@ impl Engine {
     /// Nothing is loaded before the first request needs it.
     pub fn new(options: Options) -> Self {
         let cache = Cache::new(CacheOptions::default(), IndexStore::of_user());
-        Self { options, kernel: kernel::Slot::default(), cache: Arc::new(cache) }
+        Self {
+            options,
+            kernel: kernel::Slot::default(),
+            cache: Arc::new(cache),
+            abilities: OnceLock::new(),
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The straight line: resolve, plan, attach; receive, decode, deliver.
 
 use super::Engine;
+use super::admission::{self, Learned, Scene};
 use super::control::Control;
 use super::error::EngineError;
 use super::event::{Armed, Ended, Event, ModuleLabel, Summary};
@@ -8,11 +9,13 @@ use super::findings::Found;
 use super::mapped::Mapped;
 use super::probe::{Probe, Wake, is_readable};
 use super::request::SnapshotRequest;
+use super::target;
 use crate::attach::late::LateReader;
 use crate::binary::modules::{Code, Modules};
 use crate::model::caller::Caller;
 use crate::model::plan::Plan;
 use crate::model::process::Process;
+use crate::model::record::Record;
 use crate::model::resolved::{ModuleIndex, Resolved};
 use crate::{decode, plan, resolve};
 use std::ops::ControlFlow;
@@ -64,9 +67,12 @@ fn snapshot(
 ) -> Result<Summary, EngineError> {
     let _closed = control.closed_at_end();
     let process = process_of(request.caller, request.pid)?;
+    target::check(engine, &process)?;
     let modules = Modules::with(&engine.cache, &process, request.caller);
-    let code = Code::new(&modules);
-    let resolved = resolve::resolve(&request.location, &request.location_text, &code)?;
+    let code = Code::new(&modules).on(engine.abilities());
+    let resolved = resolve::resolve(&request.location, &request.location_text, &code)
+        .map_err(|issue| target::name_anonymous(issue, &process, &request.location))?;
+    target::check_text(&process, &resolved)?;
     let plans: Vec<Plan> = resolved
         .sites
         .iter()
@@ -82,13 +88,26 @@ fn snapshot(
     // Before the probe is placed: it looks once more whether this is still that process.
     let mut late = LateReader::open(&process);
     let stop = control.stop();
-    let mut probe = Probe::arm(engine, request, &process, &modules, &resolved, &plans, stop)?;
+    let first = admission::at_first(request);
+    let mut probe = Probe::arm(engine, &first, &process, &modules, &resolved, &plans, stop)?;
     let mapped = Mapped::new(&code, &process);
-    let armed = armed(request, &process, &code, &resolved, &probe);
+    let scene = Scene {
+        request,
+        process: &process,
+        code: &code,
+        mapped: &mapped,
+        resolved: &resolved,
+        plans: &plans,
+        control,
+    };
+    let learned = admission::admit(&scene, &mut probe, &mut late)?;
+    let armed = armed(&scene, &probe, &learned);
     let mut ended = match probe.deliver(Event::Armed(Box::new(armed)), deliver) {
-        ControlFlow::Continue(()) => None,
+        ControlFlow::Continue(()) => learned.ended,
         ControlFlow::Break(()) => Some(Ended::Stopped),
     };
+    let enough = give(&mut probe, learned.records, request, &mapped, &resolved, deliver)?;
+    ended = ended.or(enough);
     while ended.is_none() {
         ended = match probe.wait(control)? {
             Wake::Orders => probe.obey(control, &mapped, deliver),
@@ -125,6 +144,18 @@ fn take(
         mapped.update(&now);
         late.complete(batch.iter_mut().map(|(_, record)| record), &now, &request.limits);
     }
+    give(probe, batch, request, mapped, resolved, deliver)
+}
+
+/// Decodes and delivers records. Gives the end if there is nothing more to wait for.
+fn give(
+    probe: &mut Probe<'_>,
+    batch: Vec<(usize, Record)>,
+    request: &SnapshotRequest,
+    mapped: &Mapped<'_>,
+    resolved: &Resolved,
+    deliver: &mut Deliver<'_>,
+) -> Result<Option<Ended>, EngineError> {
     for (index, record) in batch {
         let Some(site) = resolved.sites.get(index).filter(|_| !probe.is_quiet()) else { continue };
         let time = i128::from(record.time_boot_ns) + super::clock::wall_minus_boot_ns();
@@ -141,13 +172,16 @@ fn take(
     })
 }
 
-/// Looks at the process: a debugger may have come, or the code that is probed may have gone.
+/// Looks at the process: a debugger may have come, or the code that is probed may have gone or
+/// been changed.
 fn check(
     probe: &mut Probe<'_>,
     mapped: &Mapped<'_>,
     resolved: &Resolved,
 ) -> Result<Option<Ended>, EngineError> {
-    probe.check()?;
+    if let Some(ended) = probe.check()? {
+        return Ok(Some(ended));
+    }
     if let Some(now) = probe.process_now() {
         mapped.update(&now);
     }
@@ -156,13 +190,8 @@ fn check(
 }
 
 /// What a door is told before the first capture.
-fn armed(
-    request: &SnapshotRequest,
-    process: &Process,
-    code: &Code<'_>,
-    resolved: &Resolved,
-    probe: &Probe<'_>,
-) -> Armed {
+fn armed(scene: &Scene<'_>, probe: &Probe<'_>, learned: &Learned) -> Armed {
+    let Scene { request, process, code, resolved, .. } = *scene;
     let modules = code.modules();
     // Only what is shown is opened: a process may have a hundred libraries.
     let is_shown = |index| resolved.sites.iter().any(|site| site.module == index);
@@ -170,6 +199,8 @@ fn armed(
     Armed {
         link: probe.link(),
         attached: probe.attached(),
+        predicted: learned.hit,
+        forecast: learned.forecast,
         location_text: request.location_text.clone(),
         process: process.clone(),
         resolved: resolved.clone(),

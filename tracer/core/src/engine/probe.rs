@@ -1,14 +1,19 @@
 //! A placed probe: its breakpoints, its ring, and what it has counted.
 
+mod learning;
 mod lease;
 mod overload;
 
+pub(super) use learning::Counting;
+
 use super::Engine;
+use super::children::{Children, has_breakpoint};
 use super::clock;
 use super::control::Control;
 use super::counted::{Counted, Reader};
 use super::error::EngineError;
 use super::event::{Attached, Ended, Event, Summary};
+use super::files::Files;
 use super::idle::Idle;
 use super::kernel::{Kernel, by_outcome};
 use super::mapped::Mapped;
@@ -61,6 +66,10 @@ pub(super) struct Probe<'e> {
     breakpoints: Breakpoints,
     _watchdog: Watchdog,
     pidfd: OwnedFd,
+    files: Files,
+    children: Children,
+    /// Why it ended, where that is not said by how.
+    why: Option<String>,
     id: ProcessId,
     owner: Caller,
     mode: AttachMode,
@@ -121,19 +130,9 @@ impl<'e> Probe<'e> {
         let ring = Ring::create(request.ring_bytes)?;
         let misses_before = kernel.program.kernel_misses()?;
         let gate = gate(request, process.id, engine.options.budgets);
-        let mut sites = Vec::new();
-        for (site, plan) in resolved.sites.iter().zip(plans) {
-            let file = modules.get(site.module)?.elf().file();
-            sites.push(SiteToArm {
-                file: file.fd(),
-                file_name: file.path().to_str().unwrap_or("a module"),
-                offset: site.file_offset,
-                pc: site.pc,
-                instruction: &site.instruction,
-                trap: site.trap,
-                plan,
-            });
-        }
+        let sites = sites_to_arm(modules, resolved, plans)?;
+        let files = Files::watch(modules, resolved)?;
+        let children = Children::new(process.id, resolved);
         let (program, mode) = (&kernel.program, engine.options.attach);
         let placed = kernel.links.attach(program, mode, gate, &ring, &sites);
         let (link, attached) = placed.map_err(|error| {
@@ -159,6 +158,9 @@ impl<'e> Probe<'e> {
             breakpoints,
             _watchdog: watchdog,
             pidfd,
+            files,
+            children,
+            why: None,
             id: process.id,
             owner: request.caller,
             mode,
@@ -201,6 +203,8 @@ impl<'e> Probe<'e> {
             let pause = pause.try_into().ok();
             let closed = self.closed_fd();
             let mut fds = vec![self.ring.fd(), control.stop(), self.pidfd.as_fd()];
+            // Where writes are not told, the end of the process stands in: it wakes once only.
+            fds.push(self.files.events().unwrap_or(self.pidfd.as_fd()));
             fds.extend(closed.as_ref().map(|fd| fd.as_fd()));
             let orders = fds.len();
             fds.extend(control.wake());
@@ -213,8 +217,8 @@ impl<'e> Probe<'e> {
             let is_ready = |index: usize| {
                 fds.get(index).is_some_and(|fd: &PollFd<'_>| !fd.revents().is_empty())
             };
-            let [ring, stop, process, orders] = [0, 1, 2, orders].map(is_ready);
-            let closed = closed.is_some() && is_ready(3);
+            let [ring, stop, process, written, orders] = [0, 1, 2, 3, orders].map(is_ready);
+            let closed = closed.is_some() && is_ready(4);
             let now = Instant::now();
             // The end before the records: they may never stop coming, and what is in the ring
             // when the breakpoints are out is still taken.
@@ -236,7 +240,7 @@ impl<'e> Probe<'e> {
             if self.idle_left(now).is_some_and(|left| left.is_zero()) && self.is_idle(now)? {
                 return Ok(Wake::Ended(Ended::Idle));
             }
-            if self.checked.elapsed() >= CHECK_INTERVAL && !process {
+            if (written || self.checked.elapsed() >= CHECK_INTERVAL) && !process {
                 self.checked = now;
                 return Ok(Wake::Check);
             }
@@ -255,20 +259,27 @@ impl<'e> Probe<'e> {
         (now.id == self.id).then_some(now)
     }
 
-    /// Looks at what it has counted. Fails if a debugger has come: two owners of breakpoints break
-    /// the target.
-    pub(super) fn check(&mut self) -> Result<(), EngineError> {
+    /// Looks at what it has counted and at what may end it: the file of the code was written to.
+    /// Fails if a debugger has come: two owners of breakpoints break the target.
+    pub(super) fn check(&mut self) -> Result<Option<Ended>, EngineError> {
+        if let Some(why) = self.files.change() {
+            self.why = Some(why);
+            return Ok(Some(Ended::CodeChanged));
+        }
         self.reader.look(&self.counts()?);
         // Notes the hits; whether they are too few is seen when it is time.
         self.is_idle(Instant::now())?;
         match resolve::process::check(self.id) {
             // Without breakpoints it may stay; resuming looks again.
             Err(issue) if issue.kind == IssueKind::BeingDebugged && !self.pauses.are_on() => {
-                Err(issue.into())
+                return Err(issue.into());
             }
             // Its end is told by its pidfd.
-            Ok(()) | Err(_) => Ok(()),
+            Ok(()) | Err(_) => {}
         }
+        self.children.look();
+        self.kernel.set_children(self.link, self.children.most());
+        Ok(None)
     }
 
     /// Records wait in the ring.
@@ -338,8 +349,27 @@ impl<'e> Probe<'e> {
     /// Takes the breakpoints out.
     pub(super) fn remove(&mut self) {
         if self.removed.is_none() {
+            self.children.look();
             self.removed = Some(self.kernel.links.suspend(self.link));
         }
+    }
+
+    /// Whether the text of the target and its forked children is what it was, as far as it can be
+    /// told.
+    fn text_restored(&self, mapped: &Mapped<'_>) -> Option<bool> {
+        if let Some((child, address)) = self.children.left() {
+            tracing::error!(child, %address, "a child has the breakpoint still");
+            return Some(false);
+        }
+        let text = self.removed?;
+        if let TextAfter::Changed(address) = text
+            && has_breakpoint(self.id.pid, address)
+        {
+            // The kernel does not know of a copy.
+            tracing::error!(%address, "the process copied its code with the breakpoint in it");
+            return Some(false);
+        }
+        restored(text, mapped)
     }
 
     /// What is told at the end, after [`Self::remove`].
@@ -360,10 +390,12 @@ impl<'e> Probe<'e> {
             received: self.received,
             malformed: self.malformed,
             removal: self.breakpoints.removal(),
-            text_restored: self.removed.and_then(|text| restored(text, mapped)),
+            text_restored: self.text_restored(mapped),
             paused: self.pauses.total(),
             overload: self.trips.last(),
+            children: self.children.most(),
             ended,
+            why: self.why.take(),
         })
     }
 }
@@ -372,6 +404,28 @@ impl Drop for Probe<'_> {
     fn drop(&mut self) {
         self.kernel.retire(self.link);
     }
+}
+
+/// The sites as attach needs them.
+fn sites_to_arm<'a>(
+    modules: &'a Modules,
+    resolved: &'a Resolved,
+    plans: &'a [Plan],
+) -> Result<Vec<SiteToArm<'a>>, Issue> {
+    let mut sites = Vec::new();
+    for (site, plan) in resolved.sites.iter().zip(plans) {
+        let file = modules.get(site.module)?.elf().file();
+        sites.push(SiteToArm {
+            file: file.fd(),
+            file_name: file.path().to_str().unwrap_or("a module"),
+            offset: site.file_offset,
+            pc: site.pc,
+            instruction: &site.instruction,
+            trap: site.trap,
+            plan,
+        });
+    }
+    Ok(sites)
 }
 
 /// What the gate of the kernel program is to know.
@@ -385,7 +439,7 @@ fn gate(request: &SnapshotRequest, process: ProcessId, budgets: Budgets) -> Gate
         pid: process.pid,
         start_ticks: process.start_ticks,
         hit_limit: request.hits,
-        interval_ns: 1_000_000_000_u64.checked_div(request.rate).unwrap_or(0),
+        interval_ns: learning::interval_ns(request.rate),
         action: request.action,
         owner: request.caller,
         budget,

@@ -18,6 +18,12 @@ const RING_HEADER: u32 = 8;
 /// The smallest ring.
 const PAGE: u32 = 4096;
 
+/// How long to learn for a number of captures, 0 for as many as come: a few are over before
+/// anything could be learned.
+pub fn learn(hits: u64) -> Duration {
+    if FEW.contains(&hits) { Duration::ZERO } else { Duration::from_millis(200) }
+}
+
 /// Size of the ring for a number of captures, 0 for as many as come, within `limits`: rings are the
 /// kernel's memory, which is never swapped, and a daemon may have a thousand.
 pub fn ring_bytes(hits: u64, limits: &Limits) -> u32 {
@@ -47,6 +53,11 @@ pub struct SnapshotRequest {
     pub rate: u64,
     /// What it may cost.
     pub budget: CpuShare,
+    /// How long to learn how often the place is hit before all is captured that is asked for, and
+    /// then to decide whether it may be; zero for not at all.
+    pub learn: Duration,
+    /// Do what was asked for whatever it will cost; the budget holds all the same.
+    pub force: bool,
     /// How long to wait.
     pub timeout: Duration,
     /// How long to wait for the first and the next hit; `None` for as long as the timeout allows.

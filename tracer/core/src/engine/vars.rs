@@ -46,7 +46,7 @@ fn vars(
 ) -> Result<Vars, EngineError> {
     let process = process_of(caller, pid)?;
     let modules = Modules::with(&engine.cache, &process, caller);
-    let code = Code::new(&modules);
+    let code = Code::new(&modules).on(engine.abilities());
     let resolved = resolve::resolve(location, text, &code)?;
     let Resolved { sites, types, issues } = resolved;
     let places = (PLACES_MAX_ALL / sites.len().max(1)).min(PLACES_MAX);

@@ -5,7 +5,7 @@
 use crate::attach::breakpoints::Breakpoints;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use rustix::pipe::pipe;
+use rustix::pipe::{PipeFlags, pipe_with};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::thread::{self, JoinHandle};
@@ -24,7 +24,8 @@ impl Watchdog {
     /// Starts the thread.
     pub(super) fn start(breakpoints: Breakpoints, stop: BorrowedFd<'_>) -> io::Result<Self> {
         let stop = stop.try_clone_to_owned()?;
-        let (ended, end) = pipe()?;
+        // A process that is started meanwhile would keep it open, and the probe from its end.
+        let (ended, end) = pipe_with(PipeFlags::CLOEXEC)?;
         let thread = thread::Builder::new().name("watchdog".to_owned()).stack_size(STACK_BYTES);
         let thread = thread.spawn(move || {
             if is_stopped(&stop, &ended) {

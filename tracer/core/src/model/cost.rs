@@ -1,6 +1,7 @@
 //! What a hit costs, and what hits of a plan will cost: a linear model whose figures are measured
 //! on this machine.
 
+use super::action::Action;
 use super::plan::Plan;
 use super::record::Record;
 use super::resolved::TrapClass;
@@ -27,12 +28,17 @@ pub struct CostModel {
     pub limited_ns: f64,
     /// More for a capture of nothing: scratch, registers, header, ring.
     pub capture_ns: f64,
+    /// More for a capture whose reader is asleep, as it is unless captures come in a row.
+    pub wake_ns: f64,
     /// More for an operation of a plan.
     pub op_ns: f64,
     /// More for a piece of memory, without its bytes.
     pub item_ns: f64,
     /// More for a pointer that an object may have, whether or not it is followed.
     pub edge_ns: f64,
+    /// More for a stack, without its bytes: a record is dearer at its beginning, before the
+    /// processor sees that it goes on.
+    pub stack_ns: f64,
     /// More for 1024 bytes of stack.
     pub stack_kib_ns: f64,
     /// More for 1024 bytes of objects.
@@ -69,27 +75,53 @@ pub struct Predicted {
     pub trap_ns: f64,
     /// What the kernel program takes where it captures or counts.
     pub program_ns: f64,
+    /// What it takes to wake the reader of a capture, unless captures come in a row.
+    pub wake_ns: f64,
 }
 
 impl Predicted {
     /// A hit that is captured or counted, as the probe asks.
     pub fn hit_ns(&self) -> f64 {
+        self.in_a_row_ns() + self.wake_ns
+    }
+
+    /// A hit among others that come faster than they are read.
+    pub fn in_a_row_ns(&self) -> f64 {
         self.trap_ns + self.program_ns
+    }
+
+    /// The mean of hits at several sites, each with its number of hits.
+    pub fn mean(of: impl Iterator<Item = (Self, u64)>) -> Option<Self> {
+        let (mut sum, mut hits) = (Self::default(), 0.0);
+        for (hit, times) in of {
+            let times = times as f64;
+            sum.trap_ns += hit.trap_ns * times;
+            sum.program_ns += hit.program_ns * times;
+            sum.wake_ns += hit.wake_ns * times;
+            hits += times;
+        }
+        (hits > 0.0).then(|| Self {
+            trap_ns: sum.trap_ns / hits,
+            program_ns: sum.program_ns / hits,
+            wake_ns: sum.wake_ns / hits,
+        })
     }
 }
 
 impl CostModel {
     /// Every figure but that of returns, with its name.
-    pub fn figures(&mut self) -> [(&'static str, &mut f64); 12] {
+    pub fn figures(&mut self) -> [(&'static str, &mut f64); 14] {
         [
             ("emulated", &mut self.emulated_ns),
             ("single_stepped", &mut self.single_stepped_ns),
             ("count", &mut self.count_ns),
             ("limited", &mut self.limited_ns),
             ("capture", &mut self.capture_ns),
+            ("wake", &mut self.wake_ns),
             ("operation", &mut self.op_ns),
             ("item", &mut self.item_ns),
             ("pointer", &mut self.edge_ns),
+            ("stack", &mut self.stack_ns),
             ("stack_kib", &mut self.stack_kib_ns),
             ("object_kib", &mut self.object_kib_ns),
             ("text_kib", &mut self.text_kib_ns),
@@ -111,20 +143,20 @@ impl CostModel {
             + work.ops * self.op_ns
             + work.items * self.item_ns
             + work.edges * self.edge_ns
+            + if work.stack_bytes > 0.0 { self.stack_ns } else { 0.0 }
             + work.stack_bytes / KIB * self.stack_kib_ns
             + work.object_bytes / KIB * self.object_kib_ns
             + work.text_bytes / KIB * self.text_kib_ns
             + work.faults * self.fault_ns
     }
 
-    /// A hit that is captured.
-    pub fn predict(&self, class: TrapClass, work: &Work) -> Predicted {
-        Predicted { trap_ns: self.trap_ns(class), program_ns: self.program_ns(work) }
-    }
-
-    /// A hit that is only counted.
-    pub fn predict_count(&self, class: TrapClass) -> Predicted {
-        Predicted { trap_ns: self.trap_ns(class), program_ns: self.count_ns }
+    /// A hit that is captured or counted.
+    pub fn predict(&self, class: TrapClass, action: Action, work: &Work) -> Predicted {
+        let (program_ns, wake_ns) = match action {
+            Action::Snapshot => (self.program_ns(work), self.wake_ns),
+            Action::Count => (self.count_ns, 0.0),
+        };
+        Predicted { trap_ns: self.trap_ns(class), program_ns, wake_ns }
     }
 }
 
@@ -167,12 +199,13 @@ impl Work {
         self.text_bytes += TYPICAL;
     }
 
-    /// What a capture made the program do. `layout` gives the layout with a number of the record.
-    pub fn done<'l>(
-        plan: &Plan,
-        record: &Record,
-        layout: impl Fn(u32) -> Option<&'l Layout>,
-    ) -> Self {
+    /// What a capture made the program do; in its record the plan's layouts are numbered from
+    /// `first_layout` on.
+    pub fn done(plan: &Plan, first_layout: u32, record: &Record) -> Self {
+        let layout = |number: u32| {
+            let index = usize::try_from(number.checked_sub(first_layout)?).ok()?;
+            plan.layouts.get(index)
+        };
         let mut work = Self { ops: plan.ops.len() as f64, ..Self::default() };
         for item in &record.items {
             let bytes = item.bytes.len() as f64;

@@ -73,12 +73,20 @@ issues! {
         "detach the debugger first: two owners of breakpoints break the target";
     AlreadyProbed "already_probed" 33 "another breakpoint is at this place already"
         "wait until the other tracer has ended, or probe another line or offset";
+    Filtered "filtered" 55 "the process is under a seccomp filter, which does not bear breakpoints on this machine"
+        "`tracer doctor` shows what was tried; trace the program where it runs without a filter";
+    OwnProcess "own_process" 56 "this process is a tracer itself"
+        "trace another process: nobody could take the breakpoints out if tracer ran into them";
+    CodeChanged "code_changed" 57 "the file of the probed code was written to"
+        "restart the program, so that all of its code is of one build, then try again";
     Tripped "tripped" 36 "the probe cost more than it may and was taken out"
         "probe a place that runs less often, allow more with --budget, or let it come back with --retry";
     GuardianGone "guardian_gone" 37 "the breakpoints were taken out because tracer did not answer, or died"
         "try again; if tracer was not stopped by anyone, the machine may be overloaded";
     NotYours "not_yours" 35 "you may not trace this process"
         "trace a process of your own; for others ask root, who may trace all";
+    TooHot "too_hot" 38 "a probe there would cost more than it may"
+        "probe a caller that runs less often, raise --budget, or say --force to try it: the budget takes it out";
     NoCapture "no_capture" 31 "the code ran, but no hit could be captured"
         "the counts say why: raise --rate if it limits, probe less at once if hits were lost";
 }

@@ -1,7 +1,9 @@
 //! The nouns of the pipe: plain data with public fields, no I/O.
 
+pub mod abilities;
 pub mod action;
 pub mod address;
+pub mod admission;
 pub mod budget;
 pub mod caller;
 pub mod capture;

@@ -142,6 +142,7 @@ impl<'t, 'm> FunctionAt<'t, 'm> {
             entry: self.entry,
             rows: &rows,
             targets: &targets,
+            nop5_is_safe: self.code.nop5_is_safe(),
         };
         let variables: &dyn Variables = match &self.debug {
             Some(debug) => debug,

@@ -52,6 +52,29 @@ pub fn check(id: ProcessId) -> Result<(), Issue> {
     if now == Some(id.start_ticks) { Ok(()) } else { Err(gone(id.pid)) }
 }
 
+/// Which process has a pid now.
+///
+/// # Errors
+///
+/// [`IssueKind::NoProcess`].
+pub fn id(pid: u32) -> Result<ProcessId, Issue> {
+    let ticks = file(pid, "stat").ok().and_then(|stat| start_ticks(&stat));
+    let start_ticks = ticks.ok_or_else(|| Issue::new(IssueKind::NoProcess, pid.to_string(), ""))?;
+    Ok(ProcessId { pid, start_ticks })
+}
+
+/// Whether the process is under a seccomp filter.
+///
+/// # Errors
+///
+/// [`IssueKind::ProcessGone`].
+pub fn is_filtered(id: ProcessId) -> Result<bool, Issue> {
+    // The main thread's: threads may have filters of their own, those of one program rarely do.
+    let status = file(id.pid, "status").map_err(|_| gone(id.pid))?;
+    check(id)?;
+    Ok(in_status(&status, b"Seccomp:").is_some_and(|mode| mode != 0))
+}
+
 fn file(pid: u32, name: &str) -> Result<Vec<u8>, Error> {
     std::fs::read(format!("/proc/{pid}/{name}"))
 }
@@ -94,13 +117,15 @@ fn start_ticks(stat: &[u8]) -> Option<u64> {
     number(fields(stat).nth(22 - 3)?, 10)
 }
 
+/// A number in `/proc/PID/status`.
+fn in_status(status: &[u8], key: &[u8]) -> Option<u64> {
+    let mut lines = status.split(|byte| *byte == b'\n');
+    let value = lines.find_map(|line| line.strip_prefix(key))?;
+    number(value.trim_ascii(), 10)
+}
+
 fn check_status(pid: u32, status: &[u8]) -> Result<(), Issue> {
-    let value = |key: &[u8]| {
-        let mut lines = status.split(|byte| *byte == b'\n');
-        let value = lines.find_map(|line| line.strip_prefix(key))?;
-        number(value.trim_ascii(), 10)
-    };
-    match value(b"Tgid:") {
+    match in_status(status, b"Tgid:") {
         Some(process) if process != u64::from(pid) => {
             let detail = format!("it is a thread of process {process}");
             let issue = Issue::new(IssueKind::NoProcess, pid.to_string(), detail);
@@ -108,7 +133,7 @@ fn check_status(pid: u32, status: &[u8]) -> Result<(), Issue> {
         }
         _ => {}
     }
-    match value(b"TracerPid:") {
+    match in_status(status, b"TracerPid:") {
         Some(0) | None => Ok(()),
         Some(debugger) => Err(Issue::new(
             IssueKind::BeingDebugged,

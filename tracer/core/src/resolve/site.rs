@@ -45,6 +45,8 @@ pub struct Part<'a> {
     /// Addresses in this part that control reaches from outside of it: targets of branches in the
     /// function's other parts ([`Code::branch_targets`]), landing pads of exceptions.
     pub targets: &'a [Svma],
+    /// This machine's kernel does no harm under a breakpoint on a nop of 5 bytes.
+    pub nop5_is_safe: bool,
 }
 
 /// A row of the line table.

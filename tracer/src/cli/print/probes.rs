@@ -26,7 +26,12 @@ pub(crate) fn table(probes: &[ProbeLine], now: SystemTime) -> Page {
             hits => line.with(Ink::Dim, " of ").text(hits),
         };
         let line = line.pad(52).and(left(probe, now)).pad(60);
-        page.line(&line.text(Escaped::name(&probe.request.location)));
+        let line = line.text(Escaped::name(&probe.request.location));
+        page.line(&match probe.children {
+            0 => line,
+            1 => line.with(Ink::Missing, "  1 forked child carries it"),
+            many => line.with(Ink::Missing, "  ").text(many).text(" forked children carry it"),
+        });
     }
     page
 }

@@ -1,10 +1,11 @@
 //! What is said before the first capture and after the last one.
 
 use super::line::{Ink, Line, Page};
-use crate::api::types::{Armed, AttachedBy, BudgetOf, Ended, Overload, Summary};
+use crate::api::types::{Armed, AttachedBy, BudgetOf, Ended, Overload, Predicted, Summary};
 use crate::escape::Escaped;
 use std::time::Duration;
 use tracer_common::outcome::Outcome;
+use tracer_core::engine::figures;
 
 /// The breakpoints are in place: where, and how long it waits.
 pub(crate) fn armed(armed: &Armed) -> Page {
@@ -36,11 +37,33 @@ pub(crate) fn armed(armed: &Armed) -> Page {
             &line.with(Ink::Dim, " site, and forked children lose theirs at their first hit"),
         );
     }
+    predicted(&mut page, armed.predicted);
     for issue in &armed.not_probed {
         let line = Line::new().with(Ink::Error, "  not probed").text(": ");
         page.line(&line.text(Escaped::name(&issue.text)));
     }
     page
+}
+
+/// What a hit costs and, where that was learned, the probe.
+fn predicted(page: &mut Page, predicted: Predicted) {
+    let Predicted { trap_ns, capture_ns, wake_ns, .. } = predicted;
+    let hit_ns = trap_ns.saturating_add(capture_ns).saturating_add(wake_ns) as f64;
+    let line = Line::new().with(Ink::Dim, "  predicted: ");
+    let line = line.text(Escaped::name(&figures::time(hit_ns))).with(Ink::Dim, " a hit");
+    page.line(&match (predicted.hits_per_second, predicted.cpu_percent) {
+        (Some(rate), Some(percent)) => line
+            .with(Ink::Dim, ", ")
+            .text(Escaped::name(&figures::rate(rate).replace("/s", " hits/s")))
+            .with(Ink::Dim, ": ")
+            .text(Escaped::name(&figures::share(percent / 100.0)))
+            .with(Ink::Dim, " of a core"),
+        _ => line,
+    });
+    if let Some(rate) = predicted.sampled_per_second {
+        let line = Line::new().with(Ink::Missing, "  sampled").text(": at most ").text(rate);
+        page.line(&line.text(" captures a second fit into the budget; other hits are counted"));
+    }
 }
 
 /// How all hits ended.
@@ -63,6 +86,7 @@ pub(crate) fn finished(summary: &Summary) -> Page {
             Ended::GuardianDied => "the process that held the breakpoints died",
             Ended::ProcessGone => "the process ended",
             Ended::CodeGone => "the probed code is no longer there",
+            Ended::CodeChanged => "the file of the probed code was written to",
         });
     if summary.text_restored == Some(true) {
         line = line.with(Ink::Dim, "; the probe is out, the code is as before");
@@ -90,6 +114,12 @@ pub(crate) fn finished(summary: &Summary) -> Page {
         Some(summary.kernel_misses),
         "kernel misses",
         "hits that the kernel did not hand to the program; not among the hits above",
+    );
+    note(
+        &mut page,
+        Some(summary.children),
+        if summary.children == 1 { "forked child" } else { "forked children" },
+        "carried the breakpoint and paid for it; their hits are not among the hits above",
     );
     if summary.text_restored == Some(false) {
         let warning = "  the code of the target could not be verified to be as before";

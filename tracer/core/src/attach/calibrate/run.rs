@@ -12,21 +12,30 @@ use crate::model::budget::{Budgets, CpuShare};
 use crate::model::caller::Caller;
 use crate::model::cost::CostModel;
 use crate::model::plan::Plan;
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::time::{ClockId, clock_gettime};
 use std::fs;
 use std::hint::black_box;
 use std::io;
+use std::time::Duration;
 use tracer_common::limits::RED_ZONE_BYTES;
 use tracer_common::maps::{Site, action};
 
 /// Hits timed in a run.
-const CALLS: u32 = 24;
+const CALLS: u32 = 16;
 /// Runs; the quickest counts, for everything else only adds.
-const RUNS: u32 = 9;
-/// Room for the records of a run.
-const RING_BYTES: u32 = 1024 * 1024;
+const RUNS: u32 = 7;
+/// Room for all records that are ever written: those of a probe too go where nothing is in the
+/// caches.
+const RING_BYTES: u32 = 8 * 1024 * 1024;
 /// Our own stack above the function, so that there is enough to copy.
 const FRAME_BYTES: usize = samples::STACK_BYTES as usize + 1024;
+/// Readers that are woken.
+const WAKES: usize = 25;
+/// How long a thread takes to fall asleep.
+const ASLEEP: Duration = Duration::from_micros(150);
+/// Index of the way that captures nothing.
+const NOTHING: usize = 3;
 const KIB: f64 = 1024.0;
 /// Charging a budget is a part of the cost, so there is one; it is too large to be spent.
 const NEVER_SPENT: Budgets =
@@ -101,9 +110,45 @@ impl<'p> Own<'p> {
             }
             stepped = stepped.min(run(single_stepped));
         }
+        let wake_ns = self.wake(ways[NOTHING].0)?;
         black_box(&frame);
         let ns: Vec<f64> = ways.iter().map(|(_, quickest)| *quickest).collect();
-        solve(&ns, stepped, alone).ok_or_else(|| AttachError::object("a sample is missing"))
+        let costs = solve(&ns, stepped, alone);
+        let costs = costs.ok_or_else(|| AttachError::object("a sample is missing"))?;
+        Ok(CostModel { wake_ns, ..costs })
+    }
+
+    /// Nanoseconds more for a hit that wakes a reader: one that finds the reader asleep, against one
+    /// whose reader has not read the record before.
+    fn wake(&mut self, nothing: Site) -> Result<f64, AttachError> {
+        self.time(nothing)?;
+        let asleep = median(|| {
+            while self.ring.next_record().is_some() {}
+            self.sleep_on_ring(emulated)
+        });
+        let behind = median(|| {
+            emulated();
+            self.sleep_on_ring(emulated)
+        });
+        while self.ring.next_record().is_some() {}
+        Ok((asleep - behind).max(0.0))
+    }
+
+    /// Calls once while a thread waits for the ring, or would if it were empty.
+    fn sleep_on_ring(&self, function: extern "C" fn()) -> f64 {
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| {
+                let mut fds = [PollFd::from_borrowed_fd(self.ring.fd(), PollFlags::IN)];
+                poll(&mut fds, None)
+            });
+            std::thread::sleep(ASLEEP);
+            let start = now();
+            function();
+            let ns = now() - start;
+            // It has been woken, or was never asleep.
+            drop(waiter.join());
+            ns
+        })
     }
 
     /// The ways of a hit, each with the quickest time so far: switched off, counted, turned away,
@@ -130,9 +175,7 @@ impl<'p> Own<'p> {
         // The first record wakes a reader, and the first hit finds nothing in the caches.
         emulated();
         emulated();
-        let ns = run(emulated);
-        while self.ring.next_record().is_some() {}
-        Ok(ns)
+        Ok(run(emulated))
     }
 }
 
@@ -143,10 +186,6 @@ pub(super) fn fastest(function: extern "C" fn()) -> f64 {
 
 /// Nanoseconds of this thread for a call.
 fn run(function: extern "C" fn()) -> f64 {
-    let now = || {
-        let now = clock_gettime(ClockId::ThreadCPUTime);
-        now.tv_sec as f64 * 1e9 + now.tv_nsec as f64
-    };
     let start = now();
     for _ in 0..CALLS {
         black_box(function)();
@@ -154,10 +193,35 @@ fn run(function: extern "C" fn()) -> f64 {
     (now() - start) / f64::from(CALLS)
 }
 
+/// Nanoseconds of this thread.
+fn now() -> f64 {
+    let now = clock_gettime(ClockId::ThreadCPUTime);
+    now.tv_sec as f64 * 1e9 + now.tv_nsec as f64
+}
+
+/// The value in the middle of some.
+fn median(mut take: impl FnMut() -> f64) -> f64 {
+    let mut values: Vec<f64> = (0..WAKES).map(|_| take()).collect();
+    values.sort_by(f64::total_cmp);
+    values[WAKES / 2]
+}
+
 /// The model that explains the times of all ways; `None` if there are not as many.
 fn solve(ns: &[f64], stepped: f64, alone: [f64; 2]) -> Option<CostModel> {
-    let [off, count, limited, nothing, ops, list, pointers, object, text, stack, faults] =
-        *<&[f64; 11]>::try_from(ns).ok()?;
+    let [
+        off,
+        count,
+        limited,
+        nothing,
+        ops,
+        list,
+        pointers,
+        object,
+        text,
+        small_stack,
+        stack,
+        faults,
+    ] = *<&[f64; 12]>::try_from(ns).ok()?;
     let per = |more: f64, count: f64| (more / count).max(0.0);
     let op_ns = per(ops - nothing, 2.0 * samples::PAIRS as f64);
     let root_ns = nothing + samples::ROOT_OPS as f64 * op_ns;
@@ -167,19 +231,25 @@ fn solve(ns: &[f64], stepped: f64, alone: [f64; 2]) -> Option<CostModel> {
     let object_kib = samples::OBJECT_BYTES as f64 / KIB;
     let object_kib_ns = per(object - root_ns - with_bytes_ns, object_kib);
     let item_ns = (with_bytes_ns - object_kib_ns * samples::NODE_BYTES as f64 / KIB).max(0.0);
-    let stack_bytes = f64::from(samples::STACK_BYTES) + RED_ZONE_BYTES as f64;
+    let stack_kib_ns = per(
+        stack - small_stack,
+        f64::from(samples::STACK_BYTES - samples::SMALL_STACK_BYTES) / KIB,
+    );
+    let small_kib = (f64::from(samples::SMALL_STACK_BYTES) + RED_ZONE_BYTES as f64) / KIB;
     let fault_ops = (samples::FAULTS * samples::ROOT_OPS) as f64;
     Some(CostModel {
         emulated_ns: off - alone[0],
         single_stepped_ns: stepped - alone[1],
         return_ns: None,
+        wake_ns: 0.0,
         count_ns: per(count - off, 1.0),
         limited_ns: per(limited - off, 1.0),
         capture_ns: per(nothing - off, 1.0),
         op_ns,
         item_ns,
         edge_ns,
-        stack_kib_ns: per(stack - nothing - item_ns, stack_bytes / KIB),
+        stack_ns: per(small_stack - nothing - item_ns - small_kib * stack_kib_ns, 1.0),
+        stack_kib_ns,
         object_kib_ns,
         text_kib_ns: per(text - root_ns - item_ns, samples::TEXT_BYTES as f64 / KIB),
         fault_ns: per(faults - nothing - fault_ops * op_ns, samples::FAULTS as f64) - item_ns,

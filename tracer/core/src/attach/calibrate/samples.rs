@@ -14,6 +14,8 @@ pub(super) const PAIRS: usize = 100;
 pub(super) const OBJECT_BYTES: usize = 8 * 1024;
 /// Bytes of the string.
 pub(super) const TEXT_BYTES: usize = 1000;
+/// Bytes of a little stack.
+pub(super) const SMALL_STACK_BYTES: u32 = 1024;
 /// Bytes of stack.
 pub(super) const STACK_BYTES: u32 = 16 * 1024;
 /// Reads of memory that is not there.
@@ -36,9 +38,15 @@ pub(super) const NODE_BYTES: usize = size_of::<Node>();
 /// What the plans copy; it stays where it is.
 pub(super) struct Memory {
     nodes: Box<[Node]>,
-    object: Box<[u8]>,
-    text: Box<[u8]>,
+    object: Box<[Page; OBJECT_BYTES / PAGE]>,
+    text: Box<Page>,
 }
+
+const PAGE: usize = 4096;
+
+/// What lies in one page is read at once.
+#[repr(C, align(4096))]
+struct Page([u8; PAGE]);
 
 /// What is measured beside the trap.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -55,6 +63,8 @@ pub(super) enum Sample {
     Object,
     /// A string.
     Text,
+    /// A little of the stack.
+    SmallStack,
     /// The stack.
     Stack,
     /// Memory that is not there.
@@ -63,20 +73,25 @@ pub(super) enum Sample {
 
 impl Sample {
     /// All of them.
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::Nothing,
         Self::Operations,
         Self::List,
         Self::Pointers,
         Self::Object,
         Self::Text,
+        Self::SmallStack,
         Self::Stack,
         Self::Faults,
     ];
 
     /// Its plan.
     pub(super) fn plan(self, memory: &Memory) -> Plan {
-        let stack_bytes = if self == Self::Stack { STACK_BYTES } else { 0 };
+        let stack_bytes = match self {
+            Self::SmallStack => SMALL_STACK_BYTES,
+            Self::Stack => STACK_BYTES,
+            _ => 0,
+        };
         let limits = Limits { stack_bytes, depth_max: NODES as u32, ..Limits::DEFAULT };
         let list = memory.nodes.as_ptr() as u64;
         let mut edges = Vec::new();
@@ -90,7 +105,7 @@ impl Sample {
             }));
         }
         let (mut ops, size) = match self {
-            Self::Nothing | Self::Stack => (Vec::new(), 0),
+            Self::Nothing | Self::SmallStack | Self::Stack => (Vec::new(), 0),
             Self::Operations => (idle(), 0),
             Self::List | Self::Pointers => {
                 (root(list, Op::on(Code::Chase, 0, 1)).to_vec(), NODE_BYTES)
@@ -100,7 +115,7 @@ impl Sample {
                 (root(object, Op::on(Code::Copy, 0, 1)).to_vec(), OBJECT_BYTES)
             }
             Self::Text => {
-                let text = memory.text.as_ptr() as u64;
+                let text = std::ptr::from_ref(&*memory.text) as u64;
                 (root(text, Op::new(Code::ChaseText, 0, 0)).to_vec(), 0)
             }
             Self::Faults => {
@@ -121,9 +136,9 @@ impl Memory {
         for index in 1..NODES {
             nodes[index - 1].next = &raw const nodes[index];
         }
-        let mut text = vec![b'x'; TEXT_BYTES];
-        text.push(0);
-        Self { nodes, object: vec![1; OBJECT_BYTES].into(), text: text.into() }
+        let mut text = Box::new(Page([b'x'; PAGE]));
+        text.0[TEXT_BYTES] = 0;
+        Self { nodes, object: Box::new([Page([1; PAGE]), Page([1; PAGE])]), text }
     }
 }
 

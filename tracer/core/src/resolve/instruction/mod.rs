@@ -125,6 +125,11 @@ pub fn classify(bytes: &[u8], svma: Svma) -> Result<Classified, Refusal> {
     }
 }
 
+/// Whether `bytes` start with the nop of 5 bytes that kernels rewrite into a call.
+pub(super) fn is_nop5(bytes: &[u8]) -> bool {
+    bytes.starts_with(&[0x0f, 0x1f, 0x44, 0x00, 0x00])
+}
+
 /// Decodes one instruction; `None` where the bytes are none or end within it.
 pub(super) fn decode(bytes: &[u8], svma: Svma) -> Option<Instruction> {
     let mut decoder = Decoder::with_ip(64, bytes, svma.0, DecoderOptions::NONE);

@@ -210,6 +210,7 @@ fn measure(path: &str) -> (Count, Count, Count) {
             entry: Some(Svma(from)),
             rows: &rows[first..last],
             targets: &[],
+            nop5_is_safe: false,
         };
         let decoded = Code::decode(part);
         for svma in (from..to).map(Svma) {

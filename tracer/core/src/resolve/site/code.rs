@@ -37,6 +37,8 @@ pub(super) struct Step {
     pub(super) plain: bool,
     /// It pushes something.
     pub(super) push: bool,
+    /// It is the nop of 5 bytes that some kernels rewrite into a call.
+    nop5: bool,
 }
 
 impl Step {
@@ -84,7 +86,22 @@ impl<'a> Code<'a> {
         code.targets.extend_from_slice(&code.branch_targets);
         code.targets.sort_unstable();
         code.targets.dedup();
+        code.keep_targets_whole();
         code
+    }
+
+    /// Takes nops of 5 bytes that control enters in the middle from what may be probed: the
+    /// kernel rewrites all of them at once.
+    fn keep_targets_whole(&mut self) {
+        let is_entered = |step: &Step| self.is_target(step.svma, step.end().offset(-1));
+        let entered: Vec<usize> = (0..self.steps.len())
+            .filter(|index| self.steps.get(*index).is_some_and(|s| s.nop5 && is_entered(s)))
+            .collect();
+        for index in entered {
+            if let Some(step) = self.steps.get_mut(index) {
+                step.trap = None;
+            }
+        }
     }
 
     /// Adds a step; `bytes` starts with `instruction`.
@@ -95,11 +112,14 @@ impl<'a> Code<'a> {
             Flow::IndirectJump { fixed_slot: false } => self.jump_table = true,
             _ => {}
         }
+        let nop5 = instruction::is_nop5(bytes);
+        let emulated = (nop5 && self.part.nop5_is_safe).then_some(TrapClass::Emulated);
         self.steps.push(Step {
             svma: Svma(instruction.ip()),
             // An instruction is at most 15 bytes.
             length: instruction.len() as u8,
-            trap: instruction::verdict(instruction, bytes).ok().map(|entry| entry.trap),
+            trap: instruction::verdict(instruction, bytes).ok().map(|e| e.trap).or(emulated),
+            nop5,
             plain: flow == Flow::Next,
             push: instruction.mnemonic() == Mnemonic::Push,
         });

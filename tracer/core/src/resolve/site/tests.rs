@@ -26,7 +26,7 @@ fn rows(rows: &[(i64, u64)]) -> Vec<Row> {
 }
 
 fn part<'a>(bytes: &'a [u8], rows: &'a [Row]) -> Part<'a> {
-    Part { bytes, start: START, entry: Some(START), rows, targets: &[] }
+    Part { bytes, start: START, entry: Some(START), rows, targets: &[], nop5_is_safe: false }
 }
 
 /// The offset that is chosen for the one that is asked for, and why.
@@ -124,6 +124,24 @@ fn a_move_does_not_pass_a_branch_target() {
     let with = Part { targets: &targets, ..part(&code, &[]) };
     assert_eq!(place(with, 0, &NONE).unwrap().0, 0);
     assert_eq!(place(part(&code, &[]), 0, &NONE).unwrap().0, 2);
+}
+
+#[test]
+fn a_nop_of_five_bytes_is_probed_only_where_that_is_safe() {
+    // nop5; mov eax, edi; ret
+    let code = [0x0f, 0x1f, 0x44, 0, 0, 0x89, 0xf8, 0xc3];
+    assert_eq!(place(part(&code, &[]), 0, &NONE).unwrap().0, 5);
+    let safe = Part { nop5_is_safe: true, ..part(&code, &[]) };
+    assert_eq!(place(safe, 0, &NONE).unwrap().0, 0);
+    // Whoever comes in there would find a call's operand.
+    let targets = [START.offset(2)];
+    let entered = Part { targets: &targets, ..safe };
+    assert_ne!(place(entered, 0, &NONE).map(|placed| placed.0), Ok(0));
+    // Only this nop was tried.
+    let prefixed = [0x66, 0x0f, 0x1f, 0x44, 0, 0, 0xc3];
+    assert_eq!(place(part(&prefixed, &[]), 0, &NONE).unwrap().0, 0);
+    let other = [0x0f, 0x1f, 0x44, 0, 1, 0x89, 0xf8, 0xc3];
+    assert_ne!(place(Part { nop5_is_safe: true, ..part(&other, &[]) }, 0, &NONE).unwrap().0, 0);
 }
 
 #[test]
@@ -247,7 +265,7 @@ fn hostile_code_is_answered_without_panic() {
             .collect();
         let start = Svma(u64::MAX - 20);
         let rows = [Row { svma: start.offset(3), file: 0, line: 0, is_stmt: false }];
-        let part = Part { bytes: &code, start, entry: Some(start), rows: &rows, targets: &[] };
+        let part = Part { start, entry: Some(start), ..part(&code, &rows) };
         let decoded = Code::decode(part);
         for at in -2..42 {
             if let Ok(placement) = decoded.place(start.offset(at), &NONE) {
