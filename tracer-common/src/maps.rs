@@ -140,8 +140,9 @@ pub struct Site {
     pub budget: u32,
     /// Index of the budget of its process.
     pub process_budget: u32,
-    /// Always zero.
-    pub reserved: u32,
+    /// What waking the reader of a capture costs, in nanoseconds: it is done behind the program's
+    /// back.
+    pub wake_ns: u32,
 }
 
 /// Index of the budget of the whole node.

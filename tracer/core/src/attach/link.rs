@@ -11,6 +11,7 @@ use super::maps::{Gate, Occupied, SitePlan, remove_ring};
 use super::place::{Place, places};
 use super::ring::Ring;
 use crate::model::address::{Avma, FileOffset};
+use crate::model::budget::CpuShare;
 use crate::model::cost::CostModel;
 use crate::model::issue::{Issue, IssueKind};
 use crate::model::plan::Plan;
@@ -22,7 +23,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tracer_common::maps::Counters;
-use tracer_common::outcome::OUTCOMES;
+use tracer_common::outcome::{OUTCOMES, Outcome};
 
 /// A probe's breakpoints, as the rest of the program knows them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -138,6 +139,8 @@ pub struct Counts {
     pub outcomes: [u64; OUTCOMES],
     /// Nanoseconds spent on captures in the kernel.
     pub capture_ns: u64,
+    /// Nanoseconds around them, by what they cost on this machine: traps, and waking the reader.
+    pub around_ns: u64,
 }
 
 impl std::ops::AddAssign for Counts {
@@ -147,6 +150,7 @@ impl std::ops::AddAssign for Counts {
             *sum += one;
         }
         self.capture_ns += other.capture_ns;
+        self.around_ns += other.around_ns;
     }
 }
 
@@ -381,6 +385,11 @@ impl Links {
         self.get(id).map(|link| link.placing().attached)
     }
 
+    /// What the probe of a link may cost; `None` once it is forgotten.
+    pub fn budget(&self, id: LinkId) -> Option<CpuShare> {
+        self.get(id).map(|link| link.gate.budget)
+    }
+
     /// Size of a link's ring.
     pub fn ring_bytes(&self, id: LinkId) -> u64 {
         self.get(id).map_or(0, |link| link.ring_bytes.into())
@@ -393,10 +402,14 @@ impl Links {
     /// When the kernel does not answer.
     pub fn counts(&self, program: &Program, id: LinkId) -> Result<Counts, AttachError> {
         let mut counts = Counts::default();
-        for site in self.sites(id) {
+        let Some(link) = self.get(id) else { return Ok(counts) };
+        for (site, (trap_ns, wake_ns)) in link.occupied.sites.clone().zip(&link.occupied.around_ns)
+        {
             let (hits, counted) = program.maps().counts(site)?;
             let Counters { outcomes, capture_ns } = counted;
-            counts += Counts { hits, outcomes, capture_ns };
+            let captured = outcomes[Outcome::Captured as usize];
+            let around_ns = hits * u64::from(*trap_ns) + captured * u64::from(*wake_ns);
+            counts += Counts { hits, outcomes, capture_ns, around_ns };
         }
         Ok(counts)
     }
@@ -448,6 +461,7 @@ fn site_plans<'p>(costs: CostModel, sites: &[SiteToArm<'p>]) -> Result<Vec<SiteP
             pc: site.pc,
             has_twin: twins(place),
             trap_ns: costs.trap_ns(site.trap) as u32,
+            wake_ns: costs.wake_ns as u32,
             plan: site.plan,
         })
         .collect())

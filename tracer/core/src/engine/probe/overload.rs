@@ -72,6 +72,7 @@ fn overload(trip: &Trip, trips: u64) -> Overload {
         spent: Duration::from_nanos(trip.spent_ns),
         limit: Duration::from_nanos(trip.limit_ns),
         trips,
+        time_boot_ns: trip.time_boot_ns,
     }
 }
 
