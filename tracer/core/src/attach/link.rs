@@ -7,7 +7,7 @@ use super::breakpoints::{self, AttachMode, AttachedBy, Breakpoints, Closed};
 use super::error::AttachError;
 use super::guardian::{Guardian, Guardians, Handover, boot_ns};
 use super::load::Program;
-use super::maps::{Gate, Occupied, SitePlan};
+use super::maps::{Gate, Occupied, SitePlan, remove_ring};
 use super::place::{Place, places};
 use super::ring::Ring;
 use crate::model::address::{Avma, FileOffset};
@@ -417,12 +417,32 @@ impl Links {
 
     /// Gives back the part of the maps that a detached link occupied.
     pub fn forget(&self, program: &Program, id: LinkId) {
-        let link = self.table().links.remove(&id);
-        if let Some(link) = link {
-            // A hit that uses the sites now would count for the next probe.
-            link.breakpoints.remove();
-            program.maps().vacate(&link.occupied);
+        if let Some(link) = self.take(id) {
+            link.vacate(program);
         }
+    }
+
+    /// Forgets a link; what it occupied is occupied still.
+    pub fn take(&self, id: LinkId) -> Option<Taken> {
+        self.table().links.remove(&id).map(Taken)
+    }
+}
+
+/// A link that is forgotten, and still occupies a part of the maps.
+#[must_use]
+#[derive(Debug)]
+pub struct Taken(Arc<Link>);
+
+impl Taken {
+    /// Gives it back.
+    pub fn vacate(self, program: &Program) {
+        let Self(link) = self;
+        // A hit that uses the sites now would count for the next probe.
+        link.breakpoints.remove();
+        // Without the lock: of a thousand probes that end at once none waits for another.
+        let rings = program.maps().rings();
+        remove_ring(&rings, &link.occupied);
+        program.maps().give_back(&link.occupied);
     }
 }
 

@@ -15,6 +15,7 @@ use aya::maps::{Array, Map, MapData, PerCpuArray};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use tracer_common::code::{Code, Edge, Layout, Op, TEXT};
 use tracer_common::limits;
 use tracer_common::maps::{
@@ -108,7 +109,7 @@ pub(crate) struct Maps {
     shared: Budgets,
     states: Array<MapData, Plain<SiteState>>,
     counters: PerCpuArray<MapData, Plain<Counters>>,
-    rings: MapData,
+    rings: Arc<MapData>,
 }
 
 /// The part of the maps that one probe occupies.
@@ -185,7 +186,7 @@ impl Maps {
             counters: PerCpuArray::try_from(take_map(bpf, names::COUNTERS)?)
                 .map_err(AttachError::object)?,
             rings: match take_map(bpf, names::RINGS)? {
-                Map::ArrayOfMaps(data) => data,
+                Map::ArrayOfMaps(data) => Arc::new(data),
                 other => return Err(AttachError::object(format!("unexpected map {other:?}"))),
             },
         })
@@ -333,11 +334,19 @@ impl Maps {
         self.budgets.write(own, &[fresh])
     }
 
+    /// Gives back what a probe occupied.
     pub(crate) fn vacate(&mut self, occupied: &Occupied) {
-        // Without it the ring would live on, and be of use to nobody.
-        if let Err(error) = sys::remove_inner_map(self.rings.fd().as_fd(), occupied.sites.start) {
-            tracing::warn!(%error, "a probe's ring buffer stays");
-        }
+        remove_ring(&self.rings, occupied);
+        self.give_back(occupied);
+    }
+
+    /// For [`remove_ring`], which needs no other map.
+    pub(crate) fn rings(&self) -> Arc<MapData> {
+        Arc::clone(&self.rings)
+    }
+
+    /// Gives back what a probe occupied whose ring is removed.
+    pub(crate) fn give_back(&mut self, occupied: &Occupied) {
         self.close_budgets(occupied);
         self.sites.give_back(&occupied.sites);
         for (ops, layouts, edges) in &occupied.rest {
@@ -365,6 +374,14 @@ impl Maps {
 /// A budget of which nothing is spent.
 fn cell(share: CpuShare) -> Budget {
     Budget { limit_ns: share.ns_per_window().unwrap_or(0), ..Budget::default() }
+}
+
+/// Removes the ring of a probe: without it the ring would live on, and be of use to nobody. The
+/// kernel waits for all programs that run now, some 20 ms.
+pub(crate) fn remove_ring(rings: &MapData, occupied: &Occupied) {
+    if let Err(error) = sys::remove_inner_map(rings.fd().as_fd(), occupied.sites.start) {
+        tracing::warn!(%error, "a probe's ring buffer stays");
+    }
 }
 
 fn parameters(gate: Gate, limits: Limits, first_site: u32, op_first: u32) -> Site {
