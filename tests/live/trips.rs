@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tracer_core::attach::cpu_clock;
 use tracer_core::engine::Engine;
+use tracer_core::engine::control::{Control, Order, Orders};
 use tracer_core::engine::event::{BudgetOf, Ended, Event, LinkId, Overload, Summary};
 use tracer_core::engine::options::{AttachMode, Options};
 use tracer_core::engine::request::SnapshotRequest;
@@ -234,4 +235,44 @@ fn the_budget_of_a_process_is_shared_by_its_probes() {
     let Overload { of, spent, limit, .. } = summary.overload.unwrap();
     assert_eq!((of, limit), (BudgetOf::Process, Duration::from_micros(10)));
     assert!(spent > limit, "{spent:?}");
+}
+
+/// LEASE-1
+#[test]
+fn one_that_is_paused_while_it_waits_to_come_back_stays_out() {
+    require().unwrap();
+    let hot = Hot::start("hot_emulated", "0");
+    hot.signal(Signal::CONT);
+    let request = SnapshotRequest {
+        retry: Some(Duration::from_millis(500)),
+        timeout: Duration::from_secs(2),
+        ..hot.request()
+    };
+    let (stop, _going) = pipe().unwrap();
+    let orders = Orders::new().unwrap();
+    let (obeyed, told) = channel();
+    let mut events = Vec::new();
+    let control = Control::new(stop.as_fd(), &orders);
+    let summary = engine().snapshot(&request, control, &mut |event| {
+        match event {
+            Event::Tripped { .. } => {
+                let obeyed = obeyed.clone();
+                orders.give(Order::Pause, move |done| obeyed.send(done.is_ok()).unwrap());
+                events.push("tripped");
+            }
+            Event::Paused { text_restored } => {
+                assert_eq!(text_restored, Some(true));
+                events.push("paused");
+            }
+            Event::Resumed => events.push("resumed"),
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    });
+    let summary = summary.unwrap();
+    assert_eq!(summary.ended, Ended::Timeout, "{summary:?}");
+    assert_eq!(events, ["tripped", "paused"], "{summary:?}");
+    assert_eq!(told.try_recv(), Ok(true));
+    assert!(summary.paused >= Duration::from_millis(500), "{summary:?}");
+    require_as_in_files(hot.target.pid()).unwrap();
 }

@@ -56,6 +56,8 @@ pub struct Kernel {
     pub mm_flags: u32,
     /// Nanoseconds between two ticks of the kernel (1/HZ).
     pub tick_ns: u32,
+    /// Offset of `nivcsw` in `task_struct`.
+    pub nivcsw: u32,
 }
 
 /// The ids of a task as they lie in the kernel's `struct cred`.

@@ -241,13 +241,17 @@ impl Links {
 
     /// Whether another link than `id` has a breakpoint at an address, or is about to.
     fn has_another(&self, id: LinkId, pid: u32, pc: Avma) -> bool {
+        let is_here =
+            |link: &Link| link.gate.pid == pid && link.places.iter().any(|place| place.pc == pc);
         let table = self.table();
-        let is_there = |link: &Link| {
-            let here = link.gate.pid == pid && link.places.iter().any(|place| place.pc == pc);
-            here && link.breakpoints.are_in_place()
-        };
-        table.reserved.contains(&(pid, pc))
-            || table.links.iter().any(|(other, link)| *other != id && is_there(link))
+        if table.reserved.contains(&(pid, pc)) {
+            return true;
+        }
+        let others = table.links.iter().filter(|(other, link)| **other != id && is_here(link));
+        let others: Vec<_> = others.map(|(_, link)| Arc::clone(link)).collect();
+        drop(table);
+        // It waits where one is being taken out, and nobody else must.
+        others.iter().any(|link| link.breakpoints.are_in_place())
     }
 
     /// Places the breakpoints of a suspended or closed link again, after all checks of the text
