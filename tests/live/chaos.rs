@@ -249,6 +249,10 @@ impl Chaos {
             self.wait_untouched("the daemon is silent");
         }
         self.daemon.send(Signal::CONT).unwrap();
+        if long {
+            // It hears of it when it goes on.
+            self.daemon.wait_until_none_lives().unwrap();
+        }
     }
 
     /// Its probes are gone with it, and with them what they counted.

@@ -5,6 +5,7 @@ mod access;
 mod api;
 mod figures;
 mod leases;
+mod room;
 mod stop_all;
 mod stream;
 mod together;

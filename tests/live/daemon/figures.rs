@@ -21,7 +21,7 @@ fn assert_sum(line: &Json) {
     assert_eq!(number(line, "hits"), sum, "{line}");
 }
 
-/// LOSS-1, LOSS-2
+/// LOSS-3, LOSS-1, LOSS-2
 #[test]
 fn all_doors_tell_the_same_of_a_probe() {
     require().unwrap();

@@ -31,7 +31,7 @@ fn tell(daemon: &Daemon, arguments: &[&str], said: &str) {
     assert!(done.output().unwrap().contains(said), "{done:?}");
 }
 
-/// SAFE-1, END-1
+/// LEASE-1, SAFE-1
 #[test]
 fn a_paused_probe_is_out_and_goes_on_where_it_was() {
     let mut target = target();
@@ -67,7 +67,7 @@ fn a_paused_probe_is_out_and_goes_on_where_it_was() {
     }
 }
 
-/// SAFE-4
+/// LEASE-1, SAFE-4
 #[test]
 fn a_probe_whose_place_was_taken_stays_paused() {
     let mut target = target();

@@ -33,18 +33,18 @@ fn stop_all(daemon: Option<&Daemon>, pids: &[u32], arguments: &[&str]) -> Done {
     RunningTracer::start(&mut command).unwrap().finish().unwrap()
 }
 
-/// A process and those that it has started.
+/// A process, those that it has started, and so on.
 fn with_children(pid: u32) -> Vec<u32> {
     let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
     let children = children.split_whitespace().map(|child| child.parse().unwrap());
-    [pid].into_iter().chain(children).collect()
+    [pid].into_iter().chain(children.flat_map(with_children)).collect()
 }
 
 fn lines(done: &Done) -> Vec<Json> {
     done.output().unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// SAFE-1, END-1
+/// STOP-1, SAFE-1
 #[test]
 fn every_probe_of_the_daemon_is_out_and_proven() {
     let [mut one, mut other] = [target(), target()];
@@ -79,7 +79,7 @@ fn every_probe_of_the_daemon_is_out_and_proven() {
 
 /// Those that no daemon knows of: a command that works alone, and a daemon at another socket.
 ///
-/// SAFE-1, END-1
+/// STOP-1, SAFE-1
 #[test]
 fn tracers_that_no_daemon_knows_of_are_told_by_a_signal() {
     let [mut one, mut other] = [target(), target()];
@@ -114,7 +114,7 @@ fn tracers_that_no_daemon_knows_of_are_told_by_a_signal() {
     assert!(alone.output().unwrap().contains("the code is as before"), "{alone:?}");
 }
 
-/// END-1
+/// STOP-1
 #[test]
 fn the_signal_takes_all_probes_of_a_daemon_out_and_its_log_has_the_proof() {
     let mut target = target();

@@ -165,15 +165,13 @@ fn suspended_and_resumed() {
 fn a_deadline() {
     let mut many = Many::start();
     let pid = many.target.pid();
-    let deadline = Duration::from_millis(300);
-    let [id] = many.place(1, boot_ns() + 300_000_000)[..] else { panic!("one") };
-    let start = Instant::now();
-    let took = wait_untouched(pid, start, deadline + Duration::from_millis(150));
-    println!("a deadline of {deadline:?}: out after {took:?}");
+    let deadline = boot_ns() + 1_000_000_000;
+    let [id] = many.place(1, deadline)[..] else { panic!("one") };
+    wait_untouched(pid, Instant::now(), Duration::MAX);
+    let late = Duration::from_nanos(boot_ns().checked_sub(deadline).expect("not before"));
+    println!("a deadline: out {late:?} after it");
+    assert!(!is_soak() || late <= Duration::from_millis(150), "{late:?}");
     assert_eq!(many.links.suspend(id), TextAfter::Restored);
     assert_eq!(many.links.why_closed(id), Some(Closed::Expired));
     assert!(many.links.breakpoints(id).unwrap().removal().is_some());
-    if is_soak() {
-        assert!(took >= deadline - Duration::from_millis(100), "{took:?}");
-    }
 }

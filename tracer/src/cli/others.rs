@@ -8,24 +8,25 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::time::{Duration, Instant};
 use std::{fs, io, thread};
-use tracer_core::engine::placed::{Code, Held, Placed, Tables, held_by};
+use tracer_core::engine::placed::{Code, Held, Placed, held_by};
 
-/// What one is called, and the process that holds its breakpoints.
+/// What one is called, and how the names of the processes begin that hold its breakpoints: they are
+/// started by it, or by one another.
 const NAME: &str = "tracer";
-const GUARDIAN: &str = "tracer-guardian";
+const HOLDERS: &str = "tracer-";
 /// What tells it to take everything out.
 const ORDER: Signal = Signal::USR1;
 /// How long that may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often it is looked at meanwhile: nothing tells when one that goes on has let go.
-const LOOK: Duration = Duration::from_millis(10);
+const LOOK: Duration = Duration::from_millis(20);
 
 /// A tracer that may have placed probes.
 pub(crate) struct Other {
     pid: u32,
     pidfd: OwnedFd,
     /// It, and who holds breakpoints for it.
-    holders: Vec<(u32, Tables)>,
+    holders: Vec<u32>,
     held: Held,
     trouble: String,
 }
@@ -69,10 +70,7 @@ impl Other {
         if Found::read(process.pid)? != *process {
             return None;
         }
-        let is_guardian = |other: &&Found| other.parent == process.pid && other.comm == GUARDIAN;
-        let guardians = all.iter().filter(is_guardian);
-        let guardians = guardians.map(|guardian| (guardian.pid, Tables::OfThreads));
-        let holders: Vec<_> = [(process.pid, Tables::One)].into_iter().chain(guardians).collect();
+        let holders = holders(process.pid, all);
         let (held, trouble) = match held_by_all(&holders) {
             Ok(held) => (held, String::new()),
             Err(error) => (Held::default(), format!("it can't be looked at: {error}")),
@@ -122,10 +120,24 @@ impl Other {
     }
 }
 
-fn held_by_all(holders: &[(u32, Tables)]) -> io::Result<Held> {
+/// A process, and those that hold breakpoints for it.
+fn holders(pid: u32, all: &[Found]) -> Vec<u32> {
+    let mut holders = vec![pid];
+    let mut next = 0;
+    while let Some(parent) = holders.get(next).copied() {
+        let children = all.iter().filter(|process| {
+            process.parent == parent && process.comm.starts_with(HOLDERS) && process.pid != parent
+        });
+        holders.extend(children.map(|process| process.pid));
+        next += 1;
+    }
+    holders
+}
+
+fn held_by_all(holders: &[u32]) -> io::Result<Held> {
     let mut all = Held::default();
-    for (holder, tables) in holders {
-        let Held { placed, unknown, has_events } = held_by(*holder, *tables)?;
+    for holder in holders {
+        let Held { placed, unknown, has_events } = held_by(*holder)?;
         all.has_events |= has_events;
         all.placed.extend(placed);
         all.unknown += unknown;

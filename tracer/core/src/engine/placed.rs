@@ -6,11 +6,10 @@ use crate::model::address::Avma;
 use crate::model::process::Mapping;
 use crate::resolve;
 use rustix::io::Errno;
-use std::collections::BTreeMap;
-use std::fs::{self, DirEntry, File};
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// A file that one process holds breakpoints in, for one target.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -42,51 +41,30 @@ impl Held {
     }
 }
 
-/// Whose file descriptors a process has.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Tables {
-    /// All its threads share them.
-    One,
-    /// Each thread may have its own, as those of a guardian.
-    OfThreads,
-}
-
 /// What `holder` holds; nothing once it has ended.
 ///
 /// # Errors
 ///
 /// It may not be looked at.
-pub fn held_by(holder: u32, tables: Tables) -> io::Result<Held> {
+pub fn held_by(holder: u32) -> io::Result<Held> {
     let process = PathBuf::from(format!("/proc/{holder}"));
-    let tables = match tables {
-        Tables::One => vec![process],
-        Tables::OfThreads => match fs::read_dir(process.join("task")) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            threads => threads?.flatten().map(|thread| thread.path()).collect(),
-        },
-    };
-    // A link that several threads have is one.
-    let mut links = BTreeMap::new();
     let mut held = Held::default();
-    for table in tables {
-        match fs::read_dir(table.join("fd")) {
-            // It may end while we look, as may its threads.
-            Err(error) if is_gone(&error) => {}
-            fds => {
-                for fd in fds?.flatten() {
-                    let Ok(what) = fs::read_link(fd.path()) else { continue };
-                    held.has_events |= what.as_os_str() == "anon_inode:[perf_event]";
-                    if what.as_os_str() == "anon_inode:bpf_link" {
-                        links.extend(link(&table, &fd));
-                    }
-                }
-            }
+    let fds = match fs::read_dir(process.join("fd")) {
+        Err(error) if is_gone(&error) => return Ok(held),
+        fds => fds?,
+    };
+    // It may close one, or end, while we look.
+    for fd in fds.flatten() {
+        let Ok(what) = fs::read_link(fd.path()) else { continue };
+        held.has_events |= what.as_os_str() == "anon_inode:[perf_event]";
+        if what.as_os_str() != "anon_inode:bpf_link" {
+            continue;
         }
-    }
-    for placed in links.into_values() {
-        match placed {
-            Some(placed) => held.placed.push(placed),
-            None => held.unknown += 1,
+        let info = process.join("fdinfo").join(fd.file_name());
+        match fs::read_to_string(info).map(|info| placed(&info)) {
+            Ok(Some(placed)) => held.placed.push(placed),
+            Ok(None) => held.unknown += 1,
+            Err(error) => tracing::debug!(%error, "a link that is closed now"),
         }
     }
     Ok(held)
@@ -95,13 +73,6 @@ pub fn held_by(holder: u32, tables: Tables) -> io::Result<Held> {
 fn is_gone(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound
         || error.raw_os_error() == Some(Errno::SRCH.raw_os_error())
-}
-
-/// The number of a link in a table of file descriptors, and where it is; `None` if it is closed
-/// now.
-fn link(table: &Path, fd: &DirEntry) -> Option<(String, Option<Placed>)> {
-    let info = fs::read_to_string(table.join("fdinfo").join(fd.file_name())).ok()?;
-    Some((value(&info, "link_id:")?.to_owned(), placed(&info)))
 }
 
 /// What stands behind a name.
@@ -207,6 +178,6 @@ mod tests {
         assert_eq!(at(offset).look(), Code::AsInFile);
         assert_eq!(at(u64::MAX).look(), Code::Gone);
         assert_eq!(Placed { pid: 4_194_303, ..at(offset) }.look(), Code::Gone);
-        assert!(held_by(process.id.pid, Tables::OfThreads).unwrap().is_empty());
+        assert!(held_by(process.id.pid).unwrap().is_empty());
     }
 }

@@ -310,8 +310,10 @@ fn the_end_tells_how_each_hit_ended() {
 fn while_it_waits_it_says_for_what() {
     assert_eq!(
         armed_page(&armed()).plain(),
-        "probing billing.c:42 in billing[4242]; waiting up to 30s for a hit (Ctrl-C ends it)\n  \
-         predicted: 9.8 µs a hit\n"
+        "\
+probing billing.c:42 in billing[4242]; waiting up to 30s for a hit (Ctrl-C ends it)
+  predicted: 9.8 µs a hit
+"
     );
 }
 
