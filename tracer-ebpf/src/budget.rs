@@ -83,13 +83,10 @@ impl<'s> Charge<'s> {
             || budget.grace_ns as i64 > 0
     }
 
-    /// Charges the trap, what the program took beyond leaving at once, and the waking of a reader.
+    /// Charges the trap and what the program took beyond leaving at once.
     #[inline(always)]
-    pub(crate) fn end(self, program_ns: u64, outcome: Outcome) {
-        let is_captured = outcome as u8 == Outcome::Captured as u8;
-        let wake_ns = if is_captured { u64::from(self.site.wake_ns) } else { 0 };
-        let trap_ns = u64::from(self.site.trap_ns);
-        let cost = program_ns.wrapping_add(trap_ns).wrapping_add(wake_ns) & SPENT_MASK;
+    pub(crate) fn end(self, program_ns: u64) {
+        let cost = program_ns.wrapping_add(u64::from(self.site.trap_ns)) & SPENT_MASK;
         self.spend(self.site.budget, trip::PROBE, cost);
         self.spend(self.site.process_budget, trip::PROCESS, cost);
         self.spend(NODE_BUDGET, trip::NODE, cost);
