@@ -17,8 +17,9 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 use tracer_tests::project::root;
 
-/// How long one test may take before it is killed.
+/// How long one test may take before it is killed; at full length.
 const PATIENCE: Duration = Duration::from_secs(240);
+const PATIENCE_OF_A_SOAK: Duration = Duration::from_secs(60 * 60);
 /// The most of what a failed test said that is passed on, from the end.
 const SAID_BYTES: usize = 6000;
 /// The live tests, and where they write.
@@ -86,10 +87,14 @@ fn wait(mut child: Child) -> Result<ExitStatus> {
         send.send(()).ok();
         status
     });
-    if ended.recv_timeout(PATIENCE).is_err() {
+    let patience = match std::env::var_os("TRACER_SOAK_N") {
+        Some(_) => PATIENCE_OF_A_SOAK,
+        None => PATIENCE,
+    };
+    if ended.recv_timeout(patience).is_err() {
         // SAFETY: it is our child, which is not waited for yet.
         unsafe { libc::kill(pid, libc::SIGKILL) };
-        bail!("it did not end in {} s", PATIENCE.as_secs());
+        bail!("it did not end in {} s", patience.as_secs());
     }
     let status = waiting.join().map_err(|_| anyhow::anyhow!("the waiting thread died"))?;
     Ok(status?)

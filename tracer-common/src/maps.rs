@@ -56,6 +56,8 @@ pub struct Kernel {
     pub mm_flags: u32,
     /// Nanoseconds between two ticks of the kernel (1/HZ).
     pub tick_ns: u32,
+    /// Offset of `nivcsw` in `task_struct`.
+    pub nivcsw: u32,
 }
 
 /// The ids of a task as they lie in the kernel's `struct cred`.
@@ -140,8 +142,9 @@ pub struct Site {
     pub budget: u32,
     /// Index of the budget of its process.
     pub process_budget: u32,
-    /// Always zero.
-    pub reserved: u32,
+    /// What waking the reader of a capture costs, in nanoseconds: it is done behind the program's
+    /// back.
+    pub wake_ns: u32,
 }
 
 /// Index of the budget of the whole node.

@@ -13,6 +13,10 @@ use tracer_common::maps::{Budget, NODE_BUDGET, Site, Trip, trip};
 use tracer_common::outcome::Outcome;
 
 const SPENT_MASK: u64 = (1 << Budget::SPENT_BITS) - 1;
+const WINDOW_MASK: u64 = u64::MAX >> Budget::SPENT_BITS;
+/// Windows that may begin while a hit is preempted. Few of those that there are numbers for: one that
+/// is further ahead is long over, its number has come round.
+const AHEAD_MAX: u64 = 10;
 
 /// A hit as the budgets see it.
 pub(crate) struct Charge<'s> {
@@ -30,7 +34,7 @@ impl<'s> Charge<'s> {
         // SAFETY: the helper has no preconditions.
         let ticks = unsafe { bpf_jiffies64() };
         let window = ticks.wrapping_mul(u64::from(kernel().tick_ns)) / WINDOW_NS;
-        Self { site, number, window: window & (u64::MAX >> Budget::SPENT_BITS) }
+        Self { site, number, window: window & WINDOW_MASK }
     }
 
     /// How the hit ends if its probe must not capture any more.
@@ -79,10 +83,13 @@ impl<'s> Charge<'s> {
             || budget.grace_ns as i64 > 0
     }
 
-    /// Charges the trap and what the program took beyond leaving at once.
+    /// Charges the trap, what the program took beyond leaving at once, and the waking of a reader.
     #[inline(always)]
-    pub(crate) fn end(self, program_ns: u64) {
-        let cost = program_ns.wrapping_add(u64::from(self.site.trap_ns)) & SPENT_MASK;
+    pub(crate) fn end(self, program_ns: u64, outcome: Outcome) {
+        let is_captured = outcome as u8 == Outcome::Captured as u8;
+        let wake_ns = if is_captured { u64::from(self.site.wake_ns) } else { 0 };
+        let trap_ns = u64::from(self.site.trap_ns);
+        let cost = program_ns.wrapping_add(trap_ns).wrapping_add(wake_ns) & SPENT_MASK;
         self.spend(self.site.budget, trip::PROBE, cost);
         self.spend(self.site.process_budget, trip::PROCESS, cost);
         self.spend(NODE_BUDGET, trip::NODE, cost);
@@ -117,7 +124,9 @@ impl<'s> Charge<'s> {
     fn add(&self, spent: *mut u64, cost: u64) -> u64 {
         // SAFETY: the pointer is to a map value.
         let old = unsafe { atomic::add(spent, cost) };
-        if old >> Budget::SPENT_BITS == self.window {
+        // A hit that was preempted ends in a later window than it began in, and counts there.
+        let ahead = (old >> Budget::SPENT_BITS).wrapping_sub(self.window) & WINDOW_MASK;
+        if ahead <= AHEAD_MAX {
             return old & SPENT_MASK;
         }
         let fresh = self.window << Budget::SPENT_BITS | cost;

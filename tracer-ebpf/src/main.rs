@@ -57,11 +57,12 @@ fn hit(ctx: ProbeContext) -> u32 {
         gate::give_back(site);
     }
     counters::count(cookie, outcome);
-    charge.end(program_ns);
+    charge.end(program_ns, outcome);
     0
 }
 
-/// Captures, and gives the nanoseconds that it took.
+/// Captures, and gives the nanoseconds that are charged for it: those that it took, unless others ran
+/// on the cpu meanwhile. Their time is not the probe's, and what is left of it can't be told.
 #[inline(always)]
 fn timed_capture(
     ctx: &ProbeContext,
@@ -70,11 +71,11 @@ fn timed_capture(
     number: u64,
     pass: gate::Pass,
 ) -> (Outcome, u64) {
-    let start = pass.time_boot_ns;
+    let (start, preemptions) = (pass.time_boot_ns, task::preemptions());
     let outcome = capture::capture(ctx, index, site, number, pass);
     let took = gate::now().wrapping_sub(start);
     counters::add_time(index, took);
-    (outcome, took)
+    (outcome, if task::preemptions() == preemptions { took } else { 0 })
 }
 
 #[cfg(not(test))]

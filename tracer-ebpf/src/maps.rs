@@ -44,6 +44,7 @@ static KERNEL: Kernel = Kernel {
     mm: 0,
     mm_flags: 0,
     tick_ns: 0,
+    nivcsw: 0,
 };
 
 /// The facts, read where the loader put them and not where the compiler saw zeros.

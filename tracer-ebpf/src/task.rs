@@ -57,6 +57,12 @@ pub(crate) fn fs_base() -> u64 {
     word(task(), kernel().fsbase)
 }
 
+/// How often the thread had to leave its cpu to others.
+#[inline(always)]
+pub(crate) fn preemptions() -> u64 {
+    word(task(), kernel().nivcsw)
+}
+
 /// The cpu we run on.
 #[inline(always)]
 pub(crate) fn cpu() -> u32 {

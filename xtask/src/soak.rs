@@ -11,6 +11,7 @@ const LENGTHS: &[(&str, &str, &str)] = &[
     ("sweep", "20000", "addresses that are probed"),
     ("storm", "500", "removals while others do their worst"),
     ("chaos", "1800", "seconds"),
+    ("trips", "1000", "trips"),
 ];
 /// Calls of the target's function in all, for the others.
 const CALLS: &str = "5000000";

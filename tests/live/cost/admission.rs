@@ -56,6 +56,7 @@ fn percent(number: f64) -> CpuShare {
     CpuShare::percent(number)
 }
 
+/// COST-4
 #[test]
 fn a_hot_function_is_refused_and_its_caller_named() {
     let target = batches(3_000_000, Duration::from_millis(3));
@@ -75,7 +76,7 @@ fn the_command_line_refuses_it_too() {
     let pid = target.pid().to_string();
     let arguments = ["snapshot", "-p", &pid, "item", "--hits", "0", "--timeout", "1s"];
     let done = cli::tracer(&arguments).unwrap();
-    assert_eq!(done.status.code(), Some(40), "{}", done.errors().unwrap());
+    assert_eq!(done.status.code(), Some(38), "{}", done.errors().unwrap());
     assert!(done.errors().unwrap().contains("is allowed"), "{}", done.errors().unwrap());
     require_as_in_files(target.pid()).unwrap();
 }

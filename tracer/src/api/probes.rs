@@ -243,7 +243,7 @@ impl From<cost::Cost> for Cost {
         let ns = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         Self {
             spent_ns: ns(cost.spent()),
-            trap_ns: cost.trap.map(ns),
+            trap_ns: Some(ns(cost.trap)),
             program_ns: ns(cost.program),
             budget_percent: cost.budget_percent,
             target_cpu_ns: cost.target_cpu.map(ns),

@@ -25,8 +25,8 @@ const LOOK: Duration = Duration::from_millis(20);
 pub(crate) struct Other {
     pid: u32,
     pidfd: OwnedFd,
-    /// It, and who holds breakpoints for it.
-    holders: Vec<u32>,
+    /// Who holds breakpoints for it, each with an end of its own.
+    keepers: Vec<u32>,
     held: Held,
     trouble: String,
 }
@@ -71,21 +71,24 @@ impl Other {
             return None;
         }
         let holders = holders(process.pid, all);
+        let keeps =
+            |pid: &u32| *pid != process.pid && held_by(*pid).is_ok_and(|held| !held.is_empty());
+        let keepers = holders.iter().copied().filter(keeps).collect();
         let (held, trouble) = match held_by_all(&holders) {
             Ok(held) => (held, String::new()),
             Err(error) => (Held::default(), format!("it can't be looked at: {error}")),
         };
-        Some(Self { pid: process.pid, pidfd, holders, held, trouble })
+        Some(Self { pid: process.pid, pidfd, keepers, held, trouble })
     }
 
-    /// It has ended, or holds nothing any more.
+    /// It has ended, or holds nothing any more; and so have its keepers. One that is ending has no
+    /// file descriptors that can be seen, and the kernel closes them still.
     fn is_done(&self) -> bool {
         let mut fds = [PollFd::new(&self.pidfd, PollFlags::IN)];
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
         let ended = poll(&mut fds, Some(&now)).is_ok_and(|ready| ready > 0);
-        // Who held them for it may outlive it a little.
-        let holders = if ended { self.holders.get(1..).unwrap_or_default() } else { &self.holders };
-        held_by_all(holders).is_ok_and(|held| held.is_empty())
+        let own = || held_by(self.pid).is_ok_and(|held| held.is_empty());
+        self.keepers.iter().all(|keeper| has_ended(*keeper)) && (ended || own())
     }
 
     /// What became of what it held: a line for each file of each target.
@@ -187,6 +190,13 @@ impl Found {
             catches: caught & (1 << (ORDER.as_raw() - 1)) != 0,
         })
     }
+}
+
+/// It is gone, or only waits to be noticed.
+fn has_ended(pid: u32) -> bool {
+    let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) else { return true };
+    let state = status.lines().find_map(|line| line.strip_prefix("State:"));
+    state.is_some_and(|state| state.trim_start().starts_with(['Z', 'X']))
 }
 
 /// All processes whose owner we may speak for.

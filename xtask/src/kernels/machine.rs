@@ -93,7 +93,7 @@ pub(crate) fn run(kernel: &Kernel, run: &Run, initramfs: &Path) -> Result<Report
         .context("can't start qemu-system-x86_64")?;
     let lines = lines_of(machine.stdout.take().context("no standard output")?);
     let mut report = Report::default();
-    read(&lines, start + run.patience, &mut report);
+    read(&lines, start + run.patience(), &mut report);
     // Both fail where it has ended already.
     machine.kill().ok();
     machine.wait().ok();

@@ -7,22 +7,24 @@ use super::breakpoints::{self, AttachMode, AttachedBy, Breakpoints, Closed};
 use super::error::AttachError;
 use super::guardian::{Guardian, Guardians, Handover, boot_ns};
 use super::load::Program;
-use super::maps::{Gate, Occupied, SitePlan};
+use super::maps::{Gate, Occupied, SitePlan, remove_ring};
 use super::place::{Place, places};
 use super::ring::Ring;
 use crate::model::address::{Avma, FileOffset};
+use crate::model::budget::CpuShare;
 use crate::model::cost::CostModel;
 use crate::model::issue::{Issue, IssueKind};
 use crate::model::plan::Plan;
 use crate::model::resolved::TrapClass;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tracer_common::maps::Counters;
-use tracer_common::outcome::OUTCOMES;
+use tracer_common::outcome::{OUTCOMES, Outcome};
 
 /// A probe's breakpoints, as the rest of the program knows them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -138,6 +140,8 @@ pub struct Counts {
     pub outcomes: [u64; OUTCOMES],
     /// Nanoseconds spent on captures in the kernel.
     pub capture_ns: u64,
+    /// Nanoseconds around them, by what they cost on this machine: traps, and waking the reader.
+    pub around_ns: u64,
 }
 
 impl std::ops::AddAssign for Counts {
@@ -147,6 +151,7 @@ impl std::ops::AddAssign for Counts {
             *sum += one;
         }
         self.capture_ns += other.capture_ns;
+        self.around_ns += other.around_ns;
     }
 }
 
@@ -236,13 +241,17 @@ impl Links {
 
     /// Whether another link than `id` has a breakpoint at an address, or is about to.
     fn has_another(&self, id: LinkId, pid: u32, pc: Avma) -> bool {
+        let is_here =
+            |link: &Link| link.gate.pid == pid && link.places.iter().any(|place| place.pc == pc);
         let table = self.table();
-        let is_there = |link: &Link| {
-            let here = link.gate.pid == pid && link.places.iter().any(|place| place.pc == pc);
-            here && link.breakpoints.are_in_place()
-        };
-        table.reserved.contains(&(pid, pc))
-            || table.links.iter().any(|(other, link)| *other != id && is_there(link))
+        if table.reserved.contains(&(pid, pc)) {
+            return true;
+        }
+        let others = table.links.iter().filter(|(other, link)| **other != id && is_here(link));
+        let others: Vec<_> = others.map(|(_, link)| Arc::clone(link)).collect();
+        drop(table);
+        // It waits where one is being taken out, and nobody else must.
+        others.iter().any(|link| link.breakpoints.are_in_place())
     }
 
     /// Places the breakpoints of a suspended or closed link again, after all checks of the text
@@ -381,6 +390,11 @@ impl Links {
         self.get(id).map(|link| link.placing().attached)
     }
 
+    /// What the probe of a link may cost; `None` once it is forgotten.
+    pub fn budget(&self, id: LinkId) -> Option<CpuShare> {
+        self.get(id).map(|link| link.gate.budget)
+    }
+
     /// Size of a link's ring.
     pub fn ring_bytes(&self, id: LinkId) -> u64 {
         self.get(id).map_or(0, |link| link.ring_bytes.into())
@@ -393,22 +407,46 @@ impl Links {
     /// When the kernel does not answer.
     pub fn counts(&self, program: &Program, id: LinkId) -> Result<Counts, AttachError> {
         let mut counts = Counts::default();
-        for site in self.sites(id) {
+        let Some(link) = self.get(id) else { return Ok(counts) };
+        for (site, (trap_ns, wake_ns)) in link.occupied.sites.clone().zip(&link.occupied.around_ns)
+        {
             let (hits, counted) = program.maps().counts(site)?;
             let Counters { outcomes, capture_ns } = counted;
-            counts += Counts { hits, outcomes, capture_ns };
+            let captured = outcomes[Outcome::Captured as usize];
+            let around_ns = hits * u64::from(*trap_ns) + captured * u64::from(*wake_ns);
+            counts += Counts { hits, outcomes, capture_ns, around_ns };
         }
         Ok(counts)
     }
 
     /// Gives back the part of the maps that a detached link occupied.
     pub fn forget(&self, program: &Program, id: LinkId) {
-        let link = self.table().links.remove(&id);
-        if let Some(link) = link {
-            // A hit that uses the sites now would count for the next probe.
-            link.breakpoints.remove();
-            program.maps().vacate(&link.occupied);
+        if let Some(link) = self.take(id) {
+            link.vacate(program);
         }
+    }
+
+    /// Forgets a link; what it occupied is occupied still.
+    pub fn take(&self, id: LinkId) -> Option<Taken> {
+        self.table().links.remove(&id).map(Taken)
+    }
+}
+
+/// A link that is forgotten, and still occupies a part of the maps.
+#[must_use]
+#[derive(Debug)]
+pub struct Taken(Arc<Link>);
+
+impl Taken {
+    /// Gives it back.
+    pub fn vacate(self, program: &Program) {
+        let Self(link) = self;
+        // A hit that uses the sites now would count for the next probe.
+        link.breakpoints.remove();
+        // Without the lock: of a thousand probes that end at once none waits for another.
+        let rings = program.maps().rings();
+        remove_ring(&rings, &link.occupied);
+        program.maps().give_back(&link.occupied);
     }
 }
 
@@ -428,9 +466,20 @@ fn site_plans<'p>(costs: CostModel, sites: &[SiteToArm<'p>]) -> Result<Vec<SiteP
             pc: site.pc,
             has_twin: twins(place),
             trap_ns: costs.trap_ns(site.trap) as u32,
+            wake_ns: costs.wake_ns as u32,
             plan: site.plan,
         })
         .collect())
+}
+
+/// Waits for the news that breakpoints went without us, for as long as their removal may take.
+fn await_notice(notice: &Breakpoints) {
+    /// By perf events a removal takes a tenth of a second.
+    const TOLD: Timespec = Timespec { tv_sec: 0, tv_nsec: 300_000_000 };
+    let closed = notice.closed_fd();
+    let mut fds = [PollFd::from_borrowed_fd(closed.as_fd(), PollFlags::IN)];
+    // Interrupted or not, the next question shows it.
+    let _told = poll(&mut fds, Some(&TOLD));
 }
 
 /// What is to be placed.
@@ -459,6 +508,10 @@ impl Arming<'_> {
         let placed =
             breakpoints::place(self.program, self.mode, self.pid, self.places, sites, &to)?;
         let read_back = self.places.iter().try_for_each(|place| place.read_back(self.pid));
+        if read_back.is_err() {
+            // Those of a hot place may have been taken out already; that is told a moment later.
+            await_notice(breakpoints);
+        }
         match (notice.why(), read_back) {
             (Some(Closed::Refused), _) => {
                 return Err(AttachError::MapFull { what: "links", count: self.places.len() });

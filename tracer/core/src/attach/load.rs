@@ -89,6 +89,7 @@ impl Program {
             mm: types.offset_of("task_struct.mm")?,
             mm_flags: types.offset_of("mm_struct.flags")?,
             tick_ns: tick_ns(),
+            nivcsw: types.offset_of("task_struct.nivcsw")?,
         });
         let mut bpf = EbpfLoader::new()
             .override_global(names::KERNEL, &kernel, true)

@@ -15,6 +15,7 @@ use aya::maps::{Array, Map, MapData, PerCpuArray};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use tracer_common::code::{Code, Edge, Layout, Op, TEXT};
 use tracer_common::limits;
 use tracer_common::maps::{
@@ -108,7 +109,7 @@ pub(crate) struct Maps {
     shared: Budgets,
     states: Array<MapData, Plain<SiteState>>,
     counters: PerCpuArray<MapData, Plain<Counters>>,
-    rings: MapData,
+    rings: Arc<MapData>,
 }
 
 /// The part of the maps that one probe occupies.
@@ -116,6 +117,8 @@ pub(crate) struct Maps {
 pub(crate) struct Occupied {
     pub(crate) sites: Range<u32>,
     rest: Vec<(Range<u32>, Range<u32>, Range<u32>)>,
+    /// What the trap of a hit costs at each site, and waking the reader of a capture.
+    pub(crate) around_ns: Vec<(u32, u32)>,
     /// Index of the probe's budget.
     budget: Option<u32>,
     /// The process whose budget it shares.
@@ -159,6 +162,8 @@ pub(crate) struct SitePlan<'p> {
     pub(crate) has_twin: bool,
     /// What the trap of a hit costs, in nanoseconds.
     pub(crate) trap_ns: u32,
+    /// What waking the reader of a capture costs, in nanoseconds.
+    pub(crate) wake_ns: u32,
     /// What to capture.
     pub(crate) plan: &'p Plan,
 }
@@ -181,7 +186,7 @@ impl Maps {
             counters: PerCpuArray::try_from(take_map(bpf, names::COUNTERS)?)
                 .map_err(AttachError::object)?,
             rings: match take_map(bpf, names::RINGS)? {
-                Map::ArrayOfMaps(data) => data,
+                Map::ArrayOfMaps(data) => Arc::new(data),
                 other => return Err(AttachError::object(format!("unexpected map {other:?}"))),
             },
         })
@@ -257,7 +262,9 @@ impl Maps {
     ) -> Result<(), AttachError> {
         let cpus = aya::util::nr_cpus().map_err(|(_, error)| AttachError::object(error))?;
         let budget = occupied.budget.unwrap_or_default();
-        for (site, SitePlan { pc, has_twin, trap_ns, plan }) in occupied.sites.clone().zip(sites) {
+        for (site, SitePlan { pc, has_twin, trap_ns, wake_ns, plan }) in
+            occupied.sites.clone().zip(sites)
+        {
             let ops = self.ops.take(plan.ops.len())?;
             let layouts = self.layouts.take(plan.layouts.len())?;
             let edges = self.edges.take(plan.edges.len())?;
@@ -272,8 +279,11 @@ impl Maps {
             let zeros = zeros.try_into().map_err(AttachError::object)?;
             self.counters.set(site, zeros, 0).map_err(AttachError::object)?;
             let parameters = parameters(gate, plan.limits, occupied.sites.start, ops.start);
-            let (has_twin, trap_ns) = (u32::from(*has_twin), *trap_ns);
-            let own = Site { pc: pc.0, has_twin, trap_ns, budget, process_budget, ..parameters };
+            let (trap_ns, wake_ns) = (*trap_ns, *wake_ns);
+            occupied.around_ns.push((trap_ns, wake_ns));
+            let has_twin = u32::from(*has_twin);
+            let parameters = Site { trap_ns, wake_ns, budget, process_budget, ..parameters };
+            let own = Site { pc: pc.0, has_twin, ..parameters };
             self.sites.write(site, &[own])?;
         }
         Ok(())
@@ -324,11 +334,19 @@ impl Maps {
         self.budgets.write(own, &[fresh])
     }
 
+    /// Gives back what a probe occupied.
     pub(crate) fn vacate(&mut self, occupied: &Occupied) {
-        // Without it the ring would live on, and be of use to nobody.
-        if let Err(error) = sys::remove_inner_map(self.rings.fd().as_fd(), occupied.sites.start) {
-            tracing::warn!(%error, "a probe's ring buffer stays");
-        }
+        remove_ring(&self.rings, occupied);
+        self.give_back(occupied);
+    }
+
+    /// For [`remove_ring`], which needs no other map.
+    pub(crate) fn rings(&self) -> Arc<MapData> {
+        Arc::clone(&self.rings)
+    }
+
+    /// Gives back what a probe occupied whose ring is removed.
+    pub(crate) fn give_back(&mut self, occupied: &Occupied) {
         self.close_budgets(occupied);
         self.sites.give_back(&occupied.sites);
         for (ops, layouts, edges) in &occupied.rest {
@@ -356,6 +374,14 @@ impl Maps {
 /// A budget of which nothing is spent.
 fn cell(share: CpuShare) -> Budget {
     Budget { limit_ns: share.ns_per_window().unwrap_or(0), ..Budget::default() }
+}
+
+/// Removes the ring of a probe: without it the ring would live on, and be of use to nobody. The
+/// kernel waits for all programs that run now, some 20 ms.
+pub(crate) fn remove_ring(rings: &MapData, occupied: &Occupied) {
+    if let Err(error) = sys::remove_inner_map(rings.fd().as_fd(), occupied.sites.start) {
+        tracing::warn!(%error, "a probe's ring buffer stays");
+    }
 }
 
 fn parameters(gate: Gate, limits: Limits, first_site: u32, op_first: u32) -> Site {
@@ -389,7 +415,7 @@ fn parameters(gate: Gate, limits: Limits, first_site: u32, op_first: u32) -> Sit
         trap_ns: 0,
         budget: 0,
         process_budget: 0,
-        reserved: 0,
+        wake_ns: 0,
     }
 }
 

@@ -144,7 +144,13 @@ fn watch(
             // What the door wants, and why the breakpoints went, is looked at once it is armed.
             Some(Wake::Orders | Wake::Again) => break None,
             Some(Wake::Closed) => break probe.trip(),
-            Some(Wake::Check) | None => {}
+            Some(Wake::Check) => {
+                if let Some(ended) = probe.check()? {
+                    learned.ended = Some(ended);
+                    break None;
+                }
+            }
+            None => {}
         }
         if Instant::now() >= over || probe.hits()? - hits_before >= ENOUGH {
             break None;

@@ -2,6 +2,7 @@
 
 use super::Engine;
 use crate::attach::link::LinkId;
+use crate::model::budget::CpuShare;
 use crate::model::process::ProcessId;
 use std::fs;
 use std::time::Duration;
@@ -11,8 +12,9 @@ use std::time::Duration;
 pub struct Cost {
     /// Measured in the kernel program: the time of captures.
     pub program: Duration,
-    /// The traps of all hits, by what one costs on this machine; `None` where that is not known.
-    pub trap: Option<Duration>,
+    /// What is around the program, by what it costs on this machine: the traps of all hits, and
+    /// waking the reader of captures.
+    pub trap: Duration,
     /// What it may take, in percent of one core; `None` where it has no budget.
     pub budget_percent: Option<f64>,
     /// Time that the target has been on a cpu since it started, with all of the above.
@@ -22,7 +24,7 @@ pub struct Cost {
 impl Cost {
     /// All of it that is known.
     pub fn spent(&self) -> Duration {
-        self.program + self.trap.unwrap_or_default()
+        self.program + self.trap
     }
 }
 
@@ -34,8 +36,8 @@ impl Engine {
         let counts = kernel.links.counts(&kernel.program, link).ok()?;
         Some(Cost {
             program: Duration::from_nanos(counts.capture_ns),
-            trap: None,
-            budget_percent: None,
+            trap: Duration::from_nanos(counts.around_ns),
+            budget_percent: kernel.links.budget(link).and_then(CpuShare::as_percent),
             target_cpu: cpu_time(reader.process),
         })
     }

@@ -129,6 +129,8 @@ pub struct Overload {
     pub limit: Duration,
     /// How often it happened so far.
     pub trips: u64,
+    /// When, in nanoseconds since boot.
+    pub time_boot_ns: u64,
 }
 
 /// Whose budget.

@@ -123,7 +123,7 @@ impl Kernel {
     pub(super) fn retire(&self, link: LinkId) {
         let Some(breakpoints) = self.links.breakpoints(link) else { return };
         breakpoints.remove();
-        // Held throughout: who reads the totals counts a probe once, here or there.
+        // Held until it is forgotten: who reads the totals counts a probe once, here or there.
         let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
         match self.links.counts(&self.program, link) {
             Ok(counts) => gone.counts += counts,
@@ -137,7 +137,11 @@ impl Kernel {
         }
         self.children.lock().unwrap_or_else(PoisonError::into_inner).remove(&link);
         self.readers.remove(link);
-        self.links.forget(&self.program, link);
+        let taken = self.links.take(link);
+        drop(gone);
+        if let Some(taken) = taken {
+            taken.vacate(&self.program);
+        }
     }
 
     /// What all probes have counted so far.

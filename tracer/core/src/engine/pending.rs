@@ -163,6 +163,9 @@ impl Program {
 
     /// A process, if it is the caller's and runs the file.
     fn process(&self, pid: u32, caller: Caller) -> Result<Option<Process>, EngineError> {
+        if run_by(pid) != Some(self.key) {
+            return Ok(None);
+        }
         match process_of(caller, pid) {
             // Which file it runs is of the process that was read only if that one is there still.
             Ok(process) if run_by(pid) == Some(self.key) => {
@@ -296,6 +299,7 @@ impl Lease {
 mod tests {
     use super::*;
     use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
 
     fn refused(path: &Path, caller: Caller) -> (IssueKind, String) {
         let Err(issue) = Program::open(path, caller) else { panic!("{} is taken", path.display()) };
@@ -321,7 +325,7 @@ mod tests {
         let missing = no(Path::new("/no/such/program"));
         assert_eq!(missing.0, IssueKind::NoProgram);
         assert!(missing.1.contains("No such file"), "{}", missing.1);
-        // The folder is this user's alone.
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).unwrap();
         let hidden = refused(&script, Caller::User { uid: u32::MAX - 1, gid: u32::MAX - 1 });
         assert_eq!(hidden.0, IssueKind::NoProgram);
         assert!(hidden.1.contains("Permission denied"), "{}", hidden.1);

@@ -19,14 +19,19 @@ use crate::model::process::{Process, ProcessSpec};
 use crate::model::record::Record;
 use crate::model::resolved::{ModuleIndex, Resolved};
 use crate::{decode, plan, resolve};
+use rustix::process::setpriority_process;
 use std::ops::ControlFlow;
+
+/// The nice value of a thread that decodes: about a tenth of a core while others want it all.
+const DECODING_NICE: i32 = 10;
 
 /// Where a door takes what happens; `Break` ends the probe.
 pub type Deliver<'a> = dyn FnMut(Event) -> ControlFlow<()> + 'a;
 
 impl Engine {
     /// Takes snapshots of one place in one process. The breakpoints are out when this returns,
-    /// whatever it returns; they go at once when the stop of `control` becomes readable.
+    /// whatever it returns; they go at once when the stop of `control` becomes readable. The
+    /// calling thread has less priority from the moment when they are in place.
     ///
     /// # Errors
     ///
@@ -114,6 +119,7 @@ pub(super) fn probe(
         plans: &plans,
         control,
     };
+    let_others_go_first();
     let learned = admission::admit(&scene, &mut probe, &mut late)?;
     let armed = armed(&scene, &probe, &learned);
     let mut ended = match probe.deliver(Event::Armed(Box::new(armed)), deliver) {
@@ -152,6 +158,14 @@ pub(super) fn finished_before(
     let summary = Summary { ended, why, text_restored: Some(true), ..Summary::default() };
     let _more = deliver(Event::Finished(summary.clone()));
     summary
+}
+
+/// From here on the target and all others go first: what is decoded later, or not at all when the
+/// ring is full, is counted, and what the target lacks is not.
+fn let_others_go_first() {
+    if let Err(error) = setpriority_process(None, DECODING_NICE) {
+        tracing::debug!(%error, "decoding has the priority of all else");
+    }
 }
 
 /// Decodes and delivers records that wait. Gives the end if there is nothing more to wait for.

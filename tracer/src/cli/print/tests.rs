@@ -12,7 +12,7 @@ use crate::escape::Escaped;
 use crate::escape::tests::{hostile_payloads, is_harmless};
 use std::path::PathBuf;
 use tracer_common::outcome::Outcome;
-use tracer_core::engine::event::{Armed, Ended, Summary};
+use tracer_core::engine::event::{Armed, Ended, Forecast, Summary};
 use tracer_core::engine::findings::{Check, CheckStatus, Found, Vars};
 use tracer_core::model::address::{Avma, Svma};
 use tracer_core::model::capture::{Capture, How, Provenance, StackEnd};
@@ -310,11 +310,21 @@ fn the_end_tells_how_each_hit_ended() {
 fn while_it_waits_it_says_for_what() {
     assert_eq!(
         armed_page(&armed()).plain(),
-        "\
-probing billing.c:42 in billing[4242]; waiting up to 30s for a hit (Ctrl-C ends it)
-  predicted: 9.8 µs a hit
-"
+        "probing billing.c:42 in billing[4242]; waiting up to 30s for a hit (Ctrl-C ends it)\n  \
+         predicted: 9.8 µs a hit\n"
     );
+}
+
+#[test]
+fn what_was_learned_is_told() {
+    let mut facts = armed();
+    let hit = facts.predicted;
+    let captures_per_second = Some(25);
+    let (hits_per_second, cores, slowdown) = (1234.0, 0.000_8, 1.0);
+    facts.forecast = Some(Forecast { hit, hits_per_second, captures_per_second, cores, slowdown });
+    let page = armed_page(&facts).plain();
+    assert!(page.contains("  predicted: 9.8 µs a hit, 1234 hits/s: 0.08 % of a core\n"), "{page}");
+    assert!(page.contains("  sampled: at most 25 captures a second"), "{page}");
 }
 
 fn sample_error(text: &str) -> Error {

@@ -219,25 +219,23 @@ impl Guardian {
                 return Ok(());
             };
             let Some(trip) = trip else { return Err(End::Confused) };
-            if !self.close_tripped(trip)? {
-                self.strays[self.next_stray % STRAYS] = trip;
-                self.next_stray = self.next_stray.wrapping_add(1);
-            }
+            self.close_tripped(trip)?;
+            // Of a probe that is being placed more links may come.
+            self.strays[self.next_stray % STRAYS] = trip;
+            self.next_stray = self.next_stray.wrapping_add(1);
         }
         Ok(())
     }
 
-    /// Closes the links of one probe; false if there is none.
-    fn close_tripped(&mut self, trip: Trip) -> Result<bool, End> {
-        let mut found = false;
+    /// Closes the links of one probe.
+    fn close_tripped(&mut self, trip: Trip) -> Result<(), End> {
         for index in 0..self.links.len() {
             let link = &self.links[index];
             if link.gate == trip.gate && link.since_boot_ns <= trip.time_boot_ns {
-                found = true;
                 self.close(index, kind_of(trip), trip)?;
             }
         }
-        Ok(found)
+        Ok(())
     }
 
     fn close_expired(&mut self) -> Result<(), End> {
@@ -344,7 +342,11 @@ impl Guardian {
             count += 1;
         }
         let keeper = self.keepers[number].as_ref().ok_or(End::Confused)?;
-        keeper.hold(&borrowed[..count])?;
+        if keeper.hold(&borrowed[..count]).is_err() {
+            // It was killed a moment ago. That is no reason to let go of the others.
+            drop(fds);
+            return self.report(ReportKind::Lost, order.id, 0, Trip::default());
+        }
         let Order { id, gate, since_boot_ns, expires_ns, .. } = order;
         self.links.push(Link {
             id,

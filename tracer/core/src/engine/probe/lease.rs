@@ -64,12 +64,14 @@ impl Probe<'_> {
 
     /// Takes the breakpoints out for a while.
     fn pause(&mut self, mapped: &Mapped<'_>) -> Option<Event> {
-        self.trips.stay_out();
-        if self.pauses.are_on() {
+        let would_come_back = self.trips.stay_out();
+        if self.pauses.are_on() && !would_come_back {
             return None;
         }
         let text = self.kernel.links.suspend(self.link);
-        self.pauses.begin();
+        if !self.pauses.are_on() {
+            self.pauses.begin();
+        }
         Some(Event::Paused { text_restored: restored(text, mapped) })
     }
 

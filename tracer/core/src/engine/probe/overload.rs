@@ -3,6 +3,7 @@
 
 use super::Probe;
 use crate::attach::breakpoints::Closed;
+use crate::attach::error::AttachError;
 use crate::engine::error::EngineError;
 use crate::engine::event::{BudgetOf, Ended, Event, Overload};
 use crate::engine::pipe::Deliver;
@@ -39,9 +40,9 @@ impl Trips {
         self.last
     }
 
-    /// The probe does not come back by itself.
-    pub(super) fn stay_out(&mut self) {
-        self.again_at = None;
+    /// The probe does not come back by itself; true if it would have.
+    pub(super) fn stay_out(&mut self) -> bool {
+        self.again_at.take().is_some()
     }
 
     /// Its breakpoints are in place again.
@@ -72,6 +73,7 @@ fn overload(trip: &Trip, trips: u64) -> Overload {
         spent: Duration::from_nanos(trip.spent_ns),
         limit: Duration::from_nanos(trip.limit_ns),
         trips,
+        time_boot_ns: trip.time_boot_ns,
     }
 }
 
@@ -108,11 +110,17 @@ impl Probe<'_> {
             // All that is wanted is in the ring.
             return Ok(None);
         }
+        if self.pauses.are_on() {
+            // It was being paused at this moment, and comes back when it is told to.
+            return Ok(None);
+        }
         let (overload, again_in) = self.trips.add(&trip, Instant::now());
         tracing::warn!(?overload, ?again_in, "a probe cost more than it may and is out");
         if again_in.is_none() {
             return Ok(Some(Ended::Tripped));
         }
+        // All of them, before anybody is told so.
+        self.breakpoints.remove();
         self.pauses.begin();
         let told = self.deliver(Event::Tripped { overload, again_in }, deliver);
         Ok(told.is_break().then_some(Ended::Stopped))
@@ -123,7 +131,12 @@ impl Probe<'_> {
         &mut self,
         deliver: &mut Deliver<'_>,
     ) -> Result<Option<Ended>, EngineError> {
-        let Some(event) = self.resume()? else { return Ok(None) };
+        let event = match self.resume() {
+            // Someone stopped it meanwhile.
+            Err(EngineError::Attach(AttachError::Removed)) => return Ok(Some(Ended::Stopped)),
+            resumed => resumed?,
+        };
+        let Some(event) = event else { return Ok(None) };
         Ok(self.deliver(event, deliver).is_break().then_some(Ended::Stopped))
     }
 }
