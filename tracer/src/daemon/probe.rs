@@ -347,10 +347,7 @@ impl Probe {
         Some(match event {
             Event::Pending => State::Pending,
             Event::Armed(armed) => {
-                let pid = armed.process.id.pid;
-                if *self.pid.get_or_init(|| pid) != pid {
-                    tracing::error!(id = self.id, pid, "it was placed in another process");
-                }
+                self.pid.get_or_init(|| armed.process.id.pid);
                 // It was looked up first.
                 *self.expires() = Expiry::after(armed.lives);
                 State::Armed(Placed { link: armed.link, sites: armed.resolved.sites.len() as u64 })

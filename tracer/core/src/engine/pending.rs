@@ -55,7 +55,7 @@ pub(super) fn probe(
                     let left = SnapshotRequest { timeout: lease.left(), ..request.clone() };
                     match try_in(engine, &left, *now, control, deliver) {
                         Ok(summary) => return Ok(summary),
-                        Err(Failed::Early(_)) if process.may_be_loading() => {}
+                        Err(Failed::Early(_)) if process.may_be_loading() => process.tried = true,
                         Err(Failed::Early(issue)) => return Err(issue.into()),
                         Err(Failed::Gone) => found = None,
                         Err(Failed::For(error)) => return Err(error),
@@ -197,13 +197,15 @@ struct Found {
     id: ProcessId,
     since: Instant,
     code: Vec<Mapping>,
+    /// The place is not in this code.
+    tried: bool,
 }
 
 /// What a look at a process gave.
 enum Look {
     /// Its code may not be complete.
     Wait,
-    /// Its code is as it was before.
+    /// Its code is as it was before, and the place may be in it.
     Ready(Box<Process>),
     /// It has ended, or runs something else.
     Gone,
@@ -211,7 +213,7 @@ enum Look {
 
 impl Found {
     fn new(process: Process) -> Self {
-        Self { id: process.id, since: Instant::now(), code: code(process) }
+        Self { id: process.id, since: Instant::now(), code: code(process), tried: false }
     }
 
     /// Libraries may come still.
@@ -226,8 +228,9 @@ impl Found {
         }
         let code = code(now.clone());
         let is_complete = !code.is_empty() && code == self.code;
+        self.tried &= is_complete;
         self.code = code;
-        Ok(match is_complete || !self.may_be_loading() {
+        Ok(match (is_complete && !self.tried) || !self.may_be_loading() {
             true => Look::Ready(Box::new(now)),
             false => Look::Wait,
         })
@@ -339,6 +342,11 @@ mod tests {
         found.code.pop();
         assert!(matches!(found.look(&own, Caller::Root), Ok(Look::Wait)), "a library has come");
         assert!(matches!(found.look(&own, Caller::Root), Ok(Look::Ready(_))));
+        found.tried = true;
+        assert!(matches!(found.look(&own, Caller::Root), Ok(Look::Wait)), "it is not there");
+        found.code.pop();
+        assert!(matches!(found.look(&own, Caller::Root), Ok(Look::Wait)), "a library has come");
+        assert!(matches!(found.look(&own, Caller::Root), Ok(Look::Ready(_))), "it may be there");
         found.id.start_ticks += 1;
         assert!(matches!(found.look(&own, Caller::Root), Ok(Look::Gone)), "another process");
         // The first process of the machine runs something else.
