@@ -18,6 +18,7 @@ shift 3
 mount --bind "$root" "$root"
 mount -t proc proc "$root/proc"
 mount -t sysfs -o ro sysfs "$root/sys"
+mount --bind /dev/null "$root/dev/null"
 for folder in $folders; do
     mount -t tmpfs -o mode=0777 tmpfs "$root/$folder"
 done
@@ -128,9 +129,10 @@ fn environment(list: &Json) -> Result<Vec<(String, String)>> {
 /// The image's files in a folder, with the folders that a runtime mounts on.
 fn image() -> Result<TempDir> {
     let root = tempfile::tempdir()?;
-    for folder in ["proc", "sys"] {
+    for folder in ["proc", "sys", "dev"] {
         fs::create_dir(root.path().join(folder))?;
     }
+    fs::write(root.path().join("dev/null"), "")?;
     for file in deploy::image()? {
         let to = root.path().join(file.to.trim_start_matches('/'));
         fs::create_dir_all(to.parent().unwrap_or(root.path()))?;
