@@ -11,8 +11,10 @@ use tracer_tests::snapshot::{self, accompany, request};
 use tracer_tests::targets::{RunningTarget, Target};
 use tracer_tests::text::require_as_in_files;
 
-/// Instructions that a uprobe breaks, or that a kernel does, as they are shown.
-const REFUSED: [&str; 7] = ["lock inc", "nop", "popfq", "pushfq", "rep stosb", "syscall", "ud2"];
+/// Instructions that a uprobe breaks on every kernel, as they are shown.
+const REFUSED: [&str; 6] = ["lock inc", "popfq", "pushfq", "rep stosb", "syscall", "ud2"];
+/// One that some kernels break: refused where the self-test found that.
+const NOP: &str = "nop ";
 /// The other instructions of the function.
 const TAKEN: usize = 28;
 
@@ -60,9 +62,11 @@ fn what_is_refused_and_what_is_taken_leaves_the_target_as_it_is() {
         assert_eq!(target.go().unwrap(), before + 2, "+{offset}");
     }
     println!("taken: {taken:?}\nrefused: {refused:#?}");
+    let all = refused.len() + taken.len();
+    refused.retain(|told, _| !told.starts_with(NOP));
     for (told, name) in refused.keys().zip(REFUSED) {
         assert!(told.starts_with(name), "{told}, not {name}");
     }
-    assert_eq!((refused.len(), taken.len()), (REFUSED.len(), TAKEN));
+    assert_eq!((refused.len(), all), (REFUSED.len(), REFUSED.len() + 1 + TAKEN));
     target.finish().unwrap();
 }

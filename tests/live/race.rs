@@ -115,7 +115,8 @@ fn run(object: Option<&'static [u8]>, rounds: u64, until_mixed: bool) -> Seen {
     assert_eq!(links.suspend(link), TextAfter::Restored);
     let counts = links.counts(&program, link).unwrap();
     println!("{} calls, {} records, {counts:?}", target.count, seen.records);
-    println!("{} mixtures: {:?}", seen.mixtures.len(), seen.mixtures.iter().take(5));
+    let some: Vec<&String> = seen.mixtures.iter().take(5).collect();
+    println!("{} mixtures: {some:?}", seen.mixtures.len());
     assert_eq!(counts.hits, target.count);
     assert_eq!(counts.outcomes[Outcome::Captured as usize], seen.records);
     require_as_in_files(target.pid()).unwrap();
