@@ -151,3 +151,31 @@ pub(crate) fn gap(gap: &Gap) -> Page {
     page.line(&line.with(Ink::Missing, " are gone: ").text(Escaped::name(&gap.text)));
     page
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::probes::ProbeRequest;
+    use crate::api::samples::probe_line;
+
+    #[test]
+    fn a_pending_probe_names_its_program_and_no_process() {
+        let probe = |state, pid| {
+            let line = probe_line("4f1c22ab", state);
+            let exe = Some("/usr/bin/bill\x1bing".to_owned());
+            let request = ProbeRequest { pid: None, exe, ..line.request };
+            ProbeLine { request, pid, ..line }
+        };
+        let waits = "waiting for a process that runs /usr/bin/bill\\x1bing";
+        let pending = probe(ProbeState::Pending, None);
+        let armed = probe(ProbeState::Armed, Some(4242));
+        let list = table(&[pending.clone(), armed.clone()], UNIX_EPOCH).plain();
+        let rows: Vec<Vec<_>> =
+            list.lines().skip(1).map(|line| line.split_whitespace().take(3).collect()).collect();
+        assert_eq!(rows, [["4f1c22ab", "pending", "-"], ["4f1c22ab", "armed", "4242"]], "{list}");
+        assert!(list.contains("f in /usr/bin/bill\\x1bing"), "{list}");
+        assert!(detached(&pending).plain().contains(waits));
+        assert!(!detached(&armed).plain().contains("waiting"));
+        assert!(waiting("/usr/bin/bill\x1bing").plain().contains(waits));
+    }
+}
