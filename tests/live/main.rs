@@ -29,6 +29,7 @@ mod kernel_log;
 mod kernels;
 mod late;
 mod metrics;
+mod pending;
 mod privilege;
 mod race;
 mod sites;

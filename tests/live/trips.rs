@@ -18,6 +18,7 @@ use tracer_core::engine::event::{BudgetOf, Ended, Event, LinkId, Overload, Summa
 use tracer_core::engine::options::{AttachMode, Options};
 use tracer_core::engine::request::SnapshotRequest;
 use tracer_core::model::budget::{Budgets, CpuShare};
+use tracer_core::model::limits::Limits;
 use tracer_tests::privilege::require;
 use tracer_tests::snapshot;
 use tracer_tests::targets::{RunningTarget, Target};
@@ -275,4 +276,26 @@ fn one_that_is_paused_while_it_waits_to_come_back_stays_out() {
     assert_eq!(told.try_recv(), Ok(true));
     assert!(summary.paused >= Duration::from_millis(500), "{summary:?}");
     require_as_in_files(hot.target.pid()).unwrap();
+}
+
+/// A capture may cost more than a window has; the limit is on what is spent in the long run.
+///
+/// COST-3
+#[test]
+fn a_dear_capture_now_and_then_is_no_overload() {
+    require().unwrap();
+    let target = Target::c("seldom", "gcc", &["-O2"]).unwrap().start(&[]).unwrap();
+    let budgets = Budgets { process: CpuShare::percent(1.0), node: CpuShare::percent(5.0) };
+    let engine = Engine::new(Options { budgets, ..snapshot::options() });
+    let request = snapshot::request(target.pid(), "seldom").unwrap();
+    let limits =
+        Limits { depth_max: 12, stack_bytes: 64 << 10, bytes_max: 160 << 10, ..request.limits };
+    let budget = CpuShare::percent(1.0);
+    let timeout = Duration::from_secs(20);
+    let request = SnapshotRequest { hits: 10, timeout, limits, budget, ..request };
+    let (stop, _going) = pipe().unwrap();
+    let control = stop.as_fd();
+    let summary = engine.snapshot(&request, control, &mut |_| ControlFlow::Continue(())).unwrap();
+    assert_eq!(summary.ended, Ended::Complete, "{summary:?}");
+    require_as_in_files(target.pid()).unwrap();
 }

@@ -18,6 +18,7 @@ use tracer_core::model::budget::{Budgets, CpuShare};
 use tracer_core::model::caller::Caller;
 use tracer_core::model::capture::Capture;
 use tracer_core::model::limits::Limits;
+use tracer_core::model::process::ProcessSpec;
 
 /// How long a probe waits for hits that must come.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -63,7 +64,7 @@ pub fn request(pid: u32, location: &str) -> Result<SnapshotRequest> {
     Ok(SnapshotRequest {
         budget: CpuShare::UNLIMITED,
         caller: Caller::Root,
-        pid,
+        process: ProcessSpec::Pid(pid),
         location: engine::parse_location(location)?,
         location_text: location.to_owned(),
         action: Action::Snapshot,
@@ -91,7 +92,11 @@ pub fn take(request: &SnapshotRequest, target: &mut RunningTarget) -> Result<Sna
     let summary = accompany(&engine(), request, target, 1, &mut |event, _| match event {
         Event::Armed(facts) => armed = Some(*facts),
         Event::Capture { capture, .. } => captures.push(*capture),
-        Event::Paused { .. } | Event::Tripped { .. } | Event::Resumed | Event::Finished(_) => {}
+        Event::Pending
+        | Event::Paused { .. }
+        | Event::Tripped { .. }
+        | Event::Resumed
+        | Event::Finished(_) => {}
     })?;
     Ok(Snapshot { armed: armed.context("it was never armed")?, captures, summary })
 }

@@ -22,7 +22,11 @@ pub const TEXT_SCAN_BYTES: u32 = 64 * 1024;
 /// The length of a budget's window, in nanoseconds. Windows are told apart by the kernel's ticks (1 to
 /// 10 ms), so one is longer or shorter by up to a tick.
 pub const WINDOW_NS: u64 = 10_000_000;
-/// Windows whose budget a probe may spend once, when it is placed.
+/// Waking a reader costs a hit more than most captures do (an interrupt to ourselves), so it is done no
+/// more often than this, in nanoseconds. A reader looks again by itself for longer.
+pub const WAKE_EVERY_NS: u64 = 5_000_000;
+/// Windows whose budget may be spent in one, beyond its own: when a probe is placed, and after so
+/// many in which nothing was spent.
 pub const GRACE_WINDOWS: u64 = 10;
 /// Budgets: the node's, one for each process that is probed and one for each probe.
 pub const BUDGETS: u32 = 2 * SITES;

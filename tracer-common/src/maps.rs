@@ -142,9 +142,8 @@ pub struct Site {
     pub budget: u32,
     /// Index of the budget of its process.
     pub process_budget: u32,
-    /// What waking the reader of a capture costs, in nanoseconds: it is done behind the program's
-    /// back.
-    pub wake_ns: u32,
+    /// Always zero.
+    pub reserved: u32,
 }
 
 /// Index of the budget of the whole node.
@@ -163,8 +162,8 @@ pub struct Budget {
     pub spent: u64,
     /// 0, or the [`trip`] cause that the probe was tripped for, with [`Self::TOLD`].
     pub tripped: u64,
-    /// What is left of what a probe may spend once, before its windows count, as a signed number:
-    /// its first hits may come all at once.
+    /// What may be spent beyond the limits of windows, as a signed number: the first hits may come all
+    /// at once, and windows in which nothing is spent give some back.
     pub grace_ns: u64,
     /// Always zero.
     pub reserved: [u64; 4],
@@ -219,6 +218,8 @@ pub struct SiteState {
     pub claimed: u64,
     /// Boot time before which the rate allows no capture (the theoretical arrival time of GCRA).
     pub next_ns: u64,
+    /// When the reader was woken last.
+    pub woken_ns: u64,
 }
 
 /// How the hits of a site ended, one counter for each outcome.

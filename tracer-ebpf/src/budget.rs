@@ -8,7 +8,7 @@ use crate::maps::{BUDGETS, TRIPS, kernel};
 use crate::{atomic, gate};
 use aya_ebpf::bindings::BPF_RB_FORCE_WAKEUP;
 use aya_ebpf::helpers::generated::bpf_jiffies64;
-use tracer_common::limits::WINDOW_NS;
+use tracer_common::limits::{GRACE_WINDOWS, WINDOW_NS};
 use tracer_common::maps::{Budget, NODE_BUDGET, Site, Trip, trip};
 use tracer_common::outcome::Outcome;
 
@@ -83,13 +83,10 @@ impl<'s> Charge<'s> {
             || budget.grace_ns as i64 > 0
     }
 
-    /// Charges the trap, what the program took beyond leaving at once, and the waking of a reader.
+    /// Charges the trap and what the program took beyond leaving at once.
     #[inline(always)]
-    pub(crate) fn end(self, program_ns: u64, outcome: Outcome) {
-        let is_captured = outcome as u8 == Outcome::Captured as u8;
-        let wake_ns = if is_captured { u64::from(self.site.wake_ns) } else { 0 };
-        let trap_ns = u64::from(self.site.trap_ns);
-        let cost = program_ns.wrapping_add(trap_ns).wrapping_add(wake_ns) & SPENT_MASK;
+    pub(crate) fn end(self, program_ns: u64) {
+        let cost = program_ns.wrapping_add(u64::from(self.site.trap_ns)) & SPENT_MASK;
         self.spend(self.site.budget, trip::PROBE, cost);
         self.spend(self.site.process_budget, trip::PROCESS, cost);
         self.spend(NODE_BUDGET, trip::NODE, cost);
@@ -101,27 +98,30 @@ impl<'s> Charge<'s> {
     fn spend(&self, index: u32, cause: u32, cost: u64) {
         let Some(budget) = BUDGETS.get_ptr_mut(index) else { return };
         // SAFETY: the pointer is to a map value.
-        let (limit, grace) = unsafe { ((*budget).limit_ns, (*budget).grace_ns) };
+        let limit = unsafe { (*budget).limit_ns };
         if limit == 0 {
             return;
         }
-        if grace as i64 > 0 {
-            // SAFETY: the pointer is to a map value.
-            unsafe { atomic::add(&raw mut (*budget).grace_ns, cost.wrapping_neg()) };
+        let before = self.add(budget, limit, cost);
+        let after = before.wrapping_add(cost);
+        if after <= limit {
             return;
         }
-        // SAFETY: the pointer is to a map value.
-        let spent = unsafe { &raw mut (*budget).spent };
-        let before = self.add(spent, cost);
-        let after = before.wrapping_add(cost);
-        if after > limit && before / limit != after / limit {
+        // SAFETY: as above.
+        if unsafe { core::ptr::read_volatile(&raw const (*budget).grace_ns) } as i64 > 0 {
+            let over = if before > limit { cost } else { after.wrapping_sub(limit) };
+            // SAFETY: the pointer is to a map value.
+            unsafe { atomic::add(&raw mut (*budget).grace_ns, over.wrapping_neg()) };
+        } else if before / limit != after / limit {
             self.trip(cause, after, limit);
         }
     }
 
     /// Adds to what was spent in the current window; gives what that was before.
     #[inline(always)]
-    fn add(&self, spent: *mut u64, cost: u64) -> u64 {
+    fn add(&self, budget: *mut Budget, limit: u64, cost: u64) -> u64 {
+        // SAFETY: the pointer is to a map value.
+        let spent = unsafe { &raw mut (*budget).spent };
         // SAFETY: the pointer is to a map value.
         let old = unsafe { atomic::add(spent, cost) };
         // A hit that was preempted ends in a later window than it began in, and counts there.
@@ -132,12 +132,31 @@ impl<'s> Charge<'s> {
         let fresh = self.window << Budget::SPENT_BITS | cost;
         // SAFETY: the pointer is to a map value.
         if unsafe { atomic::replace(spent, old.wrapping_add(cost), fresh) } {
+            let since = self.window.wrapping_sub(old >> Budget::SPENT_BITS) & WINDOW_MASK;
+            self.give_grace(budget, limit, since.wrapping_sub(1));
             return 0;
         }
         // Another hit came between, and has opened the window most likely.
         // SAFETY: the pointer is to a map value.
         let old = unsafe { atomic::add(spent, cost) };
         if old >> Budget::SPENT_BITS == self.window { old & SPENT_MASK } else { 0 }
+    }
+
+    /// Gives back grace for windows in which nothing was spent: a capture may cost more than one window
+    /// has, and one that comes seldom is no overload.
+    #[inline(always)]
+    fn give_grace(&self, budget: *mut Budget, limit: u64, unused: u64) {
+        let most = limit.wrapping_mul(GRACE_WINDOWS);
+        let given = if unused < GRACE_WINDOWS { limit.wrapping_mul(unused) } else { most };
+        // SAFETY: the pointer is to a map value.
+        let grace = unsafe { &raw mut (*budget).grace_ns };
+        // SAFETY: as above. Another hit may use some meanwhile; that is not lost.
+        let left = most.wrapping_sub(unsafe { core::ptr::read_volatile(grace) }) as i64;
+        if left > 0 {
+            let given = if given < left as u64 { given } else { left as u64 };
+            // SAFETY: as above.
+            unsafe { atomic::add(grace, given) };
+        }
     }
 
     /// Ends the captures of the probe and tells userspace, once.

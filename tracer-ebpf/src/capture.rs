@@ -2,9 +2,9 @@
 
 use crate::gate::Pass;
 use crate::maps::{EDGES, LAYOUTS, OPS, RINGS};
-use crate::{pool, task};
+use crate::{counters, pool, task};
 use aya_ebpf::EbpfContext;
-use aya_ebpf::bindings::pt_regs;
+use aya_ebpf::bindings::{BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP, pt_regs};
 use aya_ebpf::helpers::generated::{
     bpf_get_current_comm, bpf_loop, bpf_probe_read_user, bpf_probe_read_user_str,
     bpf_ringbuf_output,
@@ -13,7 +13,7 @@ use aya_ebpf::programs::ProbeContext;
 use core::ffi::c_void;
 use core::mem::offset_of;
 use tracer_common::code::{Edge, Layout, Op};
-use tracer_common::limits::{CHUNK_BYTES, RECORD_BYTES, STEPS_MAX};
+use tracer_common::limits::{CHUNK_BYTES, RECORD_BYTES, STEPS_MAX, WAKE_EVERY_NS};
 use tracer_common::machine::{Machine, RecordBytes};
 use tracer_common::maps::{Scratch, Site};
 use tracer_common::outcome::Outcome;
@@ -56,7 +56,7 @@ pub(crate) fn capture(
         vm::cut(&mut scratch.state);
     }
     save_header(scratch, index, number, &pass);
-    let sent = send(scratch, site.gate);
+    let sent = send(scratch, site.gate, &pass);
     pool::release(slot);
     if sent { Outcome::Captured } else { Outcome::LostRingFull }
 }
@@ -180,13 +180,31 @@ fn put<const N: usize>(record: &mut RecordBytes, at: usize, bytes: [u8; N]) {
     record[at..at + N].copy_from_slice(&bytes);
 }
 
+/// Sends the record to the ring of the probe whose first site is `gate`.
 #[inline(always)]
-fn send(scratch: &mut Scratch, ring: u32) -> bool {
-    let Some(ring) = RINGS.get(ring) else { return false };
+fn send(scratch: &mut Scratch, gate: u32, pass: &Pass) -> bool {
+    let Some(ring) = RINGS.get(gate) else { return false };
+    let flags = u64::from(if wakes(gate, pass) { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP });
     let size = core::hint::black_box(scratch.state.at) & (RECORD_BYTES - 1);
     let data = scratch.record.as_mut_ptr().cast::<c_void>();
     // SAFETY: the record has `size` bytes by the mask; the ring copies them.
     unsafe {
-        bpf_ringbuf_output(core::ptr::from_ref(ring).cast_mut().cast(), data, size as u64, 0) == 0
+        let ring = core::ptr::from_ref(ring).cast_mut().cast();
+        bpf_ringbuf_output(ring, data, size as u64, flags) == 0
     }
+}
+
+/// Whether the record wakes the reader: it does if the last wake is long ago, and if it is the last
+/// record, for then the breakpoints must go. Of two hits at once both may.
+#[inline(always)]
+fn wakes(gate: u32, pass: &Pass) -> bool {
+    let Some(state) = counters::state(gate) else { return true };
+    // SAFETY: the pointer is to a map value, whose words are read and written whole.
+    let woken_ns = unsafe { core::ptr::read_volatile(&raw const (*state).woken_ns) };
+    if !pass.is_last && pass.time_boot_ns.wrapping_sub(woken_ns) < WAKE_EVERY_NS {
+        return false;
+    }
+    // SAFETY: as above.
+    unsafe { core::ptr::write_volatile(&raw mut (*state).woken_ns, pass.time_boot_ns) };
+    true
 }

@@ -14,6 +14,8 @@ pub(crate) struct Pass {
     pub(crate) time_boot_ns: u64,
     /// When the process started, nanoseconds since boot.
     pub(crate) start_boot_ns: u64,
+    /// It is the last one that the hit limit allows.
+    pub(crate) is_last: bool,
 }
 
 /// Clock ticks of `/proc/PID/stat` in nanoseconds (USER_HZ is 100 on x86-64).
@@ -49,11 +51,11 @@ pub(crate) fn pass(site: &Site, pc: u64, charge: &Charge<'_>) -> Result<Pass, Ou
     }
     let time_boot_ns = now();
     charge.expired(time_boot_ns)?;
-    claim(site, time_boot_ns)?;
+    let is_last = claim(site, time_boot_ns)?;
     if counts_only {
         return Err(Outcome::Aggregated);
     }
-    Ok(Pass { time_boot_ns, start_boot_ns })
+    Ok(Pass { time_boot_ns, start_boot_ns, is_last })
 }
 
 /// Nanoseconds since boot.
@@ -63,11 +65,11 @@ pub(crate) fn now() -> u64 {
     unsafe { bpf_ktime_get_boot_ns() }
 }
 
-/// Claims a capture against the rate, then against the hit limit.
+/// Claims a capture against the rate, then against the hit limit; tells whether it is the last.
 #[inline(always)]
-fn claim(site: &Site, now: u64) -> Result<(), Outcome> {
+fn claim(site: &Site, now: u64) -> Result<bool, Outcome> {
     if site.interval_ns == 0 && site.hit_limit == 0 {
-        return Ok(());
+        return Ok(false);
     }
     let Some(state) = state(site.gate) else { return Err(Outcome::LostPlan) };
     // SAFETY: the pointer is to a map value, whose words are read and written whole.
@@ -83,13 +85,16 @@ fn claim(site: &Site, now: u64) -> Result<(), Outcome> {
             return Err(Outcome::RateLimit);
         }
     }
+    if site.hit_limit == 0 {
+        return Ok(false);
+    }
     // SAFETY: the pointer is to a map value.
-    let claim = || unsafe { atomic::add(&raw mut (*state).claimed, 1) };
-    if site.hit_limit != 0 && claim() >= site.hit_limit {
+    let before = unsafe { atomic::add(&raw mut (*state).claimed, 1) };
+    if before >= site.hit_limit {
         give_back(site);
         return Err(Outcome::HitLimit);
     }
-    Ok(())
+    Ok(before.wrapping_add(1) == site.hit_limit)
 }
 
 /// Gives back what a hit claimed against the limit and did not use.

@@ -57,7 +57,7 @@ fn hit(ctx: ProbeContext) -> u32 {
         gate::give_back(site);
     }
     counters::count(cookie, outcome);
-    charge.end(program_ns, outcome);
+    charge.end(program_ns);
     0
 }
 

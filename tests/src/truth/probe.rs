@@ -15,6 +15,7 @@ use tracer_core::engine::request::SnapshotRequest;
 use tracer_core::model::budget::CpuShare;
 use tracer_core::model::capture::Capture;
 use tracer_core::model::issue::IssueKind;
+use tracer_core::model::process::ProcessSpec;
 use tracer_core::model::resolved::Site;
 use tracer_core::resolve::function::parse;
 
@@ -81,7 +82,7 @@ fn probe(
     let request = SnapshotRequest {
         budget: CpuShare::UNLIMITED,
         caller: tracer_core::model::caller::Caller::Root,
-        pid,
+        process: ProcessSpec::Pid(pid),
         location: parse(location)?,
         location_text: location.to_owned(),
         action: tracer_core::model::action::Action::Snapshot,
@@ -107,7 +108,11 @@ fn probe(
                 }
             }
             Event::Capture { capture, .. } => captures.push(*capture),
-            Event::Paused { .. } | Event::Tripped { .. } | Event::Resumed | Event::Finished(_) => {}
+            Event::Pending
+            | Event::Paused { .. }
+            | Event::Tripped { .. }
+            | Event::Resumed
+            | Event::Finished(_) => {}
         }
         ControlFlow::Continue(())
     });

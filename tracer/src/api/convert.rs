@@ -32,7 +32,7 @@ pub fn armed(probe: &str, request: &SnapshotRequest, armed: &event::Armed) -> Ar
             sites: armed.resolved.sites.iter().map(|site| armed_site(armed, site)).collect(),
             not_probed: armed.resolved.issues.iter().map(coded).collect(),
             hits: request.hits,
-            timeout_ms: u64::try_from(request.timeout.as_millis()).unwrap_or(u64::MAX),
+            timeout_ms: u64::try_from(armed.lives.as_millis()).unwrap_or(u64::MAX),
             attached_by: match armed.attached.by {
                 event::AttachedBy::Multi => AttachedBy::Multi,
                 event::AttachedBy::Perf => AttachedBy::Perf,

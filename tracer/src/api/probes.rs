@@ -6,6 +6,7 @@ use std::time::Duration;
 use tracer_core::engine::cost;
 use tracer_core::engine::request::SnapshotRequest;
 use tracer_core::model::limits::Limits;
+use tracer_core::model::process::ProcessSpec;
 use utoipa::{IntoParams, ToSchema};
 
 /// What [`ProbeLine::schema`] says; a changed meaning gets a new number.
@@ -33,8 +34,14 @@ pub const TIMEOUT_MS_MAX: u64 = 24 * TIMEOUT_MS;
 #[derive(Serialize, Deserialize, ToSchema, Clone, PartialEq, Debug)]
 #[serde(deny_unknown_fields)]
 pub struct ProbeRequest {
-    /// The process.
-    pub pid: u32,
+    /// The process; without it `exe` says which.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
+    /// Instead of `pid`: the absolute path of a program, as the daemon sees it. The probe is for the
+    /// first process of the caller that runs this file, now or later, and ends with it; `timeout_ms`
+    /// counts from now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exe: Option<String>,
     /// function, module!function, function+0x12, file:line or *0xADDRESS.
     pub location: String,
     /// Captures to take; 0 takes all until the timeout.
@@ -82,8 +89,13 @@ impl ProbeRequest {
     /// room there is for a ring.
     pub fn of(request: &SnapshotRequest, detach: bool) -> Self {
         let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let (pid, exe) = match &request.process {
+            ProcessSpec::Pid(pid) => (Some(*pid), None),
+            ProcessSpec::Exe(path) => (None, Some(path.display().to_string())),
+        };
         Self {
-            pid: request.pid,
+            pid,
+            exe,
             location: request.location_text.clone(),
             hits: request.hits,
             rate: request.rate,
@@ -174,6 +186,9 @@ pub struct ProbeLine {
     pub expires_unix_ms: u64,
     /// What was asked for.
     pub request: ProbeRequest,
+    /// The target; missing where none runs the program yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
     /// Breakpoints that it has, or had.
     pub sites: u64,
     /// Hits so far that have ended: the sum of `outcomes`.
@@ -242,6 +257,8 @@ impl From<cost::Cost> for Cost {
 pub enum ProbeState {
     /// The place is looked up.
     Starting,
+    /// It waits for a process that runs the program.
+    Pending,
     /// The breakpoints are in place.
     Armed,
     /// The breakpoints are out until it is resumed.
@@ -256,8 +273,15 @@ pub enum ProbeState {
 
 impl ProbeState {
     /// All of them, in the order of a probe's life.
-    pub const ALL: &'static [Self] =
-        &[Self::Starting, Self::Armed, Self::Paused, Self::Tripped, Self::Ended, Self::Failed];
+    pub const ALL: &'static [Self] = &[
+        Self::Starting,
+        Self::Pending,
+        Self::Armed,
+        Self::Paused,
+        Self::Tripped,
+        Self::Ended,
+        Self::Failed,
+    ];
 
     /// It has not ended.
     pub const fn lives(self) -> bool {
@@ -268,6 +292,7 @@ impl ProbeState {
     pub const fn code(self) -> &'static str {
         match self {
             Self::Starting => "starting",
+            Self::Pending => "pending",
             Self::Armed => "armed",
             Self::Paused => "paused",
             Self::Tripped => "tripped",
@@ -307,7 +332,7 @@ pub struct StopLine {
     pub schema: Code,
     /// Which probe, or which process.
     pub id: String,
-    /// The target.
+    /// The target; 0 where there is none yet, or it is not known.
     pub pid: u32,
     /// Where it was.
     pub location: String,

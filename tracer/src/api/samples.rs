@@ -15,7 +15,7 @@ use tracer_core::model::caller::Caller;
 use tracer_core::model::capture::{Capture, Frame, How, Provenance, StackEnd, Variable};
 use tracer_core::model::issue::{Issue, IssueKind};
 use tracer_core::model::limits::Limits;
-use tracer_core::model::process::{Process, ProcessId};
+use tracer_core::model::process::{Process, ProcessId, ProcessSpec};
 use tracer_core::model::reason::{Reason, ReasonCode};
 use tracer_core::model::resolved::{
     Elsewhere, LocationSpec, Resolved, Site, SourceLine, TrapClass, VariableKind,
@@ -276,6 +276,7 @@ pub(crate) fn armed() -> Armed {
         attached: Attached { by: AttachedBy::Multi, took: Duration::from_millis(12) },
         predicted: Predicted { trap_ns: 512.0, program_ns: 1288.0, wake_ns: 8000.0 },
         forecast: None,
+        lives: Duration::from_secs(30),
         location_text: "billing.c:42".to_owned(),
         process: Process {
             id: ProcessId { pid: 4242, start_ticks: 400 },
@@ -297,7 +298,7 @@ pub(crate) fn request(text: &str) -> SnapshotRequest {
     SnapshotRequest {
         budget: tracer_core::model::budget::CpuShare::percent(1.0),
         caller: Caller::Root,
-        pid: 4242,
+        process: ProcessSpec::Pid(4242),
         location: LocationSpec::Address(Avma(0)),
         location_text: text.to_owned(),
         action: tracer_core::model::action::Action::Snapshot,
@@ -431,6 +432,7 @@ pub(crate) fn probe_line(id: &str, state: ProbeState) -> ProbeLine {
         created_unix_ms: 0,
         expires_unix_ms: 0,
         request: ProbeRequest::of(&request("f"), true),
+        pid: Some(4242),
         sites: 1,
         hits: None,
         outcomes: None,

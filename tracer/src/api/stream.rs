@@ -65,8 +65,8 @@ impl<'a> Lines<'a> {
         Self { probe, request, armed: None, captures: 0 }
     }
 
-    /// The line of the next event; `None` for one that has none: a pause is told by the summary, and
-    /// a capture before the probe was placed does not come.
+    /// The line of the next event; `None` for one that has none: a pause is told by the
+    /// summary, that it is pending by the probe's state, and a capture before the probe was placed does not come.
     pub fn line(&mut self, event: Event) -> Option<StreamLine> {
         Some(match event {
             Event::Armed(armed) => {
@@ -80,7 +80,9 @@ impl<'a> Lines<'a> {
                 let line = convert::capture(&self.probe, self.captures, armed, &capture, &counted);
                 StreamLine::Capture(Box::new(line))
             }
-            Event::Paused { .. } | Event::Tripped { .. } | Event::Resumed => return None,
+            Event::Pending | Event::Paused { .. } | Event::Tripped { .. } | Event::Resumed => {
+                return None;
+            }
             Event::Finished(summary) => {
                 let line = convert::summary(&self.probe, self.captures, &summary);
                 StreamLine::Summary(Box::new(line))

@@ -30,8 +30,9 @@ pub struct TopProbe {
     pub id: String,
     /// How it stands.
     pub state: ProbeState,
-    /// The target.
-    pub pid: u32,
+    /// The target; missing where none runs the program yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
     /// The location as the user wrote it.
     pub location: String,
     /// Hits per second.
@@ -105,7 +106,7 @@ fn one(before: Option<&ProbeLine>, now: &ProbeLine, seconds: f64, time_unix_ms: 
     TopProbe {
         id: now.id.clone(),
         state: now.state,
-        pid: now.request.pid,
+        pid: now.pid,
         location: now.request.location.clone(),
         hits: hits.map(per_second),
         captured: outcomes.as_ref().map(|all| per_second(all.get(captured).copied().unwrap_or(0))),

@@ -23,6 +23,7 @@ pub(super) const SNAPSHOT_EXAMPLES: &str = "Examples:
   sudo tracer snapshot -p 4242 process_payment+0x1c         an instruction of a function
   sudo tracer snapshot -p 4242 '*0x55d0c0a01234'            an address in the process
   sudo tracer snapshot -p 4242 handle --hits 0 --timeout 2m --json > hits.ndjson
+  sudo tracer snapshot --exe /usr/sbin/nginx ngx_worker_process_init    in the next one that starts
   sudo tracer snapshot -p \"$(pgrep -n memcached)\" process_command --depth 8 --max-string 4k
   tracer snapshot -p 4242 handle --hits 100 --timeout 1h --detach    leave it to the daemon
 ";

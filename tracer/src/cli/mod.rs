@@ -128,10 +128,16 @@ pub enum Command {
 
 /// Arguments of `tracer snapshot`.
 #[derive(Args, Debug)]
+#[command(group(clap::ArgGroup::new("process").required(true).args(["pid", "exe"])))]
 pub struct SnapshotArgs {
     /// The process
     #[arg(short, long, value_parser = clap::value_parser!(u32).range(1..=PID_MAX))]
-    pub pid: u32,
+    pub pid: Option<u32>,
+
+    /// Instead of a pid: the first process of yours that runs this file, now or later; the probe ends
+    /// with that process, and --timeout counts from now
+    #[arg(long, value_name = "PATH")]
+    pub exe: Option<PathBuf>,
 
     /// function, module!function, function+0x12, file:line or *0xADDRESS
     pub location: String,

@@ -20,6 +20,7 @@ use tracer_core::model::budget::{Budgets, CpuShare};
 use tracer_core::model::caller::Caller;
 use tracer_core::model::issue::{Issue, IssueKind};
 use tracer_core::model::limits::Limits;
+use tracer_core::model::process::ProcessSpec;
 use tracer_core::model::resolved::LocationSpec;
 
 /// Takes the snapshots that `args` ask for; gives the exit code.
@@ -37,7 +38,11 @@ pub(crate) fn run(args: &SnapshotArgs, to: &ReachArgs) -> Result<u8, Failure> {
     let stop = StopSignal::install_for_probe().map_err(Failure::Signals)?;
     let stopped = || stop.is_set();
     let output = Output::stdout_until(stop.fd()).map_err(Failure::Output)?;
-    let mut show = Show::new(Format::of(args.json), &stopped, output);
+    let format = Format::of(args.json);
+    if let (Format::Text, ProcessSpec::Exe(exe)) = (format, &request.process) {
+        print::to_stderr(&print::probes::waiting(&exe.display().to_string()));
+    }
+    let mut show = Show::new(format, &stopped, output);
     let mut line = |line| show.line(line);
     let taken = match &daemon {
         Some(daemon) => take_by(daemon, &asked(args, &request), &stop, &mut line),
@@ -125,7 +130,7 @@ pub(crate) fn request(args: &SnapshotArgs, location: LocationSpec) -> SnapshotRe
     };
     SnapshotRequest {
         caller: Caller::Root,
-        pid: args.pid,
+        process: process(args),
         location,
         location_text: args.location.clone(),
         action: Action::Snapshot,
@@ -139,6 +144,18 @@ pub(crate) fn request(args: &SnapshotArgs, location: LocationSpec) -> SnapshotRe
         idle: args.idle,
         limits,
         ring_bytes: args.ring_bytes.unwrap_or_else(|| ring_bytes(args.hits, &limits)),
+    }
+}
+
+/// Which process is meant. A daemon has another working directory, and follows no links for users.
+fn process(args: &SnapshotArgs) -> ProcessSpec {
+    match (args.pid, &args.exe) {
+        (_, Some(exe)) => {
+            let path = exe.canonicalize().or_else(|_| std::path::absolute(exe));
+            ProcessSpec::Exe(path.unwrap_or_else(|_| exe.clone()))
+        }
+        // One of the two is given.
+        (pid, None) => ProcessSpec::Pid(pid.unwrap_or_default()),
     }
 }
 
@@ -193,7 +210,8 @@ pub(crate) fn exit_code(
         Ended::Silence | Ended::GuardianDied => issue(IssueKind::GuardianGone, String::new()),
         Ended::Timeout | Ended::Idle if written > 0 => Ok(SUCCESS),
         Ended::Timeout | Ended::Idle if summary.hits == 0 && summary.kernel_misses == 0 => {
-            issue(IssueKind::NoHit, format!("waited {}", waited().as_str()))
+            let waited = format!("waited {}", waited().as_str());
+            issue(IssueKind::NoHit, summary.why.unwrap_or(waited))
         }
         Ended::Timeout | Ended::Idle => {
             issue(IssueKind::NoCapture, format!("{} hits in {}", summary.hits, waited().as_str()))

@@ -20,6 +20,7 @@ use tracer_core::engine::options::{AttachMode, Options};
 use tracer_core::engine::request::{SnapshotRequest, ring_bytes};
 use tracer_core::model::issue::{Issue, IssueKind};
 use tracer_core::model::limits::Limits;
+use tracer_core::model::process::ProcessSpec;
 use tracer_core::model::resolved::LocationSpec;
 
 fn snapshot(arguments: &[&str]) -> Result<SnapshotArgs, clap::Error> {
@@ -43,7 +44,7 @@ fn the_definitions_are_consistent() {
 #[test]
 fn nothing_asked_for_gives_the_documented_defaults() {
     let request = requested(&[]);
-    assert_eq!(request.pid, 4242);
+    assert_eq!(request.process, ProcessSpec::Pid(4242));
     assert_eq!(request.location_text, "f");
     assert_eq!(request.hits, 1);
     assert_eq!(request.rate, 0);
@@ -87,6 +88,23 @@ fn what_is_typed_is_what_is_requested() {
 }
 
 #[test]
+fn a_program_is_meant_by_the_path_that_leads_to_it() {
+    let meant = |path: &str| {
+        let all = ["tracer", "snapshot", "f", "--exe", path];
+        let Command::Snapshot(args) = Cli::try_parse_from(all).unwrap().command else { panic!() };
+        let function = LocationSpec::Function { module: None, name: "f".to_owned(), offset: None };
+        request(&args, function)
+    };
+    let own = std::env::current_exe().unwrap().canonicalize().unwrap();
+    let request = meant("/proc/self/exe");
+    assert_eq!(request.process, ProcessSpec::Exe(own.clone()));
+    let asked = ProbeRequest::of(&request, false);
+    assert_eq!((asked.pid, asked.exe.as_deref()), (None, own.to_str()));
+    let missing = std::path::absolute("no/such/program").unwrap();
+    assert_eq!(meant("no/such/program").process, ProcessSpec::Exe(missing));
+}
+
+#[test]
 fn a_probe_that_is_left_to_a_daemon_waits_longer() {
     let request = requested(&["--detach"]);
     assert_eq!((request.hits, request.timeout), (HITS, Duration::from_millis(TIMEOUT_MS)));
@@ -124,9 +142,11 @@ fn what_is_out_of_range_is_wrong_usage_that_names_the_range() {
         ("--ring-bytes=5000", "power of two"),
         ("--pid=0", "1..=4194304"),
         ("--pid=-1", "-1"),
+        ("--exe=/bin/true", "cannot be used with"),
+        ("--json", "--exe <PATH>"),
     ] {
         let mut arguments = vec!["tracer", "snapshot", "f", argument];
-        if !argument.starts_with("--pid") {
+        if !argument.starts_with("--pid") && argument != "--json" {
             arguments.push("-p1");
         }
         let error = Cli::try_parse_from(arguments).unwrap_err();

@@ -69,7 +69,9 @@ fn status(error: &Error) -> StatusCode {
         Some(IssueKind::NoProcess | IssueKind::NoFunction | IssueKind::NoLine) => {
             StatusCode::NOT_FOUND
         }
-        Some(IssueKind::AlreadyProbed | IssueKind::BeingDebugged) => StatusCode::CONFLICT,
+        Some(IssueKind::AlreadyProbed | IssueKind::BeingDebugged | IssueKind::StillPending) => {
+            StatusCode::CONFLICT
+        }
         Some(_) => StatusCode::UNPROCESSABLE_ENTITY,
     }
 }

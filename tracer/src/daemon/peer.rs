@@ -6,6 +6,7 @@ use std::fs::read_link;
 use tokio::net::UnixStream;
 use tracer_core::model::caller::Caller;
 use tracer_core::model::issue::{Issue, IssueKind};
+use tracer_core::model::process::ProcessSpec;
 
 /// A user of the daemon. The kernel noted them when the connection was made (SO_PEERCRED), so
 /// nobody can claim to be another.
@@ -40,15 +41,15 @@ impl Peer {
         self.is_root() || self.uid == owner.uid
     }
 
-    /// As the engine calls who asks for process `pid`.
+    /// As the engine calls who asks for a process.
     ///
     /// # Errors
     ///
     /// They mean another process than we would.
-    pub(super) fn caller(self, pid: u32) -> Result<Caller, Box<Error>> {
+    pub(super) fn caller(self, process: &ProcessSpec) -> Result<Caller, Box<Error>> {
         if self.other_pids {
             let detail = "the one who asks counts processes in a namespace of its own";
-            let issue = Issue::new(IssueKind::PidNamespace, format!("process {pid}"), detail);
+            let issue = Issue::new(IssueKind::PidNamespace, process.to_string(), detail);
             return Err(report::error(&issue.into()));
         }
         Ok(match self.uid {
@@ -96,7 +97,7 @@ mod tests {
         let [root, one, other] = [0, 1000, 1001].map(peer);
         assert!(root.may_see(one) && one.may_see(one));
         assert!(!one.may_see(other) && !one.may_see(root), "a common group shares nothing");
-        let caller = |peer: Peer| peer.caller(1).map_err(|error| error.code);
+        let caller = |peer: Peer| peer.caller(&ProcessSpec::Pid(1)).map_err(|error| error.code);
         assert_eq!(caller(root), Ok(Caller::Root));
         assert_eq!(caller(one), Ok(Caller::User { uid: 1000, gid: 100 }));
         let elsewhere = Peer { other_pids: true, ..root };

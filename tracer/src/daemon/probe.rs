@@ -14,7 +14,7 @@ use std::io::{self, PipeReader, PipeWriter};
 use std::ops::ControlFlow;
 use std::os::fd::AsFd as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::{oneshot, watch};
@@ -35,6 +35,8 @@ pub(super) struct Probe {
     asked: ProbeRequest,
     created: SystemTime,
     state: watch::Sender<State>,
+    /// Its process, once that is known.
+    pid: OnceLock<u32>,
     /// Closing it stops the engine.
     stop: Mutex<Option<PipeWriter>>,
     /// What the engine is to do with it while it lives.
@@ -61,6 +63,8 @@ impl Expiry {
 #[derive(Clone, Debug)]
 enum State {
     Starting,
+    /// There is no process for it yet.
+    Pending,
     Armed(Placed),
     Paused(Placed, Option<bool>),
     /// It comes back after it cost too much.
@@ -109,6 +113,7 @@ impl Probe {
             id,
             owner,
             log: logs.open(),
+            pid: asked.pid.map(OnceLock::from).unwrap_or_default(),
             asked,
             created: SystemTime::now(),
             state: watch::Sender::new(State::Starting),
@@ -166,7 +171,7 @@ impl Probe {
         Ok(())
     }
 
-    /// Waits until it is in place, or has ended without.
+    /// Waits until it is in place, or waits for its process, or has ended without.
     pub(super) async fn armed(&self) -> Result<(), Box<Error>> {
         let mut state = self.state.subscribe();
         let state = state.wait_for(|state| !matches!(state, State::Starting)).await;
@@ -194,6 +199,7 @@ impl Probe {
     pub(super) fn state(&self) -> ProbeState {
         match *self.state.borrow() {
             State::Starting => ProbeState::Starting,
+            State::Pending => ProbeState::Pending,
             State::Armed(_) => ProbeState::Armed,
             State::Paused(..) => ProbeState::Paused,
             State::Tripped(_) => ProbeState::Tripped,
@@ -214,6 +220,7 @@ impl Probe {
             created_unix_ms: unix_ms(self.created),
             expires_unix_ms: unix_ms(self.expires().wall),
             request: self.asked.clone(),
+            pid: self.pid.get().copied(),
             sites: 0,
             hits: None,
             outcomes: None,
@@ -226,7 +233,7 @@ impl Probe {
         };
         let state = self.state.borrow().clone();
         match state {
-            State::Starting => line,
+            State::Starting | State::Pending => line,
             State::Armed(placed) | State::Tripped(placed) => counted(line, placed, engine),
             State::Paused(placed, text_restored) => {
                 ProbeLine { text_restored, ..counted(line, placed, engine) }
@@ -249,7 +256,9 @@ impl Probe {
     /// What became of it after [`Self::stop`].
     pub(super) fn stop_line(&self) -> StopLine {
         let (sites, text, detail) = match &*self.state.borrow() {
-            State::Starting => (0, TextAfter::Unknown, "it has not ended yet".to_owned()),
+            State::Starting | State::Pending => {
+                (0, TextAfter::Unknown, "it has not ended yet".to_owned())
+            }
             State::Armed(placed) | State::Tripped(placed) | State::Paused(placed, _) => {
                 (placed.sites, TextAfter::Unknown, "it has not ended yet".to_owned())
             }
@@ -268,7 +277,7 @@ impl Probe {
         StopLine {
             schema: STOP.into(),
             id: self.id.clone(),
-            pid: self.asked.pid,
+            pid: self.pid.get().copied().unwrap_or(0),
             location: self.asked.location.clone(),
             sites,
             text,
@@ -336,9 +345,11 @@ impl Probe {
     /// How it stands after an event, if that has changed.
     fn after(&self, event: &Event) -> Option<State> {
         Some(match event {
+            Event::Pending => State::Pending,
             Event::Armed(armed) => {
-                // It lives as long as was asked for from here on.
-                *self.expires() = Expiry::after(Duration::from_millis(self.asked.timeout_ms));
+                self.pid.get_or_init(|| armed.process.id.pid);
+                // It was looked up first.
+                *self.expires() = Expiry::after(armed.lives);
                 State::Armed(Placed { link: armed.link, sites: armed.resolved.sites.len() as u64 })
             }
             Event::Paused { text_restored } => State::Paused(self.placed()?, *text_restored),
@@ -378,7 +389,11 @@ impl Probe {
 impl State {
     fn ended_at(&self) -> Option<Instant> {
         match self {
-            Self::Starting | Self::Armed(_) | Self::Paused(..) | Self::Tripped(_) => None,
+            Self::Starting
+            | Self::Pending
+            | Self::Armed(_)
+            | Self::Paused(..)
+            | Self::Tripped(_) => None,
             Self::Ended { at, .. } | Self::Failed { at, .. } => Some(*at),
         }
     }

@@ -20,6 +20,7 @@ use tracer_core::engine::{self, Engine};
 use tracer_core::model::action::Action;
 use tracer_core::model::budget::CpuShare;
 use tracer_core::model::limits::Limits;
+use tracer_core::model::process::ProcessSpec;
 
 /// What probes that live may have at once.
 const ROOM: Room = Room { probes: 1024, rings_bytes: 256 << 20 };
@@ -102,6 +103,7 @@ impl Probes {
             id,
             uid = owner.uid,
             pid = asked.pid,
+            exe = asked.exe,
             location = asked.location,
             hits = asked.hits,
             timeout_ms = asked.timeout_ms,
@@ -296,9 +298,10 @@ fn meant(owner: Peer, asked: &ProbeRequest) -> Result<SnapshotRequest, Box<Error
     }
     let location =
         engine::parse_location(&asked.location).map_err(|issue| report::error(&issue.into()))?;
+    let process = process(asked)?;
     Ok(SnapshotRequest {
-        caller: owner.caller(asked.pid)?,
-        pid: asked.pid,
+        caller: owner.caller(&process)?,
+        process,
         location,
         location_text: asked.location.clone(),
         budget: CpuShare::percent(asked.budget_percent),
@@ -313,6 +316,15 @@ fn meant(owner: Peer, asked: &ProbeRequest) -> Result<SnapshotRequest, Box<Error
         limits,
         ring_bytes,
     })
+}
+
+/// Which process is meant.
+fn process(asked: &ProbeRequest) -> Result<ProcessSpec, Box<Error>> {
+    match (asked.pid, &asked.exe) {
+        (Some(pid), None) => Ok(ProcessSpec::Pid(pid)),
+        (None, Some(exe)) => Ok(ProcessSpec::Exe(exe.into())),
+        _ => Err(bad("pid", "exactly one of `pid` and `exe` must be given".to_owned())),
+    }
 }
 
 fn in_range<N: PartialOrd + std::fmt::Display>(
@@ -420,6 +432,11 @@ mod tests {
             let error = meant(ROOT, &asked).unwrap_err();
             assert_eq!((&*error.code, &*error.subject), ("bad_request", name));
             assert!(error.detail.contains("must be from"), "{}", error.detail);
+        }
+        for pid in [None, Some(1)] {
+            let exe = pid.map(|_| "/bin/true".to_owned());
+            let error = meant(ROOT, &ProbeRequest { pid, exe, ..asked() }).unwrap_err();
+            assert_eq!((&*error.code, &*error.subject), ("bad_request", "pid"));
         }
         let meant = meant(USER, &asked()).unwrap();
         assert_eq!((meant.hits, meant.timeout), (10, Duration::from_secs(3600)));

@@ -24,7 +24,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tracer_common::maps::Counters;
-use tracer_common::outcome::{OUTCOMES, Outcome};
+use tracer_common::outcome::OUTCOMES;
 
 /// A probe's breakpoints, as the rest of the program knows them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -140,8 +140,8 @@ pub struct Counts {
     pub outcomes: [u64; OUTCOMES],
     /// Nanoseconds spent on captures in the kernel.
     pub capture_ns: u64,
-    /// Nanoseconds around them, by what they cost on this machine: traps, and waking the reader.
-    pub around_ns: u64,
+    /// Nanoseconds that the traps of all hits took, by what one costs on this machine.
+    pub trap_ns: u64,
 }
 
 impl std::ops::AddAssign for Counts {
@@ -151,7 +151,7 @@ impl std::ops::AddAssign for Counts {
             *sum += one;
         }
         self.capture_ns += other.capture_ns;
-        self.around_ns += other.around_ns;
+        self.trap_ns += other.trap_ns;
     }
 }
 
@@ -408,13 +408,11 @@ impl Links {
     pub fn counts(&self, program: &Program, id: LinkId) -> Result<Counts, AttachError> {
         let mut counts = Counts::default();
         let Some(link) = self.get(id) else { return Ok(counts) };
-        for (site, (trap_ns, wake_ns)) in link.occupied.sites.clone().zip(&link.occupied.around_ns)
-        {
+        for (site, trap_ns) in link.occupied.sites.clone().zip(&link.occupied.trap_ns) {
             let (hits, counted) = program.maps().counts(site)?;
             let Counters { outcomes, capture_ns } = counted;
-            let captured = outcomes[Outcome::Captured as usize];
-            let around_ns = hits * u64::from(*trap_ns) + captured * u64::from(*wake_ns);
-            counts += Counts { hits, outcomes, capture_ns, around_ns };
+            let trap_ns = hits * u64::from(*trap_ns);
+            counts += Counts { hits, outcomes, capture_ns, trap_ns };
         }
         Ok(counts)
     }
@@ -466,7 +464,6 @@ fn site_plans<'p>(costs: CostModel, sites: &[SiteToArm<'p>]) -> Result<Vec<SiteP
             pc: site.pc,
             has_twin: twins(place),
             trap_ns: costs.trap_ns(site.trap) as u32,
-            wake_ns: costs.wake_ns as u32,
             plan: site.plan,
         })
         .collect())

@@ -117,8 +117,8 @@ pub(crate) struct Maps {
 pub(crate) struct Occupied {
     pub(crate) sites: Range<u32>,
     rest: Vec<(Range<u32>, Range<u32>, Range<u32>)>,
-    /// What the trap of a hit costs at each site, and waking the reader of a capture.
-    pub(crate) around_ns: Vec<(u32, u32)>,
+    /// What the trap of a hit costs at each site, in nanoseconds.
+    pub(crate) trap_ns: Vec<u32>,
     /// Index of the probe's budget.
     budget: Option<u32>,
     /// The process whose budget it shares.
@@ -162,8 +162,6 @@ pub(crate) struct SitePlan<'p> {
     pub(crate) has_twin: bool,
     /// What the trap of a hit costs, in nanoseconds.
     pub(crate) trap_ns: u32,
-    /// What waking the reader of a capture costs, in nanoseconds.
-    pub(crate) wake_ns: u32,
     /// What to capture.
     pub(crate) plan: &'p Plan,
 }
@@ -262,9 +260,7 @@ impl Maps {
     ) -> Result<(), AttachError> {
         let cpus = aya::util::nr_cpus().map_err(|(_, error)| AttachError::object(error))?;
         let budget = occupied.budget.unwrap_or_default();
-        for (site, SitePlan { pc, has_twin, trap_ns, wake_ns, plan }) in
-            occupied.sites.clone().zip(sites)
-        {
+        for (site, SitePlan { pc, has_twin, trap_ns, plan }) in occupied.sites.clone().zip(sites) {
             let ops = self.ops.take(plan.ops.len())?;
             let layouts = self.layouts.take(plan.layouts.len())?;
             let edges = self.edges.take(plan.edges.len())?;
@@ -279,11 +275,9 @@ impl Maps {
             let zeros = zeros.try_into().map_err(AttachError::object)?;
             self.counters.set(site, zeros, 0).map_err(AttachError::object)?;
             let parameters = parameters(gate, plan.limits, occupied.sites.start, ops.start);
-            let (trap_ns, wake_ns) = (*trap_ns, *wake_ns);
-            occupied.around_ns.push((trap_ns, wake_ns));
-            let has_twin = u32::from(*has_twin);
-            let parameters = Site { trap_ns, wake_ns, budget, process_budget, ..parameters };
-            let own = Site { pc: pc.0, has_twin, ..parameters };
+            occupied.trap_ns.push(*trap_ns);
+            let (has_twin, trap_ns) = (u32::from(*has_twin), *trap_ns);
+            let own = Site { pc: pc.0, has_twin, trap_ns, budget, process_budget, ..parameters };
             self.sites.write(site, &[own])?;
         }
         Ok(())
@@ -415,7 +409,7 @@ fn parameters(gate: Gate, limits: Limits, first_site: u32, op_first: u32) -> Sit
         trap_ns: 0,
         budget: 0,
         process_budget: 0,
-        wake_ns: 0,
+        reserved: 0,
     }
 }
 

@@ -29,7 +29,7 @@ pub mod modules;
 pub mod open;
 pub mod own_directory;
 pub mod range_map;
-mod remote;
+pub mod remote;
 mod scan;
 mod sections;
 pub mod source_index;

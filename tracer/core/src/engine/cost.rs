@@ -12,8 +12,7 @@ use std::time::Duration;
 pub struct Cost {
     /// Measured in the kernel program: the time of captures.
     pub program: Duration,
-    /// What is around the program, by what it costs on this machine: the traps of all hits, and
-    /// waking the reader of captures.
+    /// The traps of all hits, by what one costs on this machine.
     pub trap: Duration,
     /// What it may take, in percent of one core; `None` where it has no budget.
     pub budget_percent: Option<f64>,
@@ -36,7 +35,7 @@ impl Engine {
         let counts = kernel.links.counts(&kernel.program, link).ok()?;
         Some(Cost {
             program: Duration::from_nanos(counts.capture_ns),
-            trap: Duration::from_nanos(counts.around_ns),
+            trap: Duration::from_nanos(counts.trap_ns),
             budget_percent: kernel.links.budget(link).and_then(CpuShare::as_percent),
             target_cpu: cpu_time(reader.process),
         })

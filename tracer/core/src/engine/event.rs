@@ -27,6 +27,8 @@ pub struct Armed {
     pub predicted: Predicted,
     /// What the probe will cost; `None` where it was not learned how often it is hit.
     pub forecast: Option<Forecast>,
+    /// How long it lives, unless it is given more time.
+    pub lives: Duration,
     /// The place as the user wrote it.
     pub location_text: String,
     /// The target.
@@ -48,10 +50,12 @@ pub struct ModuleLabel {
     pub debug_issue: Option<Issue>,
 }
 
-/// Something to show, in order: one `Armed`, captures and what is ordered between them, one
+/// Something to show, in order: maybe `Pending`, one `Armed`, captures and what is ordered between them, one
 /// `Finished`.
 #[derive(Clone, Debug)]
 pub enum Event {
+    /// No process runs the program yet; the probe waits for one.
+    Pending,
     /// The breakpoints are in place.
     Armed(Box<Armed>),
     /// A hit.

@@ -17,9 +17,11 @@ mod idle;
 mod kernel;
 mod mapped;
 pub mod options;
+mod pending;
 pub mod pipe;
 pub mod placed;
 mod probe;
+mod programs;
 pub mod readings;
 pub mod request;
 mod target;
@@ -45,6 +47,7 @@ pub struct Engine {
     kernel: kernel::Slot,
     cache: Arc<Cache>,
     abilities: OnceLock<HostAbilities>,
+    programs: programs::Programs,
 }
 
 impl Default for Engine {
@@ -62,6 +65,7 @@ impl Engine {
             kernel: kernel::Slot::default(),
             cache: Arc::new(cache),
             abilities: OnceLock::new(),
+            programs: programs::Programs::default(),
         }
     }
 }

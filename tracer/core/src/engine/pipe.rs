@@ -7,6 +7,7 @@ use super::error::EngineError;
 use super::event::{Armed, Ended, Event, ModuleLabel, Summary};
 use super::findings::Found;
 use super::mapped::Mapped;
+use super::pending;
 use super::probe::{Probe, Wake, is_readable};
 use super::request::SnapshotRequest;
 use super::target;
@@ -14,7 +15,7 @@ use crate::attach::late::LateReader;
 use crate::binary::modules::{Code, Modules};
 use crate::model::caller::Caller;
 use crate::model::plan::Plan;
-use crate::model::process::Process;
+use crate::model::process::{Process, ProcessSpec};
 use crate::model::record::Record;
 use crate::model::resolved::{ModuleIndex, Resolved};
 use crate::{decode, plan, resolve};
@@ -71,7 +72,23 @@ fn snapshot(
     deliver: &mut Deliver<'_>,
 ) -> Result<Summary, EngineError> {
     let _closed = control.closed_at_end();
-    let process = process_of(request.caller, request.pid)?;
+    match &request.process {
+        ProcessSpec::Pid(pid) => {
+            let process = process_of(request.caller, *pid)?;
+            probe(engine, request, process, control, deliver)
+        }
+        ProcessSpec::Exe(path) => pending::probe(engine, request, path, control, deliver),
+    }
+}
+
+/// Takes snapshots in a process that was just looked at.
+pub(super) fn probe(
+    engine: &Engine,
+    request: &SnapshotRequest,
+    process: Process,
+    control: Control<'_>,
+    deliver: &mut Deliver<'_>,
+) -> Result<Summary, EngineError> {
     target::check(engine, &process)?;
     let modules = Modules::with(&engine.cache, &process, request.caller);
     let code = Code::new(&modules).on(engine.abilities());
@@ -85,10 +102,7 @@ fn snapshot(
         .collect();
     // Resolving may take long, and who has given up meanwhile wants no breakpoint.
     if is_readable(control.stop()) {
-        let ended = Ended::Stopped;
-        let summary = Summary { ended, text_restored: Some(true), ..Summary::default() };
-        let _more = deliver(Event::Finished(summary.clone()));
-        return Ok(summary);
+        return Ok(finished_before(Ended::Stopped, None, deliver));
     }
     // Before the probe is placed: it looks once more whether this is still that process.
     let mut late = LateReader::open(&process);
@@ -133,6 +147,17 @@ fn snapshot(
     // The door has been told all; whether it wants more makes no difference now.
     let _more = deliver(Event::Finished(summary.clone()));
     Ok(summary)
+}
+
+/// The end of a probe that never had a breakpoint.
+pub(super) fn finished_before(
+    ended: Ended,
+    why: Option<String>,
+    deliver: &mut Deliver<'_>,
+) -> Summary {
+    let summary = Summary { ended, why, text_restored: Some(true), ..Summary::default() };
+    let _more = deliver(Event::Finished(summary.clone()));
+    summary
 }
 
 /// From here on the target and all others go first: what is decoded later, or not at all when the
@@ -215,6 +240,7 @@ fn armed(scene: &Scene<'_>, probe: &Probe<'_>, learned: &Learned) -> Armed {
         attached: probe.attached(),
         predicted: learned.hit,
         forecast: learned.forecast,
+        lives: request.timeout,
         location_text: request.location_text.clone(),
         process: process.clone(),
         resolved: resolved.clone(),

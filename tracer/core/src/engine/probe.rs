@@ -46,12 +46,18 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
+use tracer_common::limits::WAKE_EVERY_NS;
 use tracer_common::outcome::Outcome;
 
 /// How often the kernel program's own log is looked at while nothing else happens.
 const LOG_INTERVAL: Duration = Duration::from_millis(100);
 /// How often the process itself is looked at.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// How long the ring is looked at without being woken after records came: longer than records come
+/// without waking us.
+const LINGER: Duration = Duration::from_nanos(2 * WAKE_EVERY_NS);
+/// How often it is looked at meanwhile.
+const LINGER_STEP: Duration = Duration::from_millis(2);
 /// Records taken from the ring at once.
 const BATCH: usize = 64;
 /// A timeout that is longer than the clock can hold.
@@ -83,6 +89,8 @@ pub(super) struct Probe<'e> {
     wanted: u64,
     received: u64,
     malformed: u64,
+    /// When records came last.
+    recorded: Option<Instant>,
     reader: Arc<Reader>,
     delivers: bool,
     /// How the text was found when the breakpoints had gone; `None` while they are in place.
@@ -176,6 +184,7 @@ impl<'e> Probe<'e> {
             },
             received: 0,
             malformed: 0,
+            recorded: None,
             reader: kernel.readers.add(link, process.id, misses_before),
             delivers: true,
             removed: None,
@@ -198,7 +207,8 @@ impl<'e> Probe<'e> {
             self.kernel.program.forward_log();
             let now = Instant::now();
             let interval = if self.logs { LOG_INTERVAL } else { CHECK_INTERVAL };
-            let others = [self.idle_left(now), self.again_in(now)].into_iter().flatten();
+            let linger = self.lingers(now).then_some(LINGER_STEP);
+            let others = [self.idle_left(now), self.again_in(now), linger].into_iter().flatten();
             let pause = others.fold(self.left(now).min(interval), Duration::min);
             let pause = pause.try_into().ok();
             let closed = self.closed_fd();
@@ -309,6 +319,9 @@ impl<'e> Probe<'e> {
             self.malformed += 1;
             self.kernel.malformed.fetch_add(1, Relaxed);
         }
+        if !batch.is_empty() {
+            self.recorded = Some(Instant::now());
+        }
         let counts = self.counts()?;
         self.reader.look(&counts);
         let captured = counts.outcomes[Outcome::Captured as usize];
@@ -316,6 +329,11 @@ impl<'e> Probe<'e> {
             self.breakpoints.start_removal();
         }
         Ok(batch)
+    }
+
+    /// Records may come that don't wake us.
+    fn lingers(&self, now: Instant) -> bool {
+        self.recorded.is_some_and(|at| now.saturating_duration_since(at) < LINGER)
     }
 
     /// All captures that were asked for are there.

@@ -4,6 +4,7 @@ use crate::model::action::Action;
 use crate::model::budget::CpuShare;
 use crate::model::caller::Caller;
 use crate::model::limits::Limits;
+use crate::model::process::ProcessSpec;
 use crate::model::resolved::LocationSpec;
 use std::time::Duration;
 use tracer_common::limits::RING_BYTES;
@@ -39,8 +40,8 @@ pub fn ring_bytes(hits: u64, limits: &Limits) -> u32 {
 pub struct SnapshotRequest {
     /// Who asks.
     pub caller: Caller,
-    /// The process, as seen from the caller.
-    pub pid: u32,
+    /// The process.
+    pub process: ProcessSpec,
     /// The place.
     pub location: LocationSpec,
     /// The place as the user wrote it.
@@ -58,7 +59,7 @@ pub struct SnapshotRequest {
     pub learn: Duration,
     /// Do what was asked for whatever it will cost; the budget holds all the same.
     pub force: bool,
-    /// How long to wait.
+    /// How long to wait: for the process, where there is none yet, and for hits together.
     pub timeout: Duration,
     /// How long to wait for the first and the next hit; `None` for as long as the timeout allows.
     pub idle: Option<Duration>,

@@ -2,11 +2,14 @@
 
 use super::budget::CpuShare;
 use super::cost::{CostModel, Predicted};
+use tracer_common::limits::WAKE_EVERY_NS;
 
 /// The part of a budget that a prediction may use: it is right within a quarter, and hits don't
 /// come evenly.
 const AIM: f64 = 0.8;
 const SECOND_NS: f64 = 1e9;
+/// How often captures wake their reader at most.
+const WAKES_PER_SECOND: f64 = SECOND_NS / WAKE_EVERY_NS as f64;
 
 /// How often a place is hit, and what its process does meanwhile.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
@@ -74,7 +77,8 @@ impl Forecast {
         let most = Some(captures_per_second).filter(|most| *most > 0);
         let captured = most.map_or(rate, |most| rate.min(most as f64));
         let ns = rate * hit.trap_ns
-            + captured * (hit.program_ns + hit.wake_ns)
+            + captured * hit.program_ns
+            + captured.min(WAKES_PER_SECOND) * hit.wake_ns
             + (rate - captured) * costs.limited_ns;
         let asked = ns / SECOND_NS;
         let busy = load.busy_cores;
@@ -95,8 +99,13 @@ impl Forecast {
         }
         let turned_away_ns = self.hit.trap_ns + costs.limited_ns;
         let left_ns = allowed * SECOND_NS - self.hits_per_second * turned_away_ns;
-        let more_ns = self.hit.program_ns + self.hit.wake_ns - costs.limited_ns;
-        let captures = left_ns / more_ns.max(1.0);
+        let more_ns = (self.hit.program_ns - costs.limited_ns).max(1.0);
+        // Few captures wake a reader each, many do so at most as often as the program lets them.
+        let few = left_ns / (more_ns + self.hit.wake_ns);
+        let captures = match few > WAKES_PER_SECOND {
+            true => (left_ns - WAKES_PER_SECOND * self.hit.wake_ns) / more_ns,
+            false => few,
+        };
         // No more than it would take anyway.
         match captures.min(self.captures_per_second.map_or(captures, |most| most as f64)) {
             captures if captures >= 1.0 => Verdict::Sample(captures as u64),
@@ -138,8 +147,9 @@ mod tests {
     fn a_probe_is_admitted_sampled_or_refused() {
         assert_eq!(verdict(0.0, 0), Verdict::Admit);
         assert_eq!(verdict(1000.0, 0), Verdict::Admit);
-        // 10 000 hits take 5.6 ms if nothing is captured, which leaves 2.4 of 8.
-        assert_eq!(verdict(10_000.0, 0), Verdict::Sample(1666));
+        // 10 000 hits take 5.6 ms if nothing is captured, which leaves 2.4 of 8; the reader is woken
+        // 200 times, which takes 0.1.
+        assert_eq!(verdict(10_000.0, 0), Verdict::Sample(2446));
         // So few captures are no matter.
         assert_eq!(verdict(10_000.0, 100), Verdict::Admit);
         assert_eq!(verdict(20_000.0, 0), Verdict::Refuse);

@@ -87,6 +87,10 @@ issues! {
         "trace a process of your own; for others ask root, who may trace all";
     TooHot "too_hot" 38 "a probe there would cost more than it may"
         "probe a caller that runs less often, raise --budget, or say --force to try it: the budget takes it out";
+    NoProgram "no_program" 58 "no process could ever run this file"
+        "name the program by its path without symbolic links, as this machine sees it (`readlink -f PATH`); for a script, use -p";
+    StillPending "still_pending" 59 "the probe waits for its process, and has no breakpoints yet"
+        "wait until `tracer list` says that it is armed, or remove it";
     NoCapture "no_capture" 31 "the code ran, but no hit could be captured"
         "the counts say why: raise --rate if it limits, probe less at once if hits were lost";
 }

@@ -1,6 +1,7 @@
 //! A process and what is mapped into it.
 
 use super::address::{Avma, FileOffset};
+use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
 
@@ -11,6 +12,24 @@ pub struct ProcessId {
     pub pid: u32,
     /// Start time in clock ticks of 10 ms since boot (`/proc/PID/stat`, field 22).
     pub start_ticks: u64,
+}
+
+/// Which process a probe is wanted in.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ProcessSpec {
+    /// The one with this pid, as seen from the caller.
+    Pid(u32),
+    /// The first one of the caller that runs this file, now or later.
+    Exe(PathBuf),
+}
+
+impl fmt::Display for ProcessSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pid(pid) => write!(f, "process {pid}"),
+            Self::Exe(path) => write!(f, "{}", path.display()),
+        }
+    }
 }
 
 /// A running process.

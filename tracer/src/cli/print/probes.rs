@@ -19,7 +19,7 @@ pub(crate) fn table(probes: &[ProbeLine], now: SystemTime) -> Page {
     for probe in probes {
         let (ink, word) = state(probe);
         let line = Line::new().with(Ink::Bold, Escaped::name(&probe.id)).pad(10);
-        let line = line.with(ink, word).pad(20).text(probe.request.pid).pad(30);
+        let line = line.with(ink, word).pad(20).and(pid(probe.pid)).pad(30);
         let line = line.text(probe.owner_uid).pad(38).text(probe.written);
         let line = match probe.request.hits {
             0 => line,
@@ -27,6 +27,10 @@ pub(crate) fn table(probes: &[ProbeLine], now: SystemTime) -> Page {
         };
         let line = line.pad(52).and(left(probe, now)).pad(60);
         let line = line.text(Escaped::name(&probe.request.location));
+        let line = match &probe.request.exe {
+            Some(exe) => line.with(Ink::Dim, " in ").text(Escaped::name(exe)),
+            None => line,
+        };
         page.line(&match probe.children {
             0 => line,
             1 => line.with(Ink::Missing, "  1 forked child carries it"),
@@ -40,10 +44,26 @@ fn state(probe: &ProbeLine) -> (Ink, &'static str) {
     let ink = match probe.state {
         ProbeState::Starting | ProbeState::Ended => Ink::Dim,
         ProbeState::Armed => Ink::Value,
-        ProbeState::Paused | ProbeState::Tripped => Ink::Missing,
+        ProbeState::Pending | ProbeState::Paused | ProbeState::Tripped => Ink::Missing,
         ProbeState::Failed => Ink::Error,
     };
     (ink, probe.state.code())
+}
+
+/// The target, once there is one.
+pub(crate) fn pid(pid: Option<u32>) -> Line {
+    match pid {
+        Some(pid) => Line::new().text(pid),
+        None => Line::new().with(Ink::Dim, "-"),
+    }
+}
+
+/// There may be no process yet.
+pub(crate) fn waiting(exe: &str) -> Page {
+    let line = Line::new().with(Ink::Dim, "waiting for a process that runs ");
+    let mut page = Page::new();
+    page.line(&line.text(Escaped::name(exe)).with(Ink::Dim, " (Ctrl-C ends it)"));
+    page
 }
 
 /// How long it may live still; nothing once it does not.
@@ -69,6 +89,10 @@ pub(crate) fn detached(probe: &ProbeLine) -> Page {
         0 => line,
         hits => line.with(Ink::Dim, " or ").text(hits).with(Ink::Dim, " captures"),
     });
+    if let (ProbeState::Pending, Some(exe)) = (probe.state, &probe.request.exe) {
+        let line = Line::new().with(Ink::Dim, "  waiting for a process that runs ");
+        page.line(&line.text(Escaped::name(exe)));
+    }
     for (command, what) in [("captures", "shows what it takes"), ("remove", "takes it out")] {
         let line = Line::new().text("  tracer ").text(command).text(" ").with(Ink::Bold, id());
         page.line(&line.pad(30).with(Ink::Dim, what));

@@ -48,10 +48,11 @@ fn row(probe: &TopProbe) -> Line {
     let line = Line::new().with(Ink::Bold, Escaped::name(&probe.id)).pad(id);
     let ink = match probe.state {
         ProbeState::Armed => Ink::Value,
-        ProbeState::Paused | ProbeState::Tripped => Ink::Missing,
+        ProbeState::Pending | ProbeState::Paused | ProbeState::Tripped => Ink::Missing,
         _ => Ink::Dim,
     };
-    let line = line.with(ink, probe.state.code()).pad(state).text(probe.pid).pad(pid);
+    let line = line.with(ink, probe.state.code()).pad(state);
+    let line = line.and(super::probes::pid(probe.pid)).pad(pid);
     let line = line.and(rate(probe.hits)).pad(hits).and(rate(probe.captured)).pad(captured);
     // Without the trap it is the least that it may be.
     let least = if probe.trap { "" } else { ">" };
@@ -96,7 +97,7 @@ mod tests {
         TopProbe {
             id: id.to_owned(),
             state: ProbeState::Armed,
-            pid: 4242,
+            pid: Some(4242),
             location: location.to_owned(),
             hits: Some(1_234_567.0),
             captured: Some(0.5),

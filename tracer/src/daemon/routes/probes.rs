@@ -17,7 +17,8 @@ use axum::http::header::LOCATION;
 use axum::response::{IntoResponse as _, Response};
 use std::sync::Arc;
 
-/// Place a probe. The answer comes when its breakpoints are in place.
+/// Place a probe. The answer comes when its breakpoints are in place, or, with `exe`, when no process
+/// runs the program yet: it is `pending` then.
 ///
 /// With `detach` it is the probe, which lives until it has what it wants, expires, is removed, or
 /// its process or the daemon ends. Without, it is the stream of its lines, and the probe ends with

@@ -13,6 +13,7 @@ use axum::extract::State;
 use std::sync::Arc;
 use tracer_core::engine;
 use tracer_core::engine::error::EngineError;
+use tracer_core::model::process::ProcessSpec;
 
 /// Find functions of a process by a part of their name.
 #[utoipa::path(post, path = "/v1/find", request_body = FindRequest, responses(
@@ -24,7 +25,7 @@ pub(super) async fn find(
     Extension(peer): Extension<Peer>,
     Asked(asked): Asked<FindRequest>,
 ) -> Result<Answer<FoundList>, Refused> {
-    let (engine, caller) = (Arc::clone(&daemon.engine), peer.caller(asked.pid)?);
+    let (engine, caller) = (Arc::clone(&daemon.engine), peer.caller(&ProcessSpec::Pid(asked.pid))?);
     let question = move || {
         let found = engine.find(caller, asked.pid, &asked.pattern);
         let found = found.map_err(|error| report::error(&error))?;
@@ -43,7 +44,7 @@ pub(super) async fn vars(
     Extension(peer): Extension<Peer>,
     Asked(asked): Asked<VarsRequest>,
 ) -> Result<Answer<VarsLine>, Refused> {
-    let (engine, caller) = (Arc::clone(&daemon.engine), peer.caller(asked.pid)?);
+    let (engine, caller) = (Arc::clone(&daemon.engine), peer.caller(&ProcessSpec::Pid(asked.pid))?);
     let question = move || {
         let location = engine::parse_location(&asked.location).map_err(EngineError::from);
         let vars = location

@@ -13,12 +13,12 @@ use crate::model::caller::Caller;
 use crate::model::cost::CostModel;
 use crate::model::plan::Plan;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::time::{ClockId, clock_gettime};
+use rustix::time::{ClockId, Timespec, clock_gettime};
 use std::fs;
 use std::hint::black_box;
 use std::io;
 use std::time::Duration;
-use tracer_common::limits::RED_ZONE_BYTES;
+use tracer_common::limits::{RED_ZONE_BYTES, WAKE_EVERY_NS};
 use tracer_common::maps::{Site, action};
 
 /// Hits timed in a run.
@@ -31,9 +31,11 @@ const RING_BYTES: u32 = 8 * 1024 * 1024;
 /// Our own stack above the function, so that there is enough to copy.
 const FRAME_BYTES: usize = samples::STACK_BYTES as usize + 1024;
 /// Readers that are woken.
-const WAKES: usize = 25;
-/// How long a thread takes to fall asleep.
-const ASLEEP: Duration = Duration::from_micros(150);
+const WAKES: usize = 9;
+/// How long a reader has slept when it is woken: so long that a hit wakes one again.
+const ASLEEP: Duration = Duration::from_nanos(WAKE_EVERY_NS + WAKE_EVERY_NS / 5);
+/// When a reader that nobody wakes wakes by itself.
+const GIVES_UP: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 /// Index of the way that captures nothing.
 const NOTHING: usize = 3;
 const KIB: f64 = 1024.0;
@@ -79,10 +81,8 @@ impl<'p> Own<'p> {
             expires_ns: 0,
         };
         let plans: Vec<Plan> = Sample::ALL.iter().map(|sample| sample.plan(memory)).collect();
-        let sites: Vec<SitePlan<'_>> = plans
-            .iter()
-            .map(|plan| SitePlan { pc, has_twin: false, trap_ns: 0, wake_ns: 0, plan })
-            .collect();
+        let sites: Vec<SitePlan<'_>> =
+            plans.iter().map(|plan| SitePlan { pc, has_twin: false, trap_ns: 0, plan }).collect();
         let mut maps = program.maps();
         let budgets = maps.set_budgets(NEVER_SPENT)?;
         match maps.occupy(gate, &ring, &sites) {
@@ -126,24 +126,24 @@ impl<'p> Own<'p> {
         self.time(nothing)?;
         let asleep = median(|| {
             while self.ring.next_record().is_some() {}
-            self.sleep_on_ring(emulated)
+            self.sleep_on_ring(emulated, ASLEEP)
         });
         let behind = median(|| {
             emulated();
-            self.sleep_on_ring(emulated)
+            self.sleep_on_ring(emulated, Duration::ZERO)
         });
         while self.ring.next_record().is_some() {}
         Ok((asleep - behind).max(0.0))
     }
 
-    /// Calls once while a thread waits for the ring, or would if it were empty.
-    fn sleep_on_ring(&self, function: extern "C" fn()) -> f64 {
+    /// Calls once when a thread has waited for the ring for a time, or would have if it were empty.
+    fn sleep_on_ring(&self, function: extern "C" fn(), asleep: Duration) -> f64 {
         std::thread::scope(|scope| {
             let waiter = scope.spawn(|| {
                 let mut fds = [PollFd::from_borrowed_fd(self.ring.fd(), PollFlags::IN)];
-                poll(&mut fds, None)
+                poll(&mut fds, Some(&GIVES_UP))
             });
-            std::thread::sleep(ASLEEP);
+            std::thread::sleep(asleep);
             let start = now();
             function();
             let ns = now() - start;
