@@ -50,10 +50,10 @@ pub struct Kernel {
     pub ids: u32,
     /// Offset of `cap_permitted` in `cred`.
     pub permitted: u32,
-    /// Offset of `mm` in `task_struct`.
-    pub mm: u32,
-    /// Offset of `flags` in `mm_struct`.
-    pub mm_flags: u32,
+    /// Offset in `task_struct` of the pointer to what says who may dump the process.
+    pub dumpable_in: u32,
+    /// Offset of the word there whose two lowest bits say it.
+    pub dumpable: u32,
     /// Nanoseconds between two ticks of the kernel (1/HZ).
     pub tick_ns: u32,
     /// Offset of `nivcsw` in `task_struct`.

@@ -41,8 +41,8 @@ static KERNEL: Kernel = Kernel {
     real_cred: 0,
     ids: 0,
     permitted: 0,
-    mm: 0,
-    mm_flags: 0,
+    dumpable_in: 0,
+    dumpable: 0,
     tick_ns: 0,
     nivcsw: 0,
 };

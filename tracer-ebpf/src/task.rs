@@ -6,10 +6,11 @@ use aya_ebpf::helpers::generated::{bpf_get_current_task_btf, bpf_get_smp_process
 use core::mem::offset_of;
 use tracer_common::maps::Ids;
 
-/// The bits of `mm_struct.flags` that say who may dump the process (MMF_DUMPABLE_MASK), and the
-/// value for its user (SUID_DUMP_USER), both of include/linux/sched/coredump.h.
-const DUMPABLE_MASK: u64 = 0b11;
-const DUMPABLE_BY_USER: u64 = 1;
+/// The bits that say who may dump the process (MMF_DUMPABLE_MASK of
+/// include/linux/sched/coredump.h), and the value for its user (SUID_DUMP_USER, or
+/// TASK_DUMPABLE_OWNER on newer kernels).
+const DUMPABLE_MASK: u32 = 0b11;
+const DUMPABLE_BY_USER: u32 = 1;
 
 /// Process id in the initial pid namespace.
 #[inline(always)]
@@ -44,11 +45,11 @@ pub(crate) fn is_owned_by(uid: u32, gid: u32) -> bool {
     let is_group = id(offset_of!(Ids, gid)) == gid
         && id(offset_of!(Ids, sgid)) == gid
         && id(offset_of!(Ids, egid)) == gid;
-    let memory = pointer(task(), kernel.mm);
+    let dumpable = half(pointer(task(), kernel.dumpable_in), kernel.dumpable);
     is_user
         && is_group
         && word(cred, kernel.permitted) == 0
-        && word(memory, kernel.mm_flags) & DUMPABLE_MASK == DUMPABLE_BY_USER
+        && dumpable & DUMPABLE_MASK == DUMPABLE_BY_USER
 }
 
 /// Base address of the fs segment: where thread-local storage is.

@@ -78,6 +78,7 @@ impl Program {
     /// When the kernel refuses them or does not show its types.
     pub fn load(options: &LoadOptions) -> Result<Self, AttachError> {
         let types = KernelTypes::load()?;
+        let (dumpable_in, dumpable) = dumpable(&types)?;
         let kernel = Plain(Kernel {
             group_leader: types.offset_of("task_struct.group_leader")?,
             start_boottime: types.offset_of("task_struct.start_boottime")?,
@@ -86,8 +87,8 @@ impl Program {
             real_cred: types.offset_of("task_struct.real_cred")?,
             ids: ids(&types)?,
             permitted: types.offset_of("cred.cap_permitted")?,
-            mm: types.offset_of("task_struct.mm")?,
-            mm_flags: types.offset_of("mm_struct.flags")?,
+            dumpable_in,
+            dumpable,
             tick_ns: tick_ns(),
             nivcsw: types.offset_of("task_struct.nivcsw")?,
         });
@@ -236,6 +237,15 @@ fn ids(types: &KernelTypes) -> Result<u32, AttachError> {
         true => Ok(first),
         false => Err(AttachError::object("this kernel orders the ids of a task in another way")),
     }
+}
+
+/// Where a task says who may dump its process: the offset of a pointer, and that of a word behind it.
+fn dumpable(types: &KernelTypes) -> Result<(u32, u32), AttachError> {
+    // Newer kernels (seen on 7.3) keep it beside the memory, whose flags say nothing of it any more.
+    if let Ok(state) = types.offset_of("task_struct.exec_state") {
+        return Ok((state, types.offset_of("task_exec_state.dumpable")?));
+    }
+    Ok((types.offset_of("task_struct.mm")?, types.offset_of("mm_struct.flags")?))
 }
 
 /// All maps that aya created.
