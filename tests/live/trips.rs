@@ -201,7 +201,7 @@ fn a_probe_comes_back_if_that_is_asked_for_and_later_each_time() {
     hot.signal(Signal::CONT);
     let request = SnapshotRequest {
         retry: Some(Duration::from_millis(50)),
-        timeout: Duration::from_secs(2),
+        timeout: Duration::from_secs(4),
         ..hot.request()
     };
     let (stop, _going) = pipe().unwrap();
@@ -246,7 +246,7 @@ fn one_that_is_paused_while_it_waits_to_come_back_stays_out() {
     hot.signal(Signal::CONT);
     let request = SnapshotRequest {
         retry: Some(Duration::from_millis(500)),
-        timeout: Duration::from_secs(2),
+        timeout: Duration::from_secs(4),
         ..hot.request()
     };
     let (stop, _going) = pipe().unwrap();

@@ -300,7 +300,7 @@ fn limit_perf(count: usize) -> Result<(), Issue> {
 }
 
 /// Perf events want more than the rest.
-fn refused_perf(error: io::Error) -> AttachError {
+pub(super) fn refused_perf(error: io::Error) -> AttachError {
     const WHAT: &str = "a breakpoint by perf events";
     if error.kind() != io::ErrorKind::PermissionDenied {
         return AttachError::kernel(WHAT, error);

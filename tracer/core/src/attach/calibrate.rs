@@ -8,7 +8,7 @@ pub mod kept;
 mod run;
 mod samples;
 
-use super::breakpoints::{AttachMode, AttachedBy};
+use super::breakpoints::{AttachMode, AttachedBy, refused_perf};
 use super::error::AttachError;
 use super::load::Program;
 use super::sys::{self, Flavour};
@@ -129,9 +129,10 @@ fn link(
     let mut links = Vec::new();
     for (offset, cookie) in offsets.into_iter().zip(cookies) {
         let offset = FileOffset(offset);
-        let event = perf::open_uprobe(OWN_FILE, std::process::id(), offset).map_err(failed)?;
+        let event =
+            perf::open_uprobe(OWN_FILE, std::process::id(), offset).map_err(refused_perf)?;
         let linked = sys::link_perf_event(program.flavour(Flavour::Perf)?, event.as_fd(), cookie);
-        links.extend([linked.map_err(failed)?, event]);
+        links.extend([linked.map_err(refused_perf)?, event]);
     }
     Ok((links, AttachedBy::Perf))
 }

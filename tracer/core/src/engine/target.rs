@@ -2,6 +2,7 @@
 
 use super::Engine;
 use super::error::EngineError;
+use super::programs::run_by;
 use crate::attach::selftest;
 use crate::model::abilities::{Ability, HostAbilities};
 use crate::model::issue::{Issue, IssueKind};
@@ -9,7 +10,6 @@ use crate::model::process::{Mapping, Process};
 use crate::model::resolved::{LocationSpec, Resolved};
 use crate::resolve;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
 
 /// Why code can't be probed that was once mapped from its file.
 const MOVED: &str = "the process moved its code to anonymous memory, as programs do for huge pages";
@@ -48,10 +48,10 @@ pub(super) fn check(engine: &Engine, process: &Process) -> Result<(), EngineErro
 
 /// Guardians and other tracers run the same file.
 fn runs_our_program(engine: &Engine, pid: u32) -> bool {
-    let file = |path: &Path| std::fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
-    let Some(theirs) = file(Path::new(&format!("/proc/{pid}/exe"))) else { return false };
-    let ours = [Path::new("/proc/self/exe"), &engine.options.guardian];
-    ours.into_iter().any(|path| file(path) == Some(theirs))
+    let Some(theirs) = run_by(pid) else { return false };
+    let guardian = std::fs::metadata(&engine.options.guardian);
+    let guardian = guardian.map(|file| (file.dev(), file.ino())).ok();
+    [run_by(std::process::id()), guardian].contains(&Some(theirs))
 }
 
 /// Refuses code that is not what is mapped from its file for this process alone: the kernel places
