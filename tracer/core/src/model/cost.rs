@@ -10,6 +10,10 @@ use tracer_common::limits::RED_ZONE_BYTES;
 use tracer_common::status::Status;
 use tracer_common::wire::ItemKind;
 
+/// No machine traps in less: a figure below comes of a clock that is not to be trusted.
+const TRAP_NS_MIN: f64 = 50.0;
+/// What a trap is taken to cost then, which is too much almost everywhere: no hit is free.
+const TRAP_NS_UNKNOWN: f64 = 10_000.0;
 const KIB: f64 = 1024.0;
 
 /// What the parts of a hit cost on this machine, in nanoseconds of the thread that comes by.
@@ -131,10 +135,12 @@ impl CostModel {
 
     /// The trap of a class, in nanoseconds, with a program that leaves at once.
     pub fn trap_ns(&self, class: TrapClass) -> f64 {
-        match class {
+        let measured = match class {
             TrapClass::Emulated => self.emulated_ns,
             TrapClass::SingleStepped => self.single_stepped_ns,
-        }
+        };
+        // A NaN is no figure either.
+        if measured >= TRAP_NS_MIN { measured } else { TRAP_NS_UNKNOWN }
     }
 
     /// What the kernel program takes for a capture.
@@ -250,5 +256,19 @@ impl Work {
             text_bytes: sum.text_bytes / count,
             faults: sum.faults / count,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_trap_is_free_whatever_was_measured() {
+        let measured = |ns| CostModel { emulated_ns: ns, ..CostModel::default() };
+        assert_eq!(measured(500.0).trap_ns(TrapClass::Emulated), 500.0);
+        for nonsense in [0.0, -324.0, f64::NAN] {
+            assert_eq!(measured(nonsense).trap_ns(TrapClass::Emulated), TRAP_NS_UNKNOWN);
+        }
     }
 }
