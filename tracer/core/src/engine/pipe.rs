@@ -13,6 +13,7 @@ use super::request::SnapshotRequest;
 use super::target;
 use crate::attach::late::LateReader;
 use crate::binary::modules::{Code, Modules};
+use crate::model::budget::{Budgets, CpuShare};
 use crate::model::caller::Caller;
 use crate::model::plan::Plan;
 use crate::model::process::{Process, ProcessSpec};
@@ -42,7 +43,12 @@ impl Engine {
         control: impl Into<Control<'c>>,
         deliver: &mut Deliver<'_>,
     ) -> Result<Summary, EngineError> {
-        snapshot(self, request, control.into(), deliver)
+        let mut request = request.clone();
+        if self.options.budgets == Budgets::UNLIMITED {
+            // Who runs an engine without budgets wants none at all.
+            request.budget = CpuShare::UNLIMITED;
+        }
+        snapshot(self, &request, control.into(), deliver)
     }
 
     /// Functions of a process that match a pattern.

@@ -28,7 +28,6 @@ use crate::attach::ring::Ring;
 use crate::attach::support;
 use crate::binary::modules::Modules;
 use crate::model::action::Action;
-use crate::model::budget::{Budgets, CpuShare};
 use crate::model::caller::Caller;
 use crate::model::issue::{Issue, IssueKind};
 use crate::model::plan::Plan;
@@ -137,7 +136,7 @@ impl<'e> Probe<'e> {
         let kernel = engine.kernel()?;
         let ring = Ring::create(request.ring_bytes)?;
         let misses_before = kernel.program.kernel_misses()?;
-        let gate = gate(request, process.id, engine.options.budgets);
+        let gate = gate(request, process.id);
         let sites = sites_to_arm(modules, resolved, plans)?;
         let files = Files::watch(modules, resolved)?;
         let children = Children::new(process.id, resolved);
@@ -447,12 +446,7 @@ fn sites_to_arm<'a>(
 }
 
 /// What the gate of the kernel program is to know.
-fn gate(request: &SnapshotRequest, process: ProcessId, budgets: Budgets) -> Gate {
-    // Who runs an engine without budgets wants none at all.
-    let budget = match budgets {
-        Budgets::UNLIMITED => CpuShare::UNLIMITED,
-        _ => request.budget,
-    };
+fn gate(request: &SnapshotRequest, process: ProcessId) -> Gate {
     Gate {
         pid: process.pid,
         start_ticks: process.start_ticks,
@@ -460,7 +454,7 @@ fn gate(request: &SnapshotRequest, process: ProcessId, budgets: Budgets) -> Gate
         interval_ns: learning::interval_ns(request.rate),
         action: request.action,
         owner: request.caller,
-        budget,
+        budget: request.budget,
         expires_ns: clock::boot_ns_after(request.timeout),
     }
 }
