@@ -11,6 +11,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
+use tracer_common::outcome::Outcome;
 use tracer_core::attach::cpu_clock;
 use tracer_core::engine::Engine;
 use tracer_core::engine::control::{Control, Order, Orders};
@@ -151,7 +152,7 @@ fn a_probe_that_costs_too_much_goes_at_once() {
     for hot in &targets {
         println!("{:13} {:6.1} million calls a second", hot.function, hot.speed / 1e6);
     }
-    let (mut last_hits, mut speeds) = (Vec::new(), Vec::new());
+    let (mut last_hits, mut speeds, mut late) = (Vec::new(), Vec::new(), Vec::new());
     for number in 0..count {
         let hot = &targets[number as usize % targets.len()];
         // Another one is the load.
@@ -166,6 +167,7 @@ fn a_probe_that_costs_too_much_goes_at_once() {
         let overload = summary.overload.unwrap();
         assert!(overload.spent > overload.limit, "{overload:?}");
         last_hits.push(last_hit);
+        late.push(summary.outcomes[&Outcome::Tripped]);
         if number % SPEED_EVERY == 0 {
             thread::sleep(RECOVERY);
             speeds.push(hot.speed_now() / hot.speed);
@@ -175,6 +177,12 @@ fn a_probe_that_costs_too_much_goes_at_once() {
         }
     }
     last_hits.sort();
+    late.sort_unstable();
+    let (late_p99, late_worst) = (late[late.len() * 99 / 100], late[late.len() - 1]);
+    println!(
+        "hits after the trip: {} (median), {late_p99} (99 %), {late_worst} (worst)",
+        late[late.len() / 2]
+    );
     speeds.sort_by(f64::total_cmp);
     let p99 = last_hits[last_hits.len() * 99 / 100];
     let worst = last_hits[last_hits.len() - 1];
