@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+use tracer_tests::cli;
 use tracer_tests::daemon::Daemon;
 use tracer_tests::placed::Placed;
 use tracer_tests::project::program;
@@ -49,7 +50,9 @@ pub(crate) fn measure(extent: Extent) -> Result<Vec<Figure>> {
     let (turn, rounds) = if extent == Extent::Full { (TURN, ROUNDS) } else { (TURN_SHORT, 1) };
     let home = tempfile::tempdir()?;
     let load = Load::start(&program("memcached/gcc-O2/memcached")?, home.path())?;
-    let daemon = Daemon::start()?;
+    // With the budgets that users have.
+    let mut command = cli::command(&["daemon", "--metrics-listen", "off"])?;
+    let daemon = Daemon::start_by(command.env_remove("TRACER_NO_BUDGETS"), tempfile::tempdir()?)?;
     load.run(turn)?;
     let mut turns: BTreeMap<&str, Vec<Served>> = BTreeMap::new();
     let mut ended = BTreeMap::new();
