@@ -5,17 +5,22 @@ use anyhow::{Context as _, Result, ensure};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 use tracer_common::outcome::Outcome;
+use tracer_core::engine::Engine;
 use tracer_core::engine::event::{Event, Summary};
+use tracer_core::engine::options::Options;
 use tracer_core::engine::request::SnapshotRequest;
 use tracer_core::model::action::Action;
+use tracer_core::model::budget::{Budgets, CpuShare};
 use tracer_core::model::capture::{Capture, Variable};
 use tracer_core::model::value::Value;
-use tracer_tests::snapshot::{during, engine, request};
+use tracer_tests::snapshot::{during, options, request};
 use tracer_tests::targets::RunningTarget;
 
 /// A rate and a number of hits that are checked at every hit and never reached.
 const RATE: u64 = 1_000_000_000;
 const HITS: u64 = u64::MAX / 2;
+/// Charging budgets is a part of what a hit costs, so there are some; too large to be spent.
+const NEVER_SPENT: f64 = 100_000.0;
 /// How long the reader may take for what fits into the ring.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Pointers followed in a row.
@@ -38,6 +43,7 @@ impl Probe {
     /// Its request. If there is a gate, it checks everything and stops nothing.
     pub(crate) fn request(self, pid: u32, function: &str) -> Result<SnapshotRequest> {
         let mut request = request(pid, function)?;
+        request.budget = CpuShare::percent(NEVER_SPENT);
         (request.rate, request.hits) = if self == Self::Count { (0, 0) } else { (RATE, HITS) };
         match self {
             Self::Count | Self::CountGated => request.action = Action::Count,
@@ -87,10 +93,12 @@ pub(crate) fn time(
     calls: u64,
 ) -> Result<Sample> {
     let request = probe.request(target.pid(), function)?;
+    let budgets = Budgets::percent(NEVER_SPENT, NEVER_SPENT);
+    let engine = Engine::new(Options { budgets, ..options() });
     let (taken, taking) = channel();
     let work = move || in_batches(target, probe, function, calls, &taking);
     let mut wrong = 0;
-    let (summary, sample) = during(&engine(), &request, work, &mut |event, _| {
+    let (summary, sample) = during(&engine, &request, work, &mut |event, _| {
         if let Event::Capture { capture, .. } = event {
             wrong += u64::from(!probe.is_right(&capture));
             // Who waits for it may have given up.

@@ -3,9 +3,10 @@
 //! Order: page read first → bytes of file, process and decoder compared → linked → breakpoint read
 //! back from the process, because a link can succeed and never fire → switched on.
 
-use super::breakpoints::{self, AttachMode, AttachedBy, Breakpoints, Closed};
+use super::arming::Arming;
+use super::breakpoints::{AttachMode, AttachedBy, Breakpoints, Closed};
 use super::error::AttachError;
-use super::guardian::{Guardian, Guardians, Handover, boot_ns};
+use super::guardian::Guardians;
 use super::load::Program;
 use super::maps::{Gate, Occupied, SitePlan, remove_ring};
 use super::place::{Place, places};
@@ -16,10 +17,9 @@ use crate::model::cost::CostModel;
 use crate::model::issue::{Issue, IssueKind};
 use crate::model::plan::Plan;
 use crate::model::resolved::TrapClass;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -55,22 +55,21 @@ struct Link {
     occupied: Occupied,
     gate: Gate,
     places: Vec<Place>,
-    /// Held while they are being placed again.
-    placing: Mutex<Placing>,
+    /// When they are to go, in nanoseconds since boot, 0 for never; held while they are being placed
+    /// again, which may take a second.
+    expires_ns: Mutex<u64>,
+    /// How they were placed last; nobody waits for this.
+    attached: Mutex<Attached>,
     ring_bytes: u32,
 }
 
-#[derive(Debug)]
-struct Placing {
-    /// How they were placed last.
-    attached: Attached,
-    /// When they are to go, in nanoseconds since boot; 0 for never.
-    expires_ns: u64,
-}
-
 impl Link {
-    fn placing(&self) -> MutexGuard<'_, Placing> {
-        self.placing.lock().unwrap_or_else(PoisonError::into_inner)
+    fn expires_ns(&self) -> MutexGuard<'_, u64> {
+        self.expires_ns.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn attached(&self) -> MutexGuard<'_, Attached> {
+        self.attached.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -197,9 +196,15 @@ impl Links {
         match arming.arm(&occupied.sites, &breakpoints, breakpoints.clear(), to) {
             Ok(by) => {
                 let attached = Attached { by, took: start.elapsed() };
-                let placing = Mutex::new(Placing { attached, expires_ns: gate.expires_ns });
-                let ring_bytes = ring.bytes();
-                let link = Link { breakpoints, occupied, gate, places, placing, ring_bytes };
+                let link = Link {
+                    breakpoints,
+                    occupied,
+                    gate,
+                    places,
+                    expires_ns: Mutex::new(gate.expires_ns),
+                    attached: Mutex::new(attached),
+                    ring_bytes: ring.bytes(),
+                };
                 Ok((self.insert(link), attached))
             }
             Err(error) => {
@@ -267,9 +272,9 @@ impl Links {
         id: LinkId,
     ) -> Result<Attached, AttachError> {
         let link = self.get(id).ok_or(AttachError::Removed)?;
-        let mut placing = link.placing();
+        let expires_ns = link.expires_ns();
         if link.breakpoints.are_in_place() {
-            return Ok(placing.attached);
+            return Ok(*link.attached());
         }
         let start = Instant::now();
         let removals = link.breakpoints.clear();
@@ -280,9 +285,10 @@ impl Links {
         let guardian = self.guardians.get(program.trips_fd())?;
         let arming = Arming { program, mode, pid: link.gate.pid, places: &link.places };
         let sites = &link.occupied.sites;
-        let by = arming.arm(sites, &link.breakpoints, removals, (guardian, placing.expires_ns))?;
-        placing.attached = Attached { by, took: start.elapsed() };
-        Ok(placing.attached)
+        let by = arming.arm(sites, &link.breakpoints, removals, (guardian, *expires_ns))?;
+        let attached = Attached { by, took: start.elapsed() };
+        *link.attached() = attached;
+        Ok(attached)
     }
 
     /// Changes when a probe expires: nanoseconds since boot, 0 for never.
@@ -297,7 +303,7 @@ impl Links {
         expires_ns: u64,
     ) -> Result<(), AttachError> {
         let Some(link) = self.get(id) else { return Ok(()) };
-        link.placing().expires_ns = expires_ns;
+        *link.expires_ns() = expires_ns;
         link.breakpoints.expire_at(expires_ns);
         program.maps().change(&link.occupied.sites, |site| site.expires_ns = expires_ns)
     }
@@ -387,7 +393,7 @@ impl Links {
 
     /// How a link's breakpoints were placed; `None` once it is forgotten.
     pub fn attached(&self, id: LinkId) -> Option<Attached> {
-        self.get(id).map(|link| link.placing().attached)
+        self.get(id).map(|link| *link.attached())
     }
 
     /// What the probe of a link may cost; `None` once it is forgotten.
@@ -467,60 +473,4 @@ fn site_plans<'p>(costs: CostModel, sites: &[SiteToArm<'p>]) -> Result<Vec<SiteP
             plan: site.plan,
         })
         .collect())
-}
-
-/// Waits for the news that breakpoints went without us, for as long as their removal may take.
-fn await_notice(notice: &Breakpoints) {
-    /// By perf events a removal takes a tenth of a second.
-    const TOLD: Timespec = Timespec { tv_sec: 0, tv_nsec: 300_000_000 };
-    let closed = notice.closed_fd();
-    let mut fds = [PollFd::from_borrowed_fd(closed.as_fd(), PollFlags::IN)];
-    // Interrupted or not, the next question shows it.
-    let _told = poll(&mut fds, Some(&TOLD));
-}
-
-/// What is to be placed.
-struct Arming<'a> {
-    program: &'a Program,
-    mode: AttachMode,
-    pid: u32,
-    places: &'a [Place],
-}
-
-impl Arming<'_> {
-    /// Places the breakpoints, reads them back, and switches the sites on. They become
-    /// `breakpoints` unless those were removed once more than `removals` meanwhile.
-    fn arm(
-        &self,
-        sites: &Range<u32>,
-        breakpoints: &Breakpoints,
-        removals: u64,
-        (guardian, expires_ns): (Arc<Guardian>, u64),
-    ) -> Result<AttachedBy, AttachError> {
-        let notice = breakpoints.notice();
-        // The parameters in the maps are the probe's by now: no trip of who had them before is
-        // later.
-        let since_boot_ns = boot_ns();
-        let to = Handover { guardian, gate: sites.start, since_boot_ns, expires_ns, notice };
-        let placed =
-            breakpoints::place(self.program, self.mode, self.pid, self.places, sites, &to)?;
-        let read_back = self.places.iter().try_for_each(|place| place.read_back(self.pid));
-        if read_back.is_err() {
-            // Those of a hot place may have been taken out already; that is told a moment later.
-            await_notice(breakpoints);
-        }
-        match (notice.why(), read_back) {
-            (Some(Closed::Refused), _) => {
-                return Err(AttachError::MapFull { what: "links", count: self.places.len() });
-            }
-            (None, Err(issue)) => return Err(issue.into()),
-            // Those that have gone already can't be read back; the probe is told why they went.
-            (Some(_), _) | (None, Ok(())) => self.program.maps().enable(sites, true)?,
-        }
-        let by = placed.by;
-        match breakpoints.take_over(placed, removals) {
-            true => Ok(by),
-            false => Err(AttachError::Removed),
-        }
-    }
 }

@@ -2,6 +2,7 @@
 //!
 //! Breakpoints are known outside by opaque link ids only; no file descriptor leaves this stage.
 
+mod arming;
 pub mod breakpoints;
 pub mod btf;
 pub mod calibrate;

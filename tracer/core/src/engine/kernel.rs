@@ -122,7 +122,9 @@ impl Kernel {
     /// occupied; what it counted stays in the totals.
     pub(super) fn retire(&self, link: LinkId) {
         let Some(breakpoints) = self.links.breakpoints(link) else { return };
-        breakpoints.remove();
+        // Its look at the text waits for breakpoints that went with a guardian that died: a hit of
+        // theirs must not count for the next probe at these sites.
+        self.links.suspend(link);
         // Held until it is forgotten: who reads the totals counts a probe once, here or there.
         let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
         match self.links.counts(&self.program, link) {
