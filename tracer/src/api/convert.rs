@@ -153,6 +153,7 @@ pub fn overload(overload: event::Overload) -> Overload {
         limit_ns: ns(overload.limit),
         window_ns: WINDOW_NS,
         trips: overload.trips,
+        lasted_ns: ns(overload.lasted),
     }
 }
 

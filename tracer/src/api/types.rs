@@ -440,6 +440,8 @@ pub struct Overload {
     pub window_ns: u64,
     /// How often it happened so far.
     pub trips: u64,
+    /// Nanoseconds from the last time until the last hit that still came.
+    pub lasted_ns: u64,
 }
 
 /// Whose budget.
