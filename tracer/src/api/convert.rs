@@ -277,6 +277,7 @@ fn provenance(provenance: capture::Provenance) -> Provenance {
         capture::Provenance::MappedFile => Provenance::MappedFile,
         capture::Provenance::Untouched => Provenance::Untouched,
         capture::Provenance::ReadAfterHit => Provenance::ReadAfterHit,
+        capture::Provenance::EntryValue => Provenance::EntryValue,
         capture::Provenance::None => Provenance::None,
     }
 }
