@@ -2,6 +2,7 @@
 //!
 //! Pure: bytes and debug info in, values out. What can't be shown carries the reason.
 
+mod entry;
 mod evaluate;
 mod image;
 pub mod record;
@@ -40,10 +41,11 @@ pub fn decode(
     time_unix_ns: i128,
 ) -> Capture {
     let image = Image::new(record);
-    let registers = Registers::known(&record.registers);
+    let mut registers = Registers::known(&record.registers);
     let world = World { image: &image, types, code, limits };
+    let (physical, end) = unwind::walk(registers.clone(), &image, code);
+    registers.set_entry(entry::kept(record, site, physical.get(1)));
     let variables = variables(&world, &registers, site);
-    let (physical, end) = unwind::walk(registers, &image, code);
     let mut stack = stack::name(&physical, end, code);
     assign(stack.frames.get_mut(..stack.at_hit).unwrap_or(&mut []), variables);
     Capture {
@@ -70,7 +72,12 @@ fn variables(world: &World<'_>, registers: &Registers, site: &Site) -> Vec<(u32,
     let locate = |variable: &ScopedVariable| match &variable.location {
         _ if !is_here => Source::Missing(ReasonCode::CodeMoved.into()),
         Ok(location) => evaluate::locate(location, registers, world.image),
-        Err(reason) => Source::Missing(reason.clone()),
+        Err(reason) => match &variable.at_entry {
+            Some(location) if site.entry.is_some() => {
+                evaluate::locate(location, registers, world.image)
+            }
+            _ => Source::Missing(reason.clone()),
+        },
     };
     let roots: Vec<Root<'_>> = site
         .variables
@@ -107,7 +114,7 @@ fn provenance(
             let size = world.types.get(root.type_id).size.unwrap_or(0);
             root.source.provenance(world.image, 0, size)
         }
-        Err(_) => Provenance::None,
+        Err(_) => Provenance::EntryProbe,
     }
 }
 

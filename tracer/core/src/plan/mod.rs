@@ -17,8 +17,10 @@ use tracer_common::code::{Code, Op};
 pub fn compile(site: &Site, types: &TypeGraph, limits: Limits) -> Plan {
     let mut layouts = Layouts::new(types, limits);
     let mut ops = Vec::new();
+    roots::keep_entry(&mut ops, site);
     for variable in &site.variables {
-        if let Ok(location) = &variable.location {
+        let at_entry = variable.at_entry.as_ref().filter(|_| site.entry.is_some());
+        if let Some(location) = variable.location.as_ref().ok().or(at_entry) {
             roots::compile(&mut ops, &mut layouts, variable.type_id, location);
         }
     }

@@ -62,6 +62,8 @@ pub struct Declared {
     pub id: DieId,
     /// The entry that declares the function that it belongs to.
     pub function: DieId,
+    /// That function is the one whose code this is, and not inlined into it.
+    pub own: bool,
     /// The variable.
     pub variable: ScopedVariable,
 }
@@ -100,6 +102,7 @@ pub fn variables_at<'a>(
             variables.extend(declared.map(|(die, function)| Declared {
                 id: die.id(),
                 function: *function,
+                own: scope.inlined_calls == 0,
                 variable,
             }));
         }
@@ -152,7 +155,8 @@ fn variable<'a>(
         Some(0) => Ok(Location::Bytes(Vec::new())),
         _ => location_of(found, frame, size).and_then(|location| fitted(location, size)),
     };
-    Some(ScopedVariable { name, kind: found.kind, type_id, location, inline_depth: 0 })
+    let kind = found.kind;
+    Some(ScopedVariable { name, kind, type_id, location, at_entry: None, inline_depth: 0 })
 }
 
 /// Refuses a location that has fewer bytes than the type; the rest would be made up.
