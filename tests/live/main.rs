@@ -18,6 +18,7 @@ mod chaos;
 mod cost;
 mod daemon;
 mod ending;
+mod entry_probe;
 mod entry_values;
 mod equation;
 mod everywhere;

@@ -2,9 +2,10 @@
 
 use super::scalar::{Address, Hex, Integer, Nanoseconds};
 use super::types::{
-    Armed, ArmedLine, ArmedSite, AttachedBy, CaptureLine, CheckLine, CheckStatus, Code, Coded,
-    DOCTOR, Ended, FIND, FoundLine, Frame, How, Outcomes, Predicted, Process, Provenance, SNAPSHOT,
-    Site, StackEnd, StackEndCode, Summary, SummaryLine, Target, Text, Trap, Variable, VariableKind,
+    Armed, ArmedEntry, ArmedLine, ArmedSite, AttachedBy, CaptureLine, CheckLine, CheckStatus, Code,
+    Coded, DOCTOR, Ended, FIND, FoundLine, Frame, How, Outcomes, Predicted, Process, Provenance,
+    SNAPSHOT, Site, StackEnd, StackEndCode, Summary, SummaryLine, Target, Text, Trap, Variable,
+    VariableKind,
 };
 use super::types::{BudgetOf, Overload};
 use super::value::{Field, Item, LEVELS_MAX, Node, TextContent, Unavailable, Value};
@@ -31,6 +32,7 @@ pub fn armed(probe: &str, request: &SnapshotRequest, armed: &event::Armed) -> Ar
             target: process(&armed.process),
             sites: armed.resolved.sites.iter().map(|site| armed_site(armed, site)).collect(),
             not_probed: armed.resolved.issues.iter().map(coded).collect(),
+            entry_left_out: left_out(&armed.entries),
             hits: request.hits,
             timeout_ms: u64::try_from(armed.lives.as_millis()).unwrap_or(u64::MAX),
             attached_by: match armed.attached.by {
@@ -60,6 +62,7 @@ fn predicted(request: &SnapshotRequest, armed: &event::Armed) -> Predicted {
 
 fn armed_site(armed: &event::Armed, site: &resolved::Site) -> ArmedSite {
     let module = armed.modules.get(site.module);
+    let entry = site.entry.as_ref().filter(|_| armed.entries == event::Entries::Placed);
     ArmedSite {
         requested_pc: Address(site.requested.0),
         pc: Address(site.pc.0),
@@ -72,6 +75,14 @@ fn armed_site(armed: &event::Armed, site: &resolved::Site) -> ArmedSite {
         function: site.function.clone(),
         file: site.line.as_ref().map(|line| line.file.clone()),
         line: site.line.as_ref().and_then(|line| known_line(line.line)),
+        entry: entry.map(|entry| ArmedEntry { pc: Address(entry.pc.0), trap: trap(entry.trap) }),
+    }
+}
+
+fn left_out(entries: &event::Entries) -> Option<String> {
+    match entries {
+        event::Entries::LeftOut(why) => Some(why.clone()),
+        event::Entries::NotNeeded | event::Entries::Placed => None,
     }
 }
 
@@ -115,6 +126,8 @@ pub fn summary(probe: &str, written: u64, summary: &event::Summary) -> SummaryLi
         summary: Summary {
             hits: summary.hits,
             outcomes: outcome_counts(&summary.outcomes),
+            entered: summary.entered,
+            entry_left_out: left_out(&summary.entries),
             kernel_misses: summary.kernel_misses,
             reader_stalls: summary.reader_stalls,
             received: summary.received,
@@ -274,6 +287,7 @@ fn provenance(provenance: capture::Provenance) -> Provenance {
     match provenance {
         capture::Provenance::Live => Provenance::Live,
         capture::Provenance::Constant => Provenance::Constant,
+        capture::Provenance::EntryProbe => Provenance::EntryProbe,
         capture::Provenance::MappedFile => Provenance::MappedFile,
         capture::Provenance::Untouched => Provenance::Untouched,
         capture::Provenance::ReadAfterHit => Provenance::ReadAfterHit,

@@ -270,10 +270,12 @@ pub(crate) fn armed() -> Armed {
         line: Some(SourceLine { file: "/no/such/src/billing.c".to_owned(), line: 42 }),
         cfa: None,
         variables: Vec::new(),
+        entry: None,
     };
     Armed {
         link: tracer_core::engine::event::LinkId::default(),
         attached: Attached { by: AttachedBy::Multi, took: Duration::from_millis(12) },
+        entries: tracer_core::engine::event::Entries::default(),
         predicted: Predicted { trap_ns: 512.0, program_ns: 1288.0, wake_ns: 8000.0 },
         forecast: None,
         lives: Duration::from_secs(30),
@@ -306,6 +308,7 @@ pub(crate) fn request(text: &str) -> SnapshotRequest {
         rate: 0,
         learn: Duration::ZERO,
         force: false,
+        entry_probe: true,
         timeout: Duration::from_secs(30),
         idle: None,
         retry: None,
@@ -334,6 +337,8 @@ pub(crate) fn summary(ended: Ended) -> Summary {
     Summary {
         hits: 5,
         outcomes: counted().outcomes,
+        entered: 0,
+        entries: tracer_core::engine::event::Entries::default(),
         kernel_misses: 0,
         reader_stalls: 0,
         received: 3,

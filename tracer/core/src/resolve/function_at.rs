@@ -1,5 +1,7 @@
 //! A target with the function around it: where to put the probe, and what is alive there.
 
+mod entry;
+
 use super::dies::{DieId, Dies};
 use super::frame;
 use super::function::Target;
@@ -75,9 +77,13 @@ impl<'t, 'm> FunctionAt<'t, 'm> {
         let (requested, after_prologue) = self.requested(self.target.svma, self.target.at_entry);
         let placement = self.place(requested)?;
         let pc = placement.svma;
-        let variables = match builder {
-            Some(builder) => self.variables(builder, pc)?,
-            None => Vec::new(),
+        let (variables, entry) = match builder {
+            Some(builder) => {
+                let mut variables = self.variables(builder, pc)?;
+                let entry = self.rescue(builder, pc, &mut variables);
+                (variables, entry)
+            }
+            None => (Vec::new(), None),
         };
         let why = match after_prologue {
             true => format!("{}; behind the prologue, where variables are stored", placement.why),
@@ -100,6 +106,7 @@ impl<'t, 'm> FunctionAt<'t, 'm> {
             line: self.debug.as_ref().and_then(|debug| debug.line(pc)),
             cfa: self.cfa(pc),
             variables: variables.into_iter().map(|declared| declared.variable).collect(),
+            entry,
         })
     }
 
