@@ -1,5 +1,6 @@
 //! A place without a hit: where each variable is, or why not and where instead.
 
+use super::callers;
 use super::line::{Ink, Line, Page};
 use super::source::{Sources, at};
 use super::value::WIDTH;
@@ -61,6 +62,7 @@ fn at_site(number: Option<usize>, site: &Site, sources: &mut Sources, page: &mut
     }
     page.line(&line);
     page.line(&Line::new().text("  ").with(Ink::Dim, Escaped::name(&site.why)));
+    callers::inlined_into(&site.inlined_into, page);
     if let Some(Frame { file: Some(file), line: Some(line), .. }) = site.frames.first()
         && let Some(source) = sources.line(file, *line, Some(&site.module))
     {
