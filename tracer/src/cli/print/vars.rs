@@ -236,6 +236,7 @@ mod tests {
 billing.c:42 in billing[4242]: 1 site
 pc 0x558100001234 in /usr/bin/billing for 0x558100001230
   moved +4 past endbr64 to push rbp (emulated)
+  inlined into process_payment at /no/such/src/billing.c:40
 #0  price_of at /no/such/src/billing.c:42  (inlined)
     arguments
       item: int   in rdi
@@ -272,6 +273,7 @@ pc 0x558100001234 in /usr/bin/billing for 0x558100001230
 billing.c:42 in billing[4242]: 1 site
 pc 0x558100001234 in /usr/bin/billing for 0x558100001230
   moved +4 past endbr64 to push rbp (emulated)
+  inlined into process_payment at /no/such/src/billing.c:40
 #0  price_of at /no/such/src/billing.c:42  (inlined)
     locals
       whole: int      not here; on line 44; the compiler kept no location for it here
