@@ -14,6 +14,7 @@ use super::units::Headers;
 use crate::model::address::Svma;
 use crate::model::issue::Issue;
 use gimli::{AttributeValue, UnitOffset, UnitSectionOffset};
+use std::cell::Cell;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -374,10 +375,19 @@ impl DebugInfo {
         let unlisted = (0..self.unit_count()).filter(|index| listed.get(*index) == Some(&false));
         let unlisted: Vec<UnitIndex> = unlisted.collect();
         type Found = Vec<(Range<u64>, u32)>;
+        // Each list is one unit's, so there are no more entries than bytes.
+        let section = |name| self.sections.files().debug_elf()?.section(name).ok()?;
+        let lists = [".debug_ranges", ".debug_rnglists"].into_iter().filter_map(section);
+        let bytes: usize = lists.map(<[u8]>::len).sum();
+        let left = AtomicUsize::new(bytes + self.unit_count());
+        let may_read = || {
+            let less = |left: usize| left.checked_sub(1);
+            left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
+        };
         let found = scan::units(self, &unlisted, Read::Bare, |found: &mut Found, index, unit| {
             let Ok(number) = u32::try_from(index) else { return };
             let Ok(mut iter) = self.dwarf().unit_ranges(unit) else { return };
-            for _ in 0..RANGES_MAX {
+            for _ in (0..RANGES_MAX).take_while(|_| may_read()) {
                 let Ok(Some(range)) = iter.next() else { break };
                 if self.is_text(range.begin) {
                     found.push((range.begin..range.end, number));
@@ -396,16 +406,17 @@ impl DebugInfo {
         high: Option<Value<'_>>,
         list: Option<Value<'_>>,
     ) -> Vec<Range<u64>> {
-        self.each_pc_range(unit, low, high, list).collect()
+        self.each_pc_range(unit, low, high, list, &Cell::new(RANGES_MAX)).collect()
     }
 
-    /// The same, one by one.
+    /// The same, one by one. What is read of a list is taken off `left`, and no more is read.
     pub(super) fn each_pc_range<'s>(
         &'s self,
         unit: &'s Unit<'s>,
         low: Option<Value<'s>>,
         high: Option<Value<'s>>,
         list: Option<Value<'s>>,
+        left: &'s Cell<usize>,
     ) -> impl Iterator<Item = Range<u64>> + 's {
         let mut listed = None;
         let mut single = None;
@@ -420,10 +431,11 @@ impl DebugInfo {
             single = end.map(|end| low..end);
         }
         let listed = std::iter::from_fn(move || {
+            left.set(left.get().checked_sub(1)?);
             let range = listed.as_mut()?.next().ok().flatten()?;
             Some(range.begin..range.end)
         });
-        let ranges = single.into_iter().chain(listed.take(RANGES_MAX));
+        let ranges = single.into_iter().chain(listed);
         ranges.filter(|range| !range.is_empty() && self.is_text(range.start))
     }
 }
