@@ -5,6 +5,7 @@ use super::function_index::FunctionIndex;
 use super::functions::{self, Scopes, UnitFunctions};
 use super::index_store::{IndexStore, Stored};
 use super::lines::UnitLines;
+use super::lists;
 use super::memo::Memo;
 use super::range_map::RangeMap;
 use super::scan::{self, Read};
@@ -380,19 +381,19 @@ impl DebugInfo {
         let lists = [".debug_ranges", ".debug_rnglists"].into_iter().filter_map(section);
         let bytes: usize = lists.map(<[u8]>::len).sum();
         let left = AtomicUsize::new(bytes + self.unit_count());
-        let may_read = || {
-            let less = |left: usize| left.checked_sub(1);
-            left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
-        };
         let found = scan::units(self, &unlisted, Read::Bare, |found: &mut Found, index, unit| {
             let Ok(number) = u32::try_from(index) else { return };
-            let Ok(mut iter) = self.dwarf().unit_ranges(unit) else { return };
-            for _ in (0..RANGES_MAX).take_while(|_| may_read()) {
-                let Ok(Some(range)) = iter.next() else { break };
-                if self.is_text(range.begin) {
-                    found.push((range.begin..range.end, number));
-                }
-            }
+            let mut entries = unit.entries();
+            let Ok(Some(root)) = entries.next_dfs() else { return };
+            let value = |name| root.attr_value(name);
+            let (low, high) = (value(gimli::DW_AT_low_pc), value(gimli::DW_AT_high_pc));
+            let own = Cell::new(left.load(Ordering::Relaxed));
+            let ranges = self.each_pc_range(unit, low, high, value(gimli::DW_AT_ranges), &own);
+            let before = own.get();
+            found.extend(ranges.take(RANGES_MAX).map(|range| (range, number)));
+            let read = before - own.get();
+            let less = |left: usize| Some(left.saturating_sub(read));
+            let _before = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
         });
         RangeMap::new(ranges.into_iter().chain(found.into_iter().flatten()))
     }
@@ -430,9 +431,13 @@ impl DebugInfo {
             };
             single = end.map(|end| low..end);
         }
+        let step = || {
+            let less = left.get().checked_sub(1).ok_or(gimli::Error::UnsupportedOffset)?;
+            left.set(less);
+            Ok::<(), gimli::Error>(())
+        };
         let listed = std::iter::from_fn(move || {
-            left.set(left.get().checked_sub(1)?);
-            let range = listed.as_mut()?.next().ok().flatten()?;
+            let range = lists::next_range(listed.as_mut()?, step).ok().flatten()?;
             Some(range.begin..range.end)
         });
         let ranges = single.into_iter().chain(listed);

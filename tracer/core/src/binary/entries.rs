@@ -9,7 +9,7 @@ use std::ops::Range;
 const DEPTH_MAX: isize = 256;
 /// Entries of lists of ranges that are read for each byte of a unit; hostile DIEs may share a long
 /// list.
-const RANGES_PER_BYTE: usize = 4;
+const RANGES_PER_BYTE: usize = 2;
 /// The same for a small unit.
 const RANGES_MIN: usize = 1 << 16;
 

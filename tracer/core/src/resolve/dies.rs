@@ -16,7 +16,7 @@ use std::rc::Rc;
 pub const WALK_MAX: usize = 64;
 /// Steps that the questions of one request may take together: entries and members of lists that
 /// are looked at, and so many bytes that are passed over.
-const STEPS_MAX: u64 = 32 << 20;
+const STEPS_MAX: u64 = 24 << 20;
 const BYTES_OF_STEP: u64 = 16;
 /// Children of one entry.
 const CHILDREN_MAX: usize = 100_000;

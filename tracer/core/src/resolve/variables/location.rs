@@ -7,6 +7,7 @@ use super::FrameAt;
 use super::scopes::Found;
 use crate::binary::dwarf::Reader;
 use crate::binary::expression::{Context, next_operation, translate};
+use crate::binary::lists;
 use crate::model::address::Svma;
 use crate::model::location::{Expression, Location};
 use crate::model::reason::{Reason, ReasonCode};
@@ -69,9 +70,8 @@ fn listed<'a>(
         return Ok(Stated::Nothing);
     };
     let (mut here, mut default, mut any) = (Vec::new(), Vec::new(), false);
-    while let Some(entry) = entries.next()? {
+    while let Some(entry) = lists::next_location(&mut entries, || unit.steps.take(0))? {
         any = true;
-        unit.steps.take(0)?;
         if entry.range.begin == 0 && entry.range.end == u64::MAX {
             default.push(entry.data);
         } else if (entry.range.begin..entry.range.end).contains(&pc.0) {

@@ -1,5 +1,6 @@
 //! The scopes that hold a pc, and the variables that are declared in them.
 
+use crate::binary::lists;
 use crate::model::address::Svma;
 use crate::model::resolved::VariableKind;
 use crate::resolve::dies::{self, Die, DieError, DieId, Dies, Entry, SourceUnit};
@@ -181,8 +182,7 @@ pub(super) fn covers<'a>(
     if let Some(value) = entry.attr_value(gimli::DW_AT_ranges)
         && let Some(mut ranges) = dwarf.attr_ranges(unit, value)?
     {
-        while let Some(range) = ranges.next()? {
-            source.steps.take(0)?;
+        while let Some(range) = lists::next_range(&mut ranges, || source.steps.take(0))? {
             if (range.begin..range.end).contains(&pc.0) {
                 return Ok(Some(true));
             }
