@@ -13,6 +13,7 @@ mod access;
 mod against_gdb;
 mod bad_input;
 mod bench;
+mod bombs;
 mod capabilities;
 mod chaos;
 mod cost;

@@ -25,6 +25,7 @@ pub mod landing_pads;
 mod line_header;
 pub mod line_sites;
 pub mod lines;
+pub mod lists;
 mod memo;
 pub mod module;
 pub mod modules;

@@ -7,6 +7,7 @@ use super::FrameAt;
 use super::scopes::Found;
 use crate::binary::dwarf::Reader;
 use crate::binary::expression::{Context, next_operation, translate};
+use crate::binary::lists;
 use crate::model::address::Svma;
 use crate::model::location::{Expression, Location, Piece, Step};
 use crate::model::reason::{Reason, ReasonCode};
@@ -16,6 +17,10 @@ use gimli::{AttributeValue, UnitOffset};
 use std::rc::Rc;
 use tracer_common::code::{Code, Op};
 use tracer_common::wire::{RBP, RSP};
+
+/// A byte of an expression may be an operation of its own: it counts as so many bytes that are only
+/// passed over.
+const EXPRESSION_BYTE: usize = 16;
 
 /// What debug info says about where a variable is at a pc.
 pub(super) enum Stated<'a> {
@@ -39,7 +44,7 @@ pub(super) enum Stated<'a> {
 pub(super) fn stated<'a, 'f>(
     found: &'f Found<'a>,
     pc: Svma,
-) -> Result<Option<(Stated<'a>, &'f Rc<SourceUnit<'a>>)>, gimli::Error> {
+) -> Result<Option<(Stated<'a>, &'f Rc<SourceUnit<'a>>)>, DieError> {
     for die in &found.chain {
         if let Some(value) = die.entry.attr_value(gimli::DW_AT_location) {
             return Ok(Some((listed(&die.unit, value, pc)?, &die.unit)));
@@ -56,19 +61,21 @@ fn listed<'a>(
     unit: &SourceUnit<'a>,
     value: Attribute<'a>,
     pc: Svma,
-) -> Result<Stated<'a>, gimli::Error> {
+) -> Result<Stated<'a>, DieError> {
     if let AttributeValue::Exprloc(expression) = value {
+        unit.steps.take(expression.0.len() * EXPRESSION_BYTE)?;
         return Ok(Stated::Single(expression));
     }
     let Some(mut entries) = unit.dwarf.attr_locations(&unit.unit, value)? else {
         return Ok(Stated::Nothing);
     };
     let (mut here, mut default, mut any) = (Vec::new(), Vec::new(), false);
-    while let Some(entry) = entries.next()? {
+    while let Some(entry) = lists::next_location(&mut entries, || unit.steps.take(0))? {
         any = true;
         if entry.range.begin == 0 && entry.range.end == u64::MAX {
             default.push(entry.data);
         } else if (entry.range.begin..entry.range.end).contains(&pc.0) {
+            unit.steps.take(entry.data.0.len() * EXPRESSION_BYTE)?;
             here.push(entry.data);
         }
     }
@@ -325,7 +332,7 @@ fn located(
     size: Option<u64>,
     entry_values: bool,
 ) -> Result<Location, Reason> {
-    let malformed = |error: gimli::Error| {
+    let malformed = |error: DieError| {
         Reason::new(ReasonCode::UnsupportedLocation, format!("malformed location list: {error}"))
     };
     let Some((stated, unit)) = stated(found, frame.at.pc).map_err(malformed)? else {
@@ -377,7 +384,7 @@ pub(super) fn frame_base<'a>(
 ) -> Result<Stated<'a>, DieError> {
     let function = dies.at(unit, subprogram)?;
     match function.entry.attr_value(gimli::DW_AT_frame_base) {
-        Some(value) => Ok(listed(unit, value, pc)?),
+        Some(value) => listed(unit, value, pc),
         None => Ok(Stated::Nothing),
     }
 }
