@@ -18,6 +18,7 @@ mod chaos;
 mod cost;
 mod daemon;
 mod ending;
+mod entry_values;
 mod equation;
 mod everywhere;
 mod fallback;

@@ -317,6 +317,9 @@ pub enum Provenance {
     Untouched,
     /// It was not in memory at the hit and was read right after it.
     ReadAfterHit,
+    /// The caller passed it when the function was entered, by the description of the call. A
+    /// parameter may have been changed since.
+    EntryValue,
     /// There is no value.
     None,
 }
@@ -440,6 +443,8 @@ pub struct Overload {
     pub window_ns: u64,
     /// How often it happened so far.
     pub trips: u64,
+    /// Nanoseconds from the last time until the last hit that still came.
+    pub lasted_ns: u64,
 }
 
 /// Whose budget.

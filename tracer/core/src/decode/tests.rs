@@ -21,6 +21,7 @@ fn variable(name: &str, location: Result<Location, Reason>, inline_depth: u32) -
         kind: VariableKind::Local,
         type_id: TypeId(0),
         location,
+        at_entry: None,
         inline_depth,
     }
 }

@@ -61,6 +61,7 @@ fn whole_place(location: &Location, ty: Option<&Type>, cfa: Option<&Expression>)
                 None => "computed from registers and memory".to_owned(),
             },
         },
+        Location::Derived(_) => "computed from what was passed at entry".to_owned(),
         Location::Bytes(bytes) => constant(bytes, ty),
         // Pieces have no pieces.
         Location::Pieces(pieces) => format!("in {} pieces", pieces.len()),

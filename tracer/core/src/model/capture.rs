@@ -103,6 +103,9 @@ pub enum Provenance {
     Untouched,
     /// It was not in memory at the hit and was read right after it: it may have changed between.
     ReadAfterHit,
+    /// What the caller passed when the function was entered, by the description of the call
+    /// (DW_TAG_call_site). A parameter may have been changed since.
+    EntryValue,
     /// It is not available.
     None,
 }

@@ -103,6 +103,10 @@ pub struct ScopedVariable {
     pub type_id: TypeId,
     /// Where it is at this pc, or why it can't be shown.
     pub location: Result<Location, Reason>,
+    /// Where `location` has no value: the value as it was when the function was entered, by what
+    /// registers held then. Debug info that gives one for this pc says that it is the same still;
+    /// of a parameter without any, the function may have changed it since.
+    pub at_entry: Option<Location>,
     /// Number of inlined calls around its scope: the function whose code this is has the highest
     /// number among the frames at this pc; 0 is the innermost inlined function.
     pub inline_depth: u32,

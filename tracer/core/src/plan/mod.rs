@@ -18,7 +18,8 @@ pub fn compile(site: &Site, types: &TypeGraph, limits: Limits) -> Plan {
     let mut layouts = Layouts::new(types, limits);
     let mut ops = Vec::new();
     for variable in &site.variables {
-        if let Ok(location) = &variable.location {
+        // What is known from the caller alone may have parts that are here.
+        if let Some(location) = variable.location.as_ref().ok().or(variable.at_entry.as_ref()) {
             roots::compile(&mut ops, &mut layouts, variable.type_id, location);
         }
     }

@@ -37,7 +37,7 @@ pub(super) fn compile(
             }
             chase_pieces(ops, layouts, id, pieces);
         }
-        Location::Bytes(_) => {}
+        Location::Bytes(_) | Location::Derived(_) => {}
     }
 }
 

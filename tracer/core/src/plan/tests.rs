@@ -42,6 +42,7 @@ fn site(id: u32, location: Location) -> Site {
             kind: VariableKind::Parameter,
             type_id: TypeId(id),
             location: Ok(location),
+            at_entry: None,
             inline_depth: 0,
         }],
     }

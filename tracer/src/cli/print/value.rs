@@ -321,6 +321,7 @@ pub(super) fn special(provenance: Provenance) -> Option<&'static str> {
         Provenance::MappedFile => Some("from the mapped file"),
         Provenance::Untouched => Some("never touched"),
         Provenance::ReadAfterHit => Some("read after the hit"),
+        Provenance::EntryValue => Some("at entry, by its caller"),
     }
 }
 

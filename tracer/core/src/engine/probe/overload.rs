@@ -52,9 +52,10 @@ impl Trips {
     }
 
     /// Notes a trip; gives how long it stays out, `None` for ever.
-    fn add(&mut self, trip: &Trip, now: Instant) -> (Overload, Option<Duration>) {
+    fn add(&mut self, trip: &Trip, last_ns: u64, now: Instant) -> (Overload, Option<Duration>) {
         self.count += 1;
-        let overload = overload(trip, self.count);
+        let lasted = Duration::from_nanos(last_ns.saturating_sub(trip.time_boot_ns));
+        let overload = overload(trip, self.count, lasted);
         self.last = Some(overload);
         let wait = self.wait;
         self.again_at = wait.map(|wait| now + wait);
@@ -63,7 +64,7 @@ impl Trips {
     }
 }
 
-fn overload(trip: &Trip, trips: u64) -> Overload {
+fn overload(trip: &Trip, trips: u64, lasted: Duration) -> Overload {
     Overload {
         of: match trip.cause {
             trip::PROCESS => BudgetOf::Process,
@@ -74,6 +75,7 @@ fn overload(trip: &Trip, trips: u64) -> Overload {
         limit: Duration::from_nanos(trip.limit_ns),
         trips,
         time_boot_ns: trip.time_boot_ns,
+        lasted,
     }
 }
 
@@ -114,7 +116,8 @@ impl Probe<'_> {
             // It was being paused at this moment, and comes back when it is told to.
             return Ok(None);
         }
-        let (overload, again_in) = self.trips.add(&trip, Instant::now());
+        let last_ns = self.kernel.links.last_hit(&self.kernel.program, self.link)?;
+        let (overload, again_in) = self.trips.add(&trip, last_ns, Instant::now());
         tracing::warn!(?overload, ?again_in, "a probe cost more than it may and is out");
         if again_in.is_none() {
             return Ok(Some(Ended::Tripped));
@@ -157,8 +160,9 @@ mod tests {
     #[test]
     fn a_probe_stays_out_unless_it_is_asked_to_come_back() {
         let mut trips = Trips::new(None);
-        let (overload, wait) = trips.add(&TRIP, Instant::now());
+        let (overload, wait) = trips.add(&TRIP, 5001, Instant::now());
         assert_eq!((overload.of, overload.trips, wait), (BudgetOf::Node, 1, None));
+        assert_eq!(overload.lasted, Duration::from_micros(5));
         assert_eq!(trips.again_at, None);
         assert_eq!(trips.last(), Some(overload));
     }
@@ -166,7 +170,7 @@ mod tests {
     #[test]
     fn each_time_it_comes_back_later_but_a_minute_at_most() {
         let mut trips = Trips::new(Some(Duration::from_secs(10)));
-        let waits = [(); 5].map(|()| trips.add(&TRIP, Instant::now()).1.unwrap().as_secs());
+        let waits = [(); 5].map(|()| trips.add(&TRIP, 0, Instant::now()).1.unwrap().as_secs());
         assert_eq!(waits, [10, 20, 40, 60, 60]);
     }
 }
