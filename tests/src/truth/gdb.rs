@@ -222,7 +222,7 @@ impl Gdb {
     }
 
     /// Waits for its end and reads what it has written.
-    fn finish(mut self) -> Result<Vec<Value>> {
+    fn finish(self) -> Result<Vec<Value>> {
         let deadline = Instant::now() + PATIENCE;
         let mut said = String::new();
         // Both streams end with it.
