@@ -305,7 +305,8 @@ impl<'t> Debug<'t> {
     }
 
     fn meaning(&self, pc: Svma) -> Option<Meaning> {
-        meaning_at(&self.dies, self.die.unit, self.die.offset, pc).ok()
+        meaning_at(&self.dies, self.die.unit, self.die.offset, pc, self.info.entry_of(self.die))
+            .ok()
     }
 }
 
