@@ -234,6 +234,7 @@ impl<'t, 'm> FunctionAt<'t, 'm> {
             cfa: cfa.as_ref(),
             body_cfa: body_cfa.as_ref(),
             bias: self.module.bias(),
+            thread_storage: self.code.modules().thread_storage(self.target.module),
             home_stored: entry.is_some().then_some(stored),
             lines: &debug.lines_at(pc),
         };

@@ -133,7 +133,11 @@ fn kept(location: &Location) -> Option<Location> {
             };
             pieces.iter().map(piece).collect::<Option<_>>().map(Location::Pieces)
         }
-        Location::Memory(_) | Location::Bytes(_) | Location::Derived(_) => None,
+        Location::Memory(_)
+        | Location::Bytes(_)
+        | Location::Derived(_)
+        | Location::Bits(_)
+        | Location::Points { .. } => None,
     }
 }
 
