@@ -19,6 +19,7 @@ mod cost;
 mod daemon;
 mod ending;
 mod entry_probe;
+mod entry_values;
 mod equation;
 mod everywhere;
 mod fallback;

@@ -201,8 +201,10 @@ pub struct Budget {
     /// What may be spent beyond the limits of windows, as a signed number: the first hits may come all
     /// at once, and windows in which nothing is spent give some back.
     pub grace_ns: u64,
+    /// When the last hit came after the probe was tripped, in nanoseconds since boot; 0 for none.
+    pub last_ns: u64,
     /// Always zero.
-    pub reserved: [u64; 4],
+    pub reserved: [u64; 3],
 }
 
 impl Budget {

@@ -47,6 +47,8 @@ impl<'s> Charge<'s> {
             if tripped & Budget::TOLD == 0 {
                 self.tell(budget, tripped as u32, 0, 0);
             }
+            // SAFETY: as above.
+            unsafe { core::ptr::write_volatile(&raw mut (*budget).last_ns, gate::now()) };
             let expired = tripped as u32 == trip::EXPIRED;
             return Err(if expired { Outcome::Expired } else { Outcome::Tripped });
         }

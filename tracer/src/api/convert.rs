@@ -166,6 +166,7 @@ pub fn overload(overload: event::Overload) -> Overload {
         limit_ns: ns(overload.limit),
         window_ns: WINDOW_NS,
         trips: overload.trips,
+        lasted_ns: ns(overload.lasted),
     }
 }
 
@@ -290,6 +291,7 @@ fn provenance(provenance: capture::Provenance) -> Provenance {
         capture::Provenance::MappedFile => Provenance::MappedFile,
         capture::Provenance::Untouched => Provenance::Untouched,
         capture::Provenance::ReadAfterHit => Provenance::ReadAfterHit,
+        capture::Provenance::EntryValue => Provenance::EntryValue,
         capture::Provenance::None => Provenance::None,
     }
 }

@@ -47,9 +47,10 @@ pub struct ProbeRequest {
     /// Captures to take; 0 takes all until the timeout.
     #[serde(default = "hits")]
     pub hits: u64,
-    /// Captures per second at most; 0 for no limit.
-    #[serde(default)]
-    pub rate: u64,
+    /// Captures per second at most, those of a quarter of it at once; 0 for no limit. By `hits` if
+    /// nothing is said: 50, and 0 for a few.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<u64>,
     /// Hundredths of a core that it may cost, from 0.01 to 10; it is taken out when it costs more.
     #[serde(default = "budget_percent")]
     pub budget_percent: f64,
@@ -102,7 +103,7 @@ impl ProbeRequest {
             exe,
             location: request.location_text.clone(),
             hits: request.hits,
-            rate: request.rate,
+            rate: Some(request.rate),
             budget_percent: request.budget.as_percent().unwrap_or(BUDGET_PERCENT_MAX),
             learn_ms: Some(ms(request.learn)),
             force: request.force,

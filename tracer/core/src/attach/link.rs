@@ -474,6 +474,15 @@ impl Links {
         Ok(counts)
     }
 
+    /// When the last hit came after the probe was tripped, in nanoseconds since boot; 0 for none.
+    ///
+    /// # Errors
+    ///
+    /// The map can't be read.
+    pub fn last_hit(&self, program: &Program, id: LinkId) -> Result<u64, AttachError> {
+        self.get(id).map_or(Ok(0), |link| program.maps().last_hit(&link.occupied))
+    }
+
     /// Gives back the part of the maps that a detached link occupied.
     pub fn forget(&self, program: &Program, id: LinkId) {
         if let Some(link) = self.take(id) {

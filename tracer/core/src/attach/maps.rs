@@ -411,6 +411,13 @@ impl Maps {
         Ok(std::mem::replace(&mut self.shared, budgets))
     }
 
+    /// When the last hit came after a probe was tripped, in nanoseconds since boot; 0 for none.
+    pub(crate) fn last_hit(&self, occupied: &Occupied) -> Result<u64, AttachError> {
+        let Some(own) = occupied.budget else { return Ok(0) };
+        let Plain(budget) = self.budgets.map.get(&own, 0).map_err(AttachError::object)?;
+        Ok(budget.last_ns)
+    }
+
     /// Forgets that a probe was tripped, and what it spent. Its breakpoints are out.
     pub(crate) fn reset_budget(&mut self, occupied: &Occupied) -> Result<(), AttachError> {
         let Some(own) = occupied.budget else { return Ok(()) };

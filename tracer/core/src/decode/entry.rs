@@ -1,36 +1,120 @@
-//! The registers of the function's entry, if the record has those of the very call that was hit.
+//! What registers held when the functions on the stack were entered: what their callers passed, by
+//! the descriptions of the calls (DWARF 5, 3.4).
 
-use super::registers::Registers;
+use super::evaluate::derive;
+use super::image::Image;
+use super::kept::Kept;
 use super::unwind::PhysicalFrame;
+use crate::binary::code_map::CodeMap;
 use crate::model::capture::How;
-use crate::model::record::Record;
+use crate::model::reason::{Reason, ReasonCode};
 use crate::model::resolved::Site;
-use tracer_common::wire::{ENTRY_REGISTERS, ItemKind};
+use std::cell::RefCell;
+use std::collections::HashMap;
 
-type Kept = [u64; ENTRY_REGISTERS];
+/// Why nothing was kept of a call.
+const NOT_SEEN: &str = "this call was not seen at the entry: it began before the probe was placed, \
+                        or too many others came since";
+/// Callers that are asked in a row: one may have passed on what it was passed itself.
+const CALLERS_MAX: usize = 16;
 
-/// What was kept at the entry of the site's function for the frame that was hit. `caller` is the
-/// frame around it.
-///
-/// The kernel program gives what the last call kept that had this frame. A program that copies its
-/// stacks away and back has several calls with one frame; what the caller has in its registers tells
-/// most of them apart.
-pub(super) fn kept(record: &Record, site: &Site, caller: Option<&PhysicalFrame>) -> Option<Kept> {
-    let entry = site.entry.as_ref()?;
-    let item = record.items.iter().find(|item| item.kind == ItemKind::Entry)?;
-    let words = item.bytes.chunks_exact(8).map(word);
-    let kept: Kept = words.collect::<Vec<_>>().try_into().ok()?;
-    let is_same = |registers: &Registers| {
-        let differs = |number: usize| {
-            entry.untouched & 1 << number != 0
-                && registers.get(number).is_some_and(|value| Some(&value) != kept.get(number))
+/// The frames of a capture with what is known of their entries.
+pub(super) struct Entries<'a> {
+    frames: &'a [PhysicalFrame],
+    image: &'a Image<'a>,
+    code: &'a dyn CodeMap,
+    known: RefCell<HashMap<(usize, u8), Result<u64, Reason>>>,
+    /// Those of the first frame's function as they were kept.
+    kept: Option<Kept>,
+    /// There is a breakpoint that keeps them.
+    is_watched: bool,
+}
+
+impl<'a> Entries<'a> {
+    /// Of frames from the hit outwards.
+    pub(super) fn new(
+        frames: &'a [PhysicalFrame],
+        image: &'a Image<'a>,
+        code: &'a dyn CodeMap,
+    ) -> Self {
+        let known = RefCell::default();
+        Self { frames, image, code, known, kept: None, is_watched: false }
+    }
+
+    /// With what a breakpoint at the entry of the first frame's function kept.
+    pub(super) fn of_which_kept(self, site: &Site, kept: Option<Kept>) -> Self {
+        Self { kept, is_watched: site.entry.is_some(), ..self }
+    }
+
+    /// Whether all registers of the first frame's function are known from a breakpoint at its entry.
+    pub(super) fn are_kept(&self) -> bool {
+        self.kept.is_some()
+    }
+
+    /// What a register held when the function of a frame was entered.
+    ///
+    /// # Errors
+    ///
+    /// Why the caller does not tell.
+    pub(super) fn register(&self, frame: usize, number: u8) -> Result<u64, Reason> {
+        if let Some(known) = self.known.borrow().get(&(frame, number)) {
+            return known.clone();
+        }
+        let value = match self.kept.filter(|_| frame == 0) {
+            Some(kept) => self.undisputed(&kept, number),
+            None => self.passed(frame, number),
         };
-        !(0..ENTRY_REGISTERS).any(differs)
-    };
-    let is_known = |frame: &&PhysicalFrame| frame.how == How::Cfi;
-    caller.filter(is_known).is_none_or(|frame| is_same(&frame.registers)).then_some(kept)
+        self.known.borrow_mut().insert((frame, number), value.clone());
+        value
+    }
+
+    /// What was kept of a register, unless the caller tells something else.
+    fn undisputed(&self, kept: &Kept, number: u8) -> Result<u64, Reason> {
+        let unknown = |why: String| Reason::new(ReasonCode::EntryValue, why);
+        let kept = kept.get(usize::from(number)).copied();
+        let kept = kept.ok_or_else(|| unknown("such a register is not kept".to_owned()))?;
+        match self.passed(0, number) {
+            Ok(passed) if passed != kept => {
+                Err(unknown(format!("{kept:#x} was kept, and its caller tells {passed:#x}")))
+            }
+            _ => Ok(kept),
+        }
+    }
+
+    fn passed(&self, frame: usize, number: u8) -> Result<u64, Reason> {
+        let unknown = |why: &str| match self.is_watched && frame == 0 {
+            true => Reason::new(ReasonCode::EntryValue, format!("{NOT_SEEN}, and {why}")),
+            false => Reason::new(ReasonCode::EntryValue, why),
+        };
+        let (callee, caller) = match (self.frames.get(frame), self.frames.get(frame + 1)) {
+            (Some(callee), Some(caller)) if frame < CALLERS_MAX => (callee, caller),
+            _ => return Err(unknown("its caller is not known")),
+        };
+        if caller.how != How::Cfi {
+            return Err(unknown("its caller was not found by call frame information"));
+        }
+        if caller.lookup == caller.pc {
+            return Err(unknown("it was not called: it handles a signal"));
+        }
+        let call = self.code.call_site(caller.pc, callee.lookup).map_err(|why| unknown(&why))?;
+        let above = |number| self.register(frame + 1, number);
+        let value = |steps: &[_]| derive(steps, &caller.registers, self.image, &above);
+        if let Some((target, entry)) = &call.target
+            && value(target).ok() != Some(entry.0)
+        {
+            return Err(unknown("it can't be told whether its caller called it directly"));
+        }
+        let passed = call.arguments.iter().find(|(register, _)| *register == number);
+        match passed {
+            Some((_, Ok(steps))) => value(steps).map_err(|reason| match reason.code {
+                ReasonCode::EntryValue => reason,
+                _ => unknown(&format!("in its caller: {}", reason.detail)),
+            }),
+            Some((_, Err(reason))) => Err(unknown(&format!("in its caller: {}", reason.detail))),
+            None => Err(unknown("its caller does not tell what it passed")),
+        }
+    }
 }
 
-fn word(bytes: &[u8]) -> u64 {
-    bytes.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte))
-}
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@
 mod entry;
 mod evaluate;
 mod image;
+mod kept;
 pub mod record;
 mod registers;
 mod source;
@@ -15,6 +16,7 @@ mod value;
 #[cfg(test)]
 mod fake;
 
+use self::entry::Entries;
 use self::image::Image;
 use self::registers::Registers;
 use self::source::Source;
@@ -22,7 +24,7 @@ use self::value::{Root, World};
 use crate::binary::code_map::CodeMap;
 use crate::model::capture::{Capture, Frame, Provenance, Variable};
 use crate::model::limits::Limits;
-use crate::model::reason::ReasonCode;
+use crate::model::reason::{Reason, ReasonCode};
 use crate::model::record::Record;
 use crate::model::resolved::{ScopedVariable, Site};
 use crate::model::types::TypeGraph;
@@ -41,11 +43,12 @@ pub fn decode(
     time_unix_ns: i128,
 ) -> Capture {
     let image = Image::new(record);
-    let mut registers = Registers::known(&record.registers);
+    let registers = Registers::known(&record.registers);
     let world = World { image: &image, types, code, limits };
     let (physical, end) = unwind::walk(registers.clone(), &image, code);
-    registers.set_entry(entry::kept(record, site, physical.get(1)));
-    let variables = variables(&world, &registers, site);
+    let kept = kept::kept(record, site, physical.get(1));
+    let entries = Entries::new(&physical, &image, code).of_which_kept(site, kept);
+    let variables = variables(&world, &registers, &entries, site);
     let mut stack = stack::name(&physical, end, code);
     assign(stack.frames.get_mut(..stack.at_hit).unwrap_or(&mut []), variables);
     Capture {
@@ -66,18 +69,26 @@ pub fn decode(
 }
 
 /// The site's variables with the number of the frame that each belongs to.
-fn variables(world: &World<'_>, registers: &Registers, site: &Site) -> Vec<(u32, Variable)> {
+fn variables(
+    world: &World<'_>,
+    registers: &Registers,
+    entries: &Entries<'_>,
+    site: &Site,
+) -> Vec<(u32, Variable)> {
     // Where variables are is known for the site's pc only.
     let is_here = registers.pc() == Some(site.pc.0);
-    let locate = |variable: &ScopedVariable| match &variable.location {
+    // An inlined function has no entry of its own: what is known is that of the function around it.
+    let at_entry = |number| entries.register(0, number);
+    let locate = |variable: &ScopedVariable| match (&variable.location, &variable.at_entry) {
         _ if !is_here => Source::Missing(ReasonCode::CodeMoved.into()),
-        Ok(location) => evaluate::locate(location, registers, world.image),
-        Err(reason) => match &variable.at_entry {
-            Some(location) if site.entry.is_some() => {
-                evaluate::locate(location, registers, world.image)
+        (Ok(location), _) => evaluate::locate(location, registers, world.image, &at_entry),
+        (Err(reason), None) => Source::Missing(reason.clone()),
+        (Err(reason), Some(location)) => {
+            match evaluate::locate(location, registers, world.image, &at_entry) {
+                Source::Missing(why) => Source::Missing(without_entry_value(reason, &why)),
+                source => source,
             }
-            _ => Source::Missing(reason.clone()),
-        },
+        }
     };
     let roots: Vec<Root<'_>> = site
         .variables
@@ -94,7 +105,10 @@ fn variables(world: &World<'_>, registers: &Registers, site: &Site) -> Vec<(u32,
         .zip(&roots)
         .zip(values)
         .map(|((variable, root), value)| {
-            let provenance = provenance(world, variable, root, &value);
+            let provenance = match provenance(world, variable, root, &value) {
+                Provenance::EntryValue if entries.are_kept() => Provenance::EntryProbe,
+                other => other,
+            };
             let ScopedVariable { name, kind, inline_depth, .. } = variable;
             (*inline_depth, Variable { name: name.clone(), kind: *kind, value, provenance })
         })
@@ -107,15 +121,25 @@ fn provenance(
     root: &Root<'_>,
     value: &Typed,
 ) -> Provenance {
-    match &variable.location {
+    match variable.location.as_ref().ok().or(variable.at_entry.as_ref()) {
         _ if matches!(value.value, Value::Unavailable(_)) => Provenance::None,
-        Ok(location) if evaluate::is_constant(location) => Provenance::Constant,
-        Ok(_) => {
+        Some(location) if evaluate::is_constant(location) => Provenance::Constant,
+        Some(_) => {
             let size = world.types.get(root.type_id).size.unwrap_or(0);
             root.source.provenance(world.image, 0, size)
         }
-        Err(_) => Provenance::EntryProbe,
+        None => Provenance::None,
     }
+}
+
+/// Why a variable is missing whose caller could have helped.
+fn without_entry_value(here: &Reason, caller: &Reason) -> Reason {
+    let detail = match (here.detail.as_str(), caller.detail.as_str()) {
+        (_, "") => here.detail.clone(),
+        ("", caller) => format!("its value at entry: {caller}"),
+        (here, caller) => format!("{here}; its value at entry: {caller}"),
+    };
+    Reason::new(here.code, detail)
 }
 
 /// Gives variables to the frames at the hit's pc. Where debug info for lines knows fewer inlined

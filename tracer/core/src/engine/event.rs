@@ -149,6 +149,8 @@ pub struct Overload {
     pub trips: u64,
     /// When, in nanoseconds since boot.
     pub time_boot_ns: u64,
+    /// From then until the last hit that still came.
+    pub lasted: Duration,
 }
 
 /// Whose budget.

@@ -22,7 +22,6 @@ use crate::model::issue::{Issue, IssueKind};
 use crate::model::location::Expression;
 use crate::model::resolved::{Site, SourceLine};
 use std::ops::Range;
-use tracer_common::code::{Code as OpCode, Op};
 
 /// A target and all that decides where its probe sits.
 pub(super) struct FunctionAt<'t, 'm> {
@@ -78,14 +77,11 @@ impl<'t, 'm> FunctionAt<'t, 'm> {
         let (requested, after_prologue) = self.requested(self.target.svma, self.target.at_entry);
         let placement = self.place(requested)?;
         let pc = placement.svma;
-        let (variables, entry) = match builder {
-            Some(builder) => {
-                let mut variables = self.variables(builder, pc)?;
-                let entry = self.rescue(builder, pc, &mut variables);
-                (variables, entry)
-            }
-            None => (Vec::new(), None),
+        let variables = match builder {
+            Some(builder) => self.variables(builder, pc)?,
+            None => Vec::new(),
         };
+        let entry = self.entered_before(pc, &variables);
         let why = match after_prologue {
             true => format!("{}; behind the prologue, where variables are stored", placement.why),
             false => placement.why,
@@ -162,7 +158,7 @@ impl<'t, 'm> FunctionAt<'t, 'm> {
 
     /// The canonical frame address at a pc.
     fn cfa(&self, pc: Svma) -> Option<Expression> {
-        Some(computed(&self.code.row_at(self.target.module, pc).ok()?.cfa))
+        Some(self.code.row_at(self.target.module, pc).ok()?.cfa.computed())
     }
 
     /// The canonical frame address in the body, which begins at `start` or, where the entry's code
@@ -173,7 +169,7 @@ impl<'t, 'm> FunctionAt<'t, 'm> {
             return Some(at_start);
         }
         let rows = self.code.rows_around(self.target.module, start).ok()?;
-        frame::body_cfa(&rows).map(computed)
+        frame::body_cfa(&rows).map(CfaRule::computed)
     }
 
     /// The variables in scope at a pc of this part; none without debug info.
@@ -202,6 +198,7 @@ impl<'t, 'm> FunctionAt<'t, 'm> {
         let at = FrameAt {
             subprogram: debug.die.offset,
             pc,
+            entry: debug.info.entry_of(debug.die),
             cfa: cfa.as_ref(),
             body_cfa: body_cfa.as_ref(),
             bias: self.module.bias(),
@@ -228,15 +225,6 @@ impl<'t, 'm> FunctionAt<'t, 'm> {
     /// Where each frame at a pc is in the source, innermost inlined function first.
     pub(super) fn lines_at(&self, pc: Svma) -> Vec<LineAt> {
         self.debug.as_ref().map(|debug| debug.lines_at(pc)).unwrap_or_default()
-    }
-}
-
-fn computed(cfa: &CfaRule) -> Expression {
-    match cfa {
-        CfaRule::Register { register, offset } => {
-            vec![Op::new(OpCode::Register, *register, *offset as u64)]
-        }
-        CfaRule::Expression(expression) => expression.clone(),
     }
 }
 

@@ -170,12 +170,14 @@ pub(crate) fn spent(overload: &Overload) -> String {
         BudgetOf::Node => "all probes together",
     };
     format!(
-        "tripped {}: {:.2} ms of CPU time in {} ms, where {whose} may cost {:.2} ms ({:.2} % of a core)",
+        "tripped {}: {:.2} ms of CPU time in {} ms, where {whose} may cost {:.2} ms ({:.2} % of a core); \
+         the last hit came {:.2} ms later",
         if overload.trips == 1 { "once".to_owned() } else { format!("{} times", overload.trips) },
         ms(overload.spent_ns),
         ms(overload.window_ns),
         ms(overload.limit_ns),
         overload.limit_ns as f64 * 100.0 / overload.window_ns as f64,
+        ms(overload.lasted_ns),
     )
 }
 

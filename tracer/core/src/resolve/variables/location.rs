@@ -8,7 +8,7 @@ use super::scopes::Found;
 use crate::binary::dwarf::Reader;
 use crate::binary::expression::{Context, next_operation, translate};
 use crate::model::address::Svma;
-use crate::model::location::{Expression, Location};
+use crate::model::location::{Expression, Location, Piece, Step};
 use crate::model::reason::{Reason, ReasonCode};
 use crate::model::resolved::VariableKind;
 use crate::resolve::dies::{Attribute, DieError, Dies, SourceUnit};
@@ -276,6 +276,55 @@ pub(super) fn location_of(
     frame: &Frame<'_>,
     size: Option<u64>,
 ) -> Result<Location, Reason> {
+    located(found, frame, size, false)
+}
+
+/// Where `found`, which has no location at this pc, was at the function's entry, or how it is
+/// computed from what was known there. `own` says that it belongs to the function itself, not to
+/// one that is inlined into it.
+pub(super) fn at_entry(
+    found: &Found<'_>,
+    frame: &Frame<'_>,
+    size: Option<u64>,
+    own: bool,
+) -> Option<Location> {
+    if let Ok(location) = located(found, frame, size, true) {
+        return Some(location);
+    }
+    let entry = frame.at.entry.filter(|_| own && found.kind == VariableKind::Parameter)?;
+    let (Stated::Listed(expressions), unit) = stated(found, entry).ok()?? else { return None };
+    let context =
+        Context { bias: frame.at.bias, unit: Some((unit.dwarf, &unit.unit)), ..Context::default() };
+    let passed = |expression| {
+        passed_in_registers(translate(expression, unit.unit.encoding(), context).ok()?)
+    };
+    expressions.into_iter().find_map(passed)
+}
+
+/// What is in registers where the function is entered, as what they held there.
+fn passed_in_registers(location: Location) -> Option<Location> {
+    match location {
+        Location::Register(number) => Some(Location::Derived(vec![Step::Entry(number)])),
+        Location::Pieces(pieces) => {
+            let passed = |Piece { size, location }: Piece| match location {
+                Some(location @ Location::Register(_)) => {
+                    Some(Piece { size, location: passed_in_registers(location) })
+                }
+                _ => None,
+            };
+            pieces.into_iter().map(passed).collect::<Option<_>>().map(Location::Pieces)
+        }
+        _ => None,
+    }
+}
+
+/// Where `found` is, with or without the help of what registers held at the function's entry.
+fn located(
+    found: &Found<'_>,
+    frame: &Frame<'_>,
+    size: Option<u64>,
+    entry_values: bool,
+) -> Result<Location, Reason> {
     let malformed = |error: gimli::Error| {
         Reason::new(ReasonCode::UnsupportedLocation, format!("malformed location list: {error}"))
     };
@@ -288,6 +337,7 @@ pub(super) fn location_of(
         bias: frame.at.bias,
         unit: Some((unit.dwarf, &unit.unit)),
         initial: None,
+        entry_values,
     };
     let encoding = unit.unit.encoding();
     match stated {
