@@ -272,7 +272,7 @@ fn scalar(value: &Value) -> Line {
             line.with(Ink::Value, integer(*number)).with(Ink::Dim, " (no enumerator)")
         }
         Value::Reference { address, shown_at } => {
-            pointer(*address).with(Ink::Dim, "shown at ").text(Escaped::name(shown_at))
+            pointer(Some(*address)).with(Ink::Dim, "shown at ").text(Escaped::name(shown_at))
         }
         Value::Address { address: Address(0) } => line.with(Ink::Value, "null"),
         Value::Address { address } => line.with(Ink::Value, Escaped::hex(address.0)),
