@@ -102,6 +102,10 @@ fn step(op: Op, stack: &mut Stack, registers: &Registers, image: &Image<'_>) -> 
             let value = registers.get(usize::from(op.arg)).ok_or_else(|| unknown(op.arg))?;
             stack.push(value.wrapping_add(op.imm))
         }
+        Code::EntryRegister => {
+            let value = registers.at_entry(usize::from(op.arg)).ok_or(ReasonCode::EntryNotSeen)?;
+            stack.push(value.wrapping_add(op.imm))
+        }
         Code::Deref => {
             let address = stack.pop()?;
             stack.push(dereference(image, address, op.arg)?)
@@ -294,7 +298,9 @@ fn of_the_stack(expression: &[Op]) -> bool {
 
 /// Whether the compiler knew the value when it wrote the debug info.
 pub(super) fn is_constant(location: &Location) -> bool {
-    let computes = |op: &Op| matches!(op.code(), Some(Code::Register | Code::Deref) | None);
+    let computes = |op: &Op| {
+        matches!(op.code(), Some(Code::Register | Code::EntryRegister | Code::Deref) | None)
+    };
     match location {
         Location::Bytes(_) => true,
         Location::Value(expression) => !expression.iter().any(computes),
@@ -434,7 +440,11 @@ mod tests {
                 })
                 .collect();
             if let Err(code) = run(&ops) {
-                let known = [ReasonCode::UnsupportedLocation, ReasonCode::ExpressionFault];
+                let known = [
+                    ReasonCode::UnsupportedLocation,
+                    ReasonCode::ExpressionFault,
+                    ReasonCode::EntryNotSeen,
+                ];
                 assert!(known.contains(&code), "{code:?}");
             }
         }

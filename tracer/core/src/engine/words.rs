@@ -60,6 +60,9 @@ fn whole_place(location: &Location, ty: Option<&Type>, cfa: Option<&Expression>)
         Location::Register(number) => format!("in {}", register(*number)),
         Location::Memory(expression) => memory(expression, cfa),
         Location::Value(expression) => match expression.as_slice() {
+            [op] if op.code() == Some(Code::EntryRegister) && op.imm == 0 => {
+                format!("in {} at the function's entry", register(op.arg))
+            }
             [op] if op.code() == Some(Code::Const) => {
                 let size = ty.and_then(|ty| ty.size).and_then(|size| usize::try_from(size).ok());
                 let bytes = op.imm.to_le_bytes();
@@ -118,6 +121,7 @@ fn formula(expression: &[Op]) -> Option<String> {
         let text = match op.code()? {
             Code::Const => number(op.imm),
             Code::Register => plus(register(op.arg), op.imm),
+            Code::EntryRegister => plus(&format!("{} at entry", register(op.arg)), op.imm),
             Code::AddConst => plus(&stack.pop()?, op.imm),
             Code::Deref if op.arg == 8 => format!("[{}]", stack.pop()?),
             Code::Deref => format!("[{}, {} bytes]", stack.pop()?, op.arg),

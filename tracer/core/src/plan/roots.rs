@@ -2,6 +2,7 @@
 
 use super::layouts::{Layouts, Pointer, Target};
 use crate::model::location::{Expression, Location, Piece, Step};
+use crate::model::resolved::Site;
 use crate::model::types::TypeId;
 use tracer_common::code::{Code, Op};
 
@@ -47,6 +48,15 @@ pub(super) fn compile(
             pointed_by_pieces(ops, layouts, id, &[whole]);
         }
         Location::Bytes(_) => {}
+    }
+}
+
+/// Puts what was kept at the function's entry into the record: the roots that use it come behind.
+pub(super) fn keep_entry(ops: &mut Vec<Op>, site: &Site) {
+    if let (Some(_), Some(cfa)) = (&site.entry, &site.cfa) {
+        let mut body = cfa.clone();
+        body.push(Op::new(Code::Entry, 0, 0));
+        root(ops, body);
     }
 }
 

@@ -66,6 +66,8 @@ pub struct Declared {
     pub id: DieId,
     /// The entry that declares the function that it belongs to.
     pub function: DieId,
+    /// That function is the one whose code this is, and not inlined into it.
+    pub own: bool,
     /// The variable.
     pub variable: ScopedVariable,
 }
@@ -107,6 +109,7 @@ pub fn variables_at<'a>(
             variables.extend(declared.map(|(die, function)| Declared {
                 id: die.id(),
                 function: *function,
+                own: scope.inlined_calls == 0,
                 variable,
             }));
         }
@@ -164,7 +167,9 @@ fn variable<'a>(
         Ok(_) => None,
         Err(_) => at_entry(builder, found, frame, size, own).and_then(|it| fitted(it, size).ok()),
     };
-    Some(ScopedVariable { name, kind: found.kind, type_id, location, at_entry, inline_depth: 0 })
+    let kind = found.kind;
+    let (kept, inline_depth) = (None, 0);
+    Some(ScopedVariable { name, kind, type_id, location, at_entry, kept, inline_depth })
 }
 
 /// Refuses a location that has fewer bytes than the type; the rest would be made up.

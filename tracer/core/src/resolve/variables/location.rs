@@ -13,11 +13,14 @@ use crate::model::reason::{Reason, ReasonCode};
 use crate::model::resolved::VariableKind;
 use crate::resolve::dies::{Attribute, DieError, Dies, SourceUnit};
 use crate::resolve::types::TypeBuilder;
-use gimli::{AttributeValue, UnitOffset};
+use gimli::{AttributeValue, RawLocListEntry, UnitOffset};
 use std::rc::Rc;
 use tracer_common::code::{Code, Op};
 use tracer_common::wire::{RBP, RSP};
 
+/// A byte of an expression may be an operation of its own: it counts as so many bytes that are only
+/// passed over.
+const EXPRESSION_BYTE: usize = 16;
 /// Pointers that were not kept, each to the next one.
 const POINTERS_MAX: u32 = 4;
 
@@ -35,7 +38,9 @@ pub(super) enum Stated<'a> {
     Nothing,
 }
 
-/// What `found` has for a location at `pc`, and the unit that says so.
+/// What `found` has for a location at `pc`, and the unit that says so. Where that is `entry`, the
+/// function's, it is what the function is called with: a view of the entry alone (an empty range)
+/// comes before what statements without an instruction make of it.
 ///
 /// # Errors
 ///
@@ -43,10 +48,11 @@ pub(super) enum Stated<'a> {
 pub(super) fn stated<'a, 'f>(
     found: &'f Found<'a>,
     pc: Svma,
-) -> Result<Option<(Stated<'a>, &'f Rc<SourceUnit<'a>>)>, gimli::Error> {
+    entry: Option<Svma>,
+) -> Result<Option<(Stated<'a>, &'f Rc<SourceUnit<'a>>)>, DieError> {
     for die in &found.chain {
         if let Some(value) = die.entry.attr_value(gimli::DW_AT_location) {
-            return Ok(Some((listed(&die.unit, value, pc)?, &die.unit)));
+            return Ok(Some((listed(&die.unit, value, pc, entry == Some(pc))?, &die.unit)));
         }
         if let Some(value) = die.entry.attr_value(gimli::DW_AT_const_value) {
             return Ok(Some((Stated::Constant(value), &die.unit)));
@@ -60,19 +66,31 @@ fn listed<'a>(
     unit: &SourceUnit<'a>,
     value: Attribute<'a>,
     pc: Svma,
-) -> Result<Stated<'a>, gimli::Error> {
+    is_entry: bool,
+) -> Result<Stated<'a>, DieError> {
     if let AttributeValue::Exprloc(expression) = value {
+        unit.steps.take(expression.0.len() * EXPRESSION_BYTE)?;
         return Ok(Stated::Single(expression));
     }
     let Some(mut entries) = unit.dwarf.attr_locations(&unit.unit, value)? else {
         return Ok(Stated::Nothing);
     };
     let (mut here, mut default, mut any) = (Vec::new(), Vec::new(), false);
-    while let Some(entry) = entries.next()? {
+    while let Some(raw) = entries.next_raw()? {
+        unit.steps.take(0)?;
+        if is_entry
+            && let Some(view) = view(&raw)
+            && let Some(entry) = entries.convert_raw(view)?
+            && entry.range.begin == pc.0
+        {
+            return Ok(Stated::Listed(vec![entry.data]));
+        }
+        let Some(entry) = entries.convert_raw(raw)? else { continue };
         any = true;
         if entry.range.begin == 0 && entry.range.end == u64::MAX {
             default.push(entry.data);
         } else if (entry.range.begin..entry.range.end).contains(&pc.0) {
+            unit.steps.take(entry.data.0.len() * EXPRESSION_BYTE)?;
             here.push(entry.data);
         }
     }
@@ -81,6 +99,28 @@ fn listed<'a>(
         (true, false) => Stated::Listed(default),
         _ if any => Stated::Elsewhere,
         _ => Stated::Nothing,
+    })
+}
+
+/// An entry with an empty range, which speaks of one view of an address only (DW_AT_GNU_locviews);
+/// a byte long, for gimli leaves out the empty ones.
+fn view<'a>(raw: &RawLocListEntry<Reader<'a>>) -> Option<RawLocListEntry<Reader<'a>>> {
+    use RawLocListEntry as Raw;
+    Some(match *raw {
+        Raw::AddressOrOffsetPair { begin, end, data } if begin == end => {
+            Raw::AddressOrOffsetPair { begin, end: end.wrapping_add(1), data }
+        }
+        Raw::OffsetPair { begin, end, data } if begin == end => {
+            Raw::OffsetPair { begin, end: end.wrapping_add(1), data }
+        }
+        Raw::StartEnd { begin, end, data } if begin == end => {
+            Raw::StartEnd { begin, end: end.wrapping_add(1), data }
+        }
+        Raw::StartLength { begin, length: 0, data } => Raw::StartLength { begin, length: 1, data },
+        Raw::StartxLength { begin, length: 0, data } => {
+            Raw::StartxLength { begin, length: 1, data }
+        }
+        _ => return None,
     })
 }
 
@@ -299,7 +339,9 @@ pub(super) fn at_entry<'a>(
         return Some(location);
     }
     let entry = frame.at.entry.filter(|_| own && found.kind == VariableKind::Parameter)?;
-    let (Stated::Listed(expressions), unit) = stated(found, entry).ok()?? else { return None };
+    let (Stated::Listed(expressions), unit) = stated(found, entry, Some(entry)).ok()?? else {
+        return None;
+    };
     let context =
         Context { bias: frame.at.bias, unit: Some((unit.dwarf, &unit.unit)), ..Context::default() };
     let passed = |expression| {
@@ -339,12 +381,13 @@ struct Search<'s, 'a> {
 impl<'a> Search<'_, 'a> {
     /// Where `found` is; `size` is that of its type.
     fn located(self, found: &Found<'a>, size: Option<u64>) -> Result<Location, Reason> {
-        let malformed = |error: gimli::Error| {
+        let malformed = |error: DieError| {
             let detail = format!("malformed location list: {error}");
             Reason::new(ReasonCode::UnsupportedLocation, detail)
         };
         let frame = self.frame;
-        let Some((stated, unit)) = stated(found, frame.at.pc).map_err(malformed)? else {
+        let Some((stated, unit)) = stated(found, frame.at.pc, frame.at.entry).map_err(malformed)?
+        else {
             return Err(ReasonCode::OptimizedOut.into());
         };
         let pointed = |entry| self.pointed(unit, entry);
@@ -422,7 +465,7 @@ pub(super) fn frame_base<'a>(
 ) -> Result<Stated<'a>, DieError> {
     let function = dies.at(unit, subprogram)?;
     match function.entry.attr_value(gimli::DW_AT_frame_base) {
-        Some(value) => Ok(listed(unit, value, pc)?),
+        Some(value) => listed(unit, value, pc, false),
         None => Ok(Stated::Nothing),
     }
 }

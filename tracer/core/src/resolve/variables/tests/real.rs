@@ -252,7 +252,8 @@ fn walk<'a>(builder: &mut TypeBuilder<'a>, function: &Function<'a>) -> usize {
         }
         let dies = builder.dies();
         // Errors are those of the file; what counts is that there is an answer.
-        let _answer = meaning_at(&dies, &function.unit.unit, function.offset, Svma(pc)).is_ok();
+        let _answer =
+            meaning_at(&dies, &function.unit.unit, function.offset, Svma(pc), None).is_ok();
     }
     let dies = builder.dies();
     let _answer = is_unoptimised(&dies, &function.unit.unit, function.offset).is_ok();
