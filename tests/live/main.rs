@@ -32,6 +32,7 @@ mod instructions;
 mod kernel_log;
 mod kernels;
 mod late;
+mod locations;
 mod metrics;
 mod pending;
 mod privilege;
