@@ -198,6 +198,8 @@ pub struct Scope {
     pub call: Option<(u64, u64)>,
     /// DW_AT_entry_pc, else the start of the first range.
     pub entry: Option<u64>,
+    /// The entry is DW_AT_entry_pc.
+    pub is_stated: bool,
 }
 
 /// A function and what is inlined into it.
@@ -270,12 +272,14 @@ fn scopes(info: &DebugInfo, unit: &Unit<'_>, offset: UnitOffset) -> Vec<Scope> {
         open.push(scopes.len());
         let ranges = entry.ranges(info);
         let first = ranges.first().map(|range| range.start);
+        let stated = entry.entry_pc(info).filter(|pc| info.is_text(*pc));
         range_count += ranges.len();
         scopes.push(Scope {
             offset: entry.offset,
             parent,
             call: entry.call_line(),
-            entry: entry.entry_pc(info).filter(|pc| info.is_text(*pc)).or(first),
+            entry: stated.or(first),
+            is_stated: stated.is_some(),
             ranges,
         });
         Walk::Into

@@ -5,12 +5,13 @@
 
 mod offer;
 
+use super::SITES_MAX;
 use super::function::{Target, target};
+use super::function_at::FunctionAt;
 use super::name::{Fit, Query, short};
 use crate::binary::demangle;
 use crate::binary::dwarf::{Unit, UnitIndex};
 use crate::binary::functions::declaration;
-use crate::binary::instances::Instance;
 use crate::binary::lines::{has_tail, normalize};
 use crate::binary::modules::Code;
 use crate::binary::symbols::{Part, Symbol, SymbolTable, split_suffix};
@@ -94,12 +95,14 @@ pub(super) fn function(
 /// entered at the same address: that is two calls.
 fn entries(code: &Code<'_>, hits: &[Hit<'_>]) -> Vec<Target> {
     let mut entries: BTreeMap<Svma, Vec<(UnitIndex, UnitOffset)>> = BTreeMap::new();
+    // More are not probed.
+    let is_few = hits.len() <= SITES_MAX;
     let (inlined, own): (Vec<_>, Vec<_>) = hits.iter().partition(|hit| hit.inlined);
     for hit in inlined {
         let Some((unit, offset)) = hit.die else { continue };
-        let info = code.debug_info(hit.module).ok();
-        let copy = info.and_then(|info| Instance::find(info, unit, offset, hit.svma));
-        let found = copy.map(|copy| copy.entries()).unwrap_or_default();
+        let here = Target { instance: Some(offset), ..target(code, hit.module, hit.svma) };
+        let function = FunctionAt::new(code, &here, "").ok().filter(|_| is_few);
+        let found = function.map(|function| function.entries()).unwrap_or_default();
         for svma in if found.is_empty() { BTreeSet::from([hit.svma]) } else { found } {
             let here = entries.entry(svma).or_default();
             // Units may share their code, but not the calls in it.
@@ -114,7 +117,7 @@ fn entries(code: &Code<'_>, hits: &[Hit<'_>]) -> Vec<Target> {
     let Some(module) = hits.first().map(|hit| hit.module) else { return Vec::new() };
     let mut targets = Vec::new();
     for (svma, copies) in entries {
-        let target = target(code, module, svma);
+        let target = Target { called: true, ..target(code, module, svma) };
         if copies.is_empty() {
             targets.push(Target { at_entry: true, ..target.clone() });
         }
