@@ -1,9 +1,9 @@
-//! A capture → leaves.
+//! A capture → its leaves.
 
-use super::leaf::{Leaf, Leaves};
+use super::leaf::{Leaf, Leaves, View};
 use super::limits::{DEPTH, ITEMS, STACK_FRAMES, TEXT_BYTES};
-use std::collections::HashMap;
-use tracer_core::model::capture::{Capture, StackEnd};
+use std::collections::{BTreeSet, HashMap};
+use tracer_core::model::capture::{Capture, Provenance, StackEnd};
 use tracer_core::model::reason::Reason;
 use tracer_core::model::value::{Field, Typed, Value};
 
@@ -13,9 +13,10 @@ const REGISTERS: [&str; 17] = [
     "r14", "r15", "rip",
 ];
 
-/// The leaves of a capture.
-pub fn leaves(capture: &Capture) -> Leaves {
+/// The view of a capture.
+pub fn view(capture: &Capture) -> View {
     let mut flat = Flat { leaves: Leaves::new(), shown: HashMap::new() };
+    let mut paths = BTreeSet::new();
     for (name, value) in REGISTERS.iter().zip(&capture.registers) {
         flat.put(format!("${name}"), Leaf::Number((*value).into()));
     }
@@ -34,9 +35,12 @@ pub fn leaves(capture: &Capture) -> Leaves {
         let count = seen.entry(key.clone()).or_default();
         *count += 1;
         let path = if *count == 1 { key } else { format!("{key}~{count}") };
+        paths.insert(path.clone());
+        let at_entry = variable.provenance == Provenance::EntryValue;
+        let path = if at_entry { format!("{path}@entry") } else { path };
         flat.value(path, &variable.value, 0);
     }
-    flat.leaves
+    View { variables: paths, ..flat.leaves.into_iter().collect() }
 }
 
 struct Flat<'a> {
@@ -125,7 +129,9 @@ impl<'a> Flat<'a> {
                 self.array(&path, items, *total, cut.as_ref(), depth);
             }
             Value::Pointer { address, target, .. } => {
-                self.put(path.clone(), Leaf::Number((*address).into()));
+                if let Some(address) = address {
+                    self.put(path.clone(), Leaf::Number((*address).into()));
+                }
                 self.target(path, target, depth);
             }
             Value::Reference { address, shown_at } => {
@@ -213,7 +219,15 @@ impl<'a> Flat<'a> {
             !matches!(typed.value, Value::Pointer { .. } | Value::Reference { .. })
                 && (name.ends_with(&typed.type_name) || typed.type_name.ends_with(name))
         };
-        pointer.or_else(|| here.iter().find(is_target).copied())
+        // The names of a type may be others, but then there is one object only.
+        let mut objects = here.iter().filter(|typed| {
+            !matches!(typed.value, Value::Pointer { .. } | Value::Reference { .. })
+        });
+        let only = match (objects.next(), objects.next()) {
+            (Some(only), None) => Some(*only),
+            _ => None,
+        };
+        pointer.or_else(|| here.iter().find(is_target).copied()).or(only)
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::scalar::{Address, Hex, Integer, Nanoseconds};
 use super::types::{
-    Armed, ArmedLine, ArmedSite, AttachedBy, CaptureLine, CheckLine, CheckStatus, Code, Coded,
-    DOCTOR, Ended, FIND, FoundLine, Frame, How, InlinedInto, Outcomes, Predicted, Process,
+    Armed, ArmedEntry, ArmedLine, ArmedSite, AttachedBy, CaptureLine, CheckLine, CheckStatus, Code,
+    Coded, DOCTOR, Ended, FIND, FoundLine, Frame, How, InlinedInto, Outcomes, Predicted, Process,
     Provenance, SNAPSHOT, Site, StackEnd, StackEndCode, Summary, SummaryLine, Target, Text, Trap,
     Variable, VariableKind,
 };
@@ -32,6 +32,7 @@ pub fn armed(probe: &str, request: &SnapshotRequest, armed: &event::Armed) -> Ar
             target: process(&armed.process),
             sites: armed.resolved.sites.iter().map(|site| armed_site(armed, site)).collect(),
             not_probed: armed.resolved.issues.iter().map(coded).collect(),
+            entry_left_out: left_out(&armed.entries),
             hits: request.hits,
             timeout_ms: u64::try_from(armed.lives.as_millis()).unwrap_or(u64::MAX),
             attached_by: match armed.attached.by {
@@ -61,6 +62,7 @@ fn predicted(request: &SnapshotRequest, armed: &event::Armed) -> Predicted {
 
 fn armed_site(armed: &event::Armed, site: &resolved::Site) -> ArmedSite {
     let module = armed.modules.get(site.module);
+    let entry = site.entry.as_ref().filter(|_| armed.entries == event::Entries::Placed);
     ArmedSite {
         requested_pc: Address(site.requested.0),
         pc: Address(site.pc.0),
@@ -73,7 +75,15 @@ fn armed_site(armed: &event::Armed, site: &resolved::Site) -> ArmedSite {
         function: site.function.clone(),
         file: site.line.as_ref().map(|line| line.file.clone()),
         line: site.line.as_ref().and_then(|line| known_line(line.line)),
+        entry: entry.map(|entry| ArmedEntry { pc: Address(entry.pc.0), trap: trap(entry.trap) }),
         inlined_into: site.inlined_into.iter().map(inlined_into).collect(),
+    }
+}
+
+fn left_out(entries: &event::Entries) -> Option<String> {
+    match entries {
+        event::Entries::LeftOut(why) => Some(why.clone()),
+        event::Entries::NotNeeded | event::Entries::Placed => None,
     }
 }
 
@@ -125,6 +135,8 @@ pub fn summary(probe: &str, written: u64, summary: &event::Summary) -> SummaryLi
         summary: Summary {
             hits: summary.hits,
             outcomes: outcome_counts(&summary.outcomes),
+            entered: summary.entered,
+            entry_left_out: left_out(&summary.entries),
             kernel_misses: summary.kernel_misses,
             reader_stalls: summary.reader_stalls,
             received: summary.received,
@@ -288,9 +300,11 @@ fn provenance(provenance: capture::Provenance) -> Provenance {
     match provenance {
         capture::Provenance::Live => Provenance::Live,
         capture::Provenance::Constant => Provenance::Constant,
+        capture::Provenance::EntryProbe => Provenance::EntryProbe,
         capture::Provenance::MappedFile => Provenance::MappedFile,
         capture::Provenance::Untouched => Provenance::Untouched,
         capture::Provenance::ReadAfterHit => Provenance::ReadAfterHit,
+        capture::Provenance::EntryValue => Provenance::EntryValue,
         capture::Provenance::None => Provenance::None,
     }
 }
@@ -363,7 +377,7 @@ fn value(value: &model::Value, level: u32, cut: &mut bool) -> Value {
         }
         model::Value::Array { items, total, cut: why } => array(items, *total, why, level, cut),
         model::Value::Pointer { address, target, provenance } => Value::Pointer {
-            address: Address(*address),
+            address: address.map(Address),
             target: Box::new(super::value::Target {
                 type_name: target.type_name.clone(),
                 node: node(target, level + 1, cut),

@@ -62,7 +62,11 @@ pub(crate) fn late_pointer(
     target: Value,
     provenance: Provenance,
 ) -> Value {
-    Value::Pointer { address, target: Box::new(typed(type_name, target)), provenance }
+    Value::Pointer {
+        address: Some(address),
+        target: Box::new(typed(type_name, target)),
+        provenance,
+    }
 }
 
 /// Name, type and value of variables: every kind of value, and what is special about some.
@@ -276,10 +280,12 @@ pub(crate) fn armed() -> Armed {
         line: Some(SourceLine { file: "/no/such/src/billing.c".to_owned(), line: 42 }),
         cfa: None,
         variables: Vec::new(),
+        entry: None,
     };
     Armed {
         link: tracer_core::engine::event::LinkId::default(),
         attached: Attached { by: AttachedBy::Multi, took: Duration::from_millis(12) },
+        entries: tracer_core::engine::event::Entries::default(),
         predicted: Predicted { trap_ns: 512.0, program_ns: 1288.0, wake_ns: 8000.0 },
         forecast: None,
         lives: Duration::from_secs(30),
@@ -312,6 +318,7 @@ pub(crate) fn request(text: &str) -> SnapshotRequest {
         rate: 0,
         learn: Duration::ZERO,
         force: false,
+        entry_probe: true,
         timeout: Duration::from_secs(30),
         idle: None,
         retry: None,
@@ -340,6 +347,8 @@ pub(crate) fn summary(ended: Ended) -> Summary {
     Summary {
         hits: 5,
         outcomes: counted().outcomes,
+        entered: 0,
+        entries: tracer_core::engine::event::Entries::default(),
         kernel_misses: 0,
         reader_stalls: 0,
         received: 3,

@@ -14,7 +14,7 @@ use crate::client::Daemon;
 use std::ops::ControlFlow;
 use tracer_core::engine::Engine;
 use tracer_core::engine::options::Options;
-use tracer_core::engine::request::{SnapshotRequest, learn, ring_bytes};
+use tracer_core::engine::request::{SnapshotRequest, learn, rate, ring_bytes};
 use tracer_core::model::action::Action;
 use tracer_core::model::budget::{Budgets, CpuShare};
 use tracer_core::model::caller::Caller;
@@ -135,10 +135,11 @@ pub(crate) fn request(args: &SnapshotArgs, location: LocationSpec) -> SnapshotRe
         location_text: args.location.clone(),
         action: Action::Snapshot,
         hits: args.hits,
-        rate: args.rate,
+        rate: args.rate.unwrap_or_else(|| rate(args.hits)),
         budget: CpuShare::percent(args.budget),
         learn: args.learn.unwrap_or_else(|| learn(args.hits)),
         force: args.force,
+        entry_probe: !args.no_entry_probe,
         retry: args.retry,
         timeout: args.timeout,
         idle: args.idle,

@@ -8,7 +8,7 @@ use super::breakpoints::{AttachMode, AttachedBy, Breakpoints, Closed};
 use super::error::AttachError;
 use super::guardian::Guardians;
 use super::load::Program;
-use super::maps::{Gate, Occupied, SitePlan, remove_ring};
+use super::maps::{EntryPlan, Gate, Occupied, SitePlan, remove_ring};
 use super::place::{Place, places};
 use super::ring::Ring;
 use crate::model::address::{Avma, FileOffset};
@@ -16,11 +16,13 @@ use crate::model::budget::CpuShare;
 use crate::model::cost::CostModel;
 use crate::model::issue::{Issue, IssueKind};
 use crate::model::plan::Plan;
-use crate::model::resolved::TrapClass;
+use crate::model::resolved::{Entry, TrapClass};
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tracer_common::maps::Counters;
@@ -50,6 +52,8 @@ pub struct SiteToArm<'a> {
     pub trap: TrapClass,
     /// What to capture.
     pub plan: &'a Plan,
+    /// The entry of its function, where the plan uses what is kept there.
+    pub entry: Option<&'a Entry>,
 }
 
 #[derive(Debug)]
@@ -57,7 +61,10 @@ struct Link {
     breakpoints: Breakpoints,
     occupied: Occupied,
     gate: Gate,
+    /// Those of sites, then those of entries.
     places: Vec<Place>,
+    /// The entries are left out from now on.
+    without_entries: AtomicBool,
     /// When they are to go, in nanoseconds since boot, 0 for never; held while they are being placed
     /// again, which may take a second.
     expires_ns: Mutex<u64>,
@@ -67,6 +74,15 @@ struct Link {
 }
 
 impl Link {
+    /// Where its breakpoints are to be, and their parameters in the maps.
+    fn wanted(&self) -> (&[Place], Range<u32>) {
+        let Occupied { sites, .. } = &self.occupied;
+        match self.without_entries.load(Relaxed) {
+            true => (self.places.get(..sites.len()).unwrap_or(&[]), sites.clone()),
+            false => (&self.places, self.occupied.all()),
+        }
+    }
+
     fn expires_ns(&self) -> MutexGuard<'_, u64> {
         self.expires_ns.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -146,7 +162,11 @@ pub struct Counts {
     pub outcomes: [u64; OUTCOMES],
     /// Nanoseconds spent on captures in the kernel.
     pub capture_ns: u64,
-    /// Nanoseconds that the traps of all hits took, by what one costs on this machine.
+    /// Calls of the functions that sites are in, counted at their entries; no hits.
+    pub entries: u64,
+    /// Nanoseconds that their traps took.
+    pub entry_ns: u64,
+    /// Nanoseconds that the traps of hits and entries took, by what one costs on this machine.
     pub trap_ns: u64,
 }
 
@@ -157,6 +177,8 @@ impl std::ops::AddAssign for Counts {
             *sum += one;
         }
         self.capture_ns += other.capture_ns;
+        self.entries += other.entries;
+        self.entry_ns += other.entry_ns;
         self.trap_ns += other.trap_ns;
     }
 }
@@ -194,7 +216,10 @@ impl Links {
         sites: &[SiteToArm<'_>],
     ) -> Result<(LinkId, Attached), AttachError> {
         let start = Instant::now();
-        let places = places(sites)?;
+        let entries = entries_of(sites);
+        // The kernel takes breakpoints out in this order: while a site is hit, the entry of its
+        // function is in place.
+        let places = places(sites.iter().chain(&entries))?;
         let _reserved = self.reserve(gate.pid, &places)?;
         places.iter().try_for_each(|place| {
             place.check(gate, &|| self.has_another(None, gate.pid, place.pc))
@@ -202,11 +227,13 @@ impl Links {
         let guardian = self.guardians.get(program.trips_fd())?;
         let breakpoints = Breakpoints::new()?;
         // Before the maps are locked: the costs may have to be measured.
-        let plans = site_plans(program.costs(mode)?, sites)?;
-        let occupied = program.maps().occupy(gate, ring, &plans)?;
+        let costs = program.costs(mode)?;
+        let plans = site_plans(&costs, sites, &entries)?;
+        let entries = entry_plans(&costs, &entries)?;
+        let occupied = program.maps().occupy(gate, ring, &plans, &entries)?;
         let arming = Arming { program, mode, pid: gate.pid, places: &places };
         let to = (guardian, gate.expires_ns);
-        match arming.arm(&occupied.sites, &breakpoints, breakpoints.clear(), to) {
+        match arming.arm(&occupied.all(), &breakpoints, breakpoints.clear(), to) {
             Ok(by) => {
                 let attached = Attached { by, took: start.elapsed() };
                 let link = Link {
@@ -214,6 +241,7 @@ impl Links {
                     occupied,
                     gate,
                     places,
+                    without_entries: AtomicBool::new(false),
                     expires_ns: Mutex::new(gate.expires_ns),
                     attached: Mutex::new(attached),
                     ring_bytes: ring.bytes(),
@@ -296,19 +324,36 @@ impl Links {
         }
         let start = Instant::now();
         let removals = link.breakpoints.clear();
-        let _reserved = self.reserve(link.gate.pid, &link.places)?;
-        link.places.iter().try_for_each(|place| {
+        let (places, wanted) = link.wanted();
+        let _reserved = self.reserve(link.gate.pid, places)?;
+        places.iter().try_for_each(|place| {
             place.check(link.gate, &|| self.has_another(Some(id), link.gate.pid, place.pc))
         })?;
-        program.maps().enable(&link.occupied.sites, false)?;
+        program.maps().enable(&link.occupied.all(), false)?;
         program.maps().reset_budget(&link.occupied)?;
+        program.maps().renew_entries(&link.occupied)?;
         let guardian = self.guardians.get(program.trips_fd())?;
-        let arming = Arming { program, mode, pid: link.gate.pid, places: &link.places };
-        let sites = &link.occupied.sites;
-        let by = arming.arm(sites, &link.breakpoints, removals, (guardian, *expires_ns))?;
+        let arming = Arming { program, mode, pid: link.gate.pid, places };
+        let by = arming.arm(&wanted, &link.breakpoints, removals, (guardian, *expires_ns))?;
         let attached = Attached { by, took: start.elapsed() };
         *link.attached() = attached;
         Ok(attached)
+    }
+
+    /// Leaves the entries out when the breakpoints of a link are placed again.
+    pub fn leave_entries(&self, id: LinkId) {
+        if let Some(link) = self.get(id) {
+            link.without_entries.store(true, Relaxed);
+        }
+    }
+
+    /// Whether the breakpoints of a link are all in place, those of the entries seen in the process.
+    pub fn has_entries(&self, id: LinkId) -> bool {
+        let Some(link) = self.get(id) else { return false };
+        let (places, _) = link.wanted();
+        let mut entries = places.iter().skip(link.occupied.sites.len());
+        link.breakpoints.are_in_place()
+            && entries.all(|place| place.read_back(link.gate.pid).is_ok())
     }
 
     /// Changes when a probe expires: nanoseconds since boot, 0 for never.
@@ -325,7 +370,7 @@ impl Links {
         let Some(link) = self.get(id) else { return Ok(()) };
         *link.expires_ns() = expires_ns;
         link.breakpoints.expire_at(expires_ns);
-        program.maps().change(&link.occupied.sites, |site| site.expires_ns = expires_ns)
+        program.maps().change(&link.occupied.all(), |site| site.expires_ns = expires_ns)
     }
 
     fn insert(&self, link: Link) -> LinkId {
@@ -437,11 +482,17 @@ impl Links {
     pub fn counts(&self, program: &Program, id: LinkId) -> Result<Counts, AttachError> {
         let mut counts = Counts::default();
         let Some(link) = self.get(id) else { return Ok(counts) };
-        for (site, trap_ns) in link.occupied.sites.clone().zip(&link.occupied.trap_ns) {
+        for (site, trap_ns) in link.occupied.all().zip(&link.occupied.trap_ns) {
+            if link.occupied.entries.contains(&site) {
+                let entries = program.maps().entered(site)?;
+                let entry_ns = entries * u64::from(*trap_ns);
+                counts += Counts { entries, entry_ns, trap_ns: entry_ns, ..Counts::default() };
+                continue;
+            }
             let (hits, counted) = program.maps().counts(site)?;
             let Counters { outcomes, capture_ns } = counted;
             let trap_ns = hits * u64::from(*trap_ns);
-            counts += Counts { hits, outcomes, capture_ns, trap_ns };
+            counts += Counts { hits, outcomes, capture_ns, trap_ns, ..Counts::default() };
         }
         Ok(counts)
     }
@@ -487,7 +538,25 @@ impl Taken {
 }
 
 /// The sites as the maps take them; those at the same place of one file know of each other.
-fn site_plans<'p>(costs: CostModel, sites: &[SiteToArm<'p>]) -> Result<Vec<SitePlan<'p>>, Issue> {
+fn site_plans<'p>(
+    costs: &CostModel,
+    sites: &[SiteToArm<'p>],
+    entries: &[SiteToArm<'_>],
+) -> Result<Vec<SitePlan<'p>>, Issue> {
+    let twins = twins(sites)?;
+    let index_of = |entry: &Entry| entries.iter().position(|other| other.pc == entry.pc);
+    let plans = sites.iter().zip(twins).map(|(site, has_twin)| SitePlan {
+        pc: site.pc,
+        has_twin,
+        trap_ns: costs.trap_ns(site.trap) as u32,
+        plan: site.plan,
+        entry: site.entry.and_then(index_of),
+    });
+    Ok(plans.collect())
+}
+
+/// Which of these places have another one at the same place of the file.
+fn twins(sites: &[SiteToArm<'_>]) -> Result<Vec<bool>, Issue> {
     let mut places = Vec::new();
     for site in sites {
         let stat = rustix::fs::fstat(site.file).map_err(|error| {
@@ -495,14 +564,37 @@ fn site_plans<'p>(costs: CostModel, sites: &[SiteToArm<'p>]) -> Result<Vec<SiteP
         })?;
         places.push((stat.st_dev, stat.st_ino, site.offset));
     }
-    let twins = |place| places.iter().filter(|other| *other == place).count() > 1;
-    let plans = sites.iter().zip(&places);
-    Ok(plans
-        .map(|(site, place)| SitePlan {
-            pc: site.pc,
-            has_twin: twins(place),
-            trap_ns: costs.trap_ns(site.trap) as u32,
-            plan: site.plan,
-        })
-        .collect())
+    let is_twin = |place| places.iter().filter(|other| *other == place).count() > 1;
+    Ok(places.iter().map(is_twin).collect())
+}
+
+/// The entries that the sites' plans use, each once, as places for breakpoints.
+fn entries_of<'a>(sites: &[SiteToArm<'a>]) -> Vec<SiteToArm<'a>> {
+    let mut entries: Vec<SiteToArm<'a>> = Vec::new();
+    for site in sites {
+        let Some(entry) = site.entry else { continue };
+        if entries.iter().all(|other| other.pc != entry.pc) {
+            entries.push(SiteToArm {
+                offset: entry.file_offset,
+                pc: entry.pc,
+                instruction: &entry.instruction,
+                trap: entry.trap,
+                entry: Some(entry),
+                ..site.clone()
+            });
+        }
+    }
+    entries
+}
+
+/// The entries as the maps take them.
+fn entry_plans(costs: &CostModel, entries: &[SiteToArm<'_>]) -> Result<Vec<EntryPlan>, Issue> {
+    let twins = twins(entries)?;
+    let plans = entries.iter().zip(twins).map(|(site, has_twin)| EntryPlan {
+        pc: site.pc,
+        has_twin,
+        trap_ns: costs.trap_ns(site.trap) as u32,
+        frame_offset: site.entry.map_or(0, |entry| entry.frame_offset),
+    });
+    Ok(plans.collect())
 }

@@ -32,7 +32,9 @@ pub(super) struct Place {
 }
 
 /// The places of sites, with files of their own: they stay open when the caller closes theirs.
-pub(super) fn places(sites: &[SiteToArm<'_>]) -> Result<Vec<Place>, Issue> {
+pub(super) fn places<'s, 'f: 's>(
+    sites: impl Iterator<Item = &'s SiteToArm<'f>>,
+) -> Result<Vec<Place>, Issue> {
     let mut files = HashMap::new();
     let mut places = Vec::new();
     for site in sites {

@@ -1,6 +1,7 @@
 //! What a file on disk says; shared ground of resolve and decode.
 
 pub mod cache;
+mod call_sites;
 pub mod cfi;
 pub mod code_map;
 mod compressed;
@@ -24,6 +25,7 @@ pub mod landing_pads;
 mod line_header;
 pub mod line_sites;
 pub mod lines;
+pub mod lists;
 mod memo;
 pub mod module;
 pub mod modules;

@@ -1,8 +1,9 @@
 //! The modules of a process, opened when they are needed, and what is read from them.
 
 use super::cache::Cache;
+use super::call_sites;
 use super::cfi::{Cfi, UnwindRow};
-use super::code_map::{CodeFrame, CodeMap};
+use super::code_map::{CallSite, CodeFrame, CodeMap};
 use super::demangle;
 use super::dwarf::DebugInfo;
 use super::landing_pads::{self, LandingPadError};
@@ -22,11 +23,15 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 /// Frames of pcs that are remembered.
 const FRAMES_KEPT: usize = 1 << 16;
+/// Calls that are remembered.
+const CALLS_KEPT: usize = 1 << 12;
 
 /// The files that are mapped executable in a process, the main program first.
 #[derive(Debug)]
 pub struct Modules {
     pid: u32,
+    /// The first one is the main program.
+    has_main: bool,
     slots: Vec<Slot>,
     cache: Arc<Cache>,
     /// Debug files that they may not read are not read.
@@ -70,7 +75,8 @@ impl Modules {
             })
             .collect();
         slots.sort_by_key(|slot| slot.path != process.exe);
-        Self { pid: process.id.pid, slots, cache: Arc::clone(cache), reader }
+        let has_main = slots.first().is_some_and(|slot| slot.path == process.exe);
+        Self { pid: process.id.pid, has_main, slots, cache: Arc::clone(cache), reader }
     }
 
     /// One file, mapped by nobody.
@@ -82,7 +88,7 @@ impl Modules {
         let cache = Arc::<Cache>::default();
         let module = OnceLock::from(Ok(Module::from_path(path, &cache)?));
         let slot = Slot { path: path.to_path_buf(), mappings: Vec::new(), module };
-        Ok(Self { pid: 0, slots: vec![slot], cache, reader: Caller::Root })
+        Ok(Self { pid: 0, has_main: false, slots: vec![slot], cache, reader: Caller::Root })
     }
 
     /// How many there are.
@@ -108,6 +114,15 @@ impl Modules {
     /// The mappings of a module.
     pub fn mappings(&self, index: ModuleIndex) -> &[Mapping] {
         self.slots.get(index).map_or(&[], |slot| &slot.mappings)
+    }
+
+    /// What to add to the fs base of a thread to get the first byte of a module's thread-local
+    /// storage: that of the main program lies right below it (psABI x86-64, 3.4.6). Where the
+    /// loader puts that of others, only the loader knows.
+    pub fn thread_storage(&self, index: ModuleIndex) -> Option<u64> {
+        let is_main = self.has_main && index == 0;
+        let module = is_main.then(|| self.get(index).ok())??;
+        module.elf().thread_bytes().map(u64::wrapping_neg)
     }
 
     /// A module, opened now if it was not before.
@@ -159,13 +174,15 @@ fn continues(group: &[Mapping], mapping: &Mapping) -> bool {
 pub struct Code<'m> {
     modules: &'m Modules,
     frames: Mutex<HashMap<Avma, Vec<CodeFrame>>>,
+    /// By return address and where the function is that was called.
+    calls: Mutex<HashMap<(Avma, Avma), Result<Arc<CallSite>, String>>>,
     nop5_is_safe: bool,
 }
 
 impl<'m> Code<'m> {
     /// Nothing is read yet.
     pub fn new(modules: &'m Modules) -> Self {
-        Self { modules, frames: Mutex::default(), nop5_is_safe: false }
+        Self { modules, frames: Mutex::default(), calls: Mutex::default(), nop5_is_safe: false }
     }
 
     /// The same on a machine that can do this.
@@ -310,6 +327,21 @@ impl CodeMap for Code<'_> {
             kept.insert(pc, frames.clone());
         }
         frames
+    }
+
+    fn call_site(&self, return_address: Avma, callee: Avma) -> Result<Arc<CallSite>, String> {
+        let key = (return_address, callee);
+        if let Some(call) = self.calls.lock().ok().and_then(|kept| kept.get(&key).cloned()) {
+            return call;
+        }
+        let call = call_sites::read(self, return_address, callee).map(Arc::new);
+        if let Ok(mut kept) = self.calls.lock() {
+            if kept.len() >= CALLS_KEPT {
+                kept.clear();
+            }
+            kept.insert(key, call.clone());
+        }
+        call
     }
 
     fn symbol_at(&self, address: Avma) -> Option<String> {

@@ -21,6 +21,8 @@ fn variable(name: &str, location: Result<Location, Reason>, inline_depth: u32) -
         kind: VariableKind::Local,
         type_id: TypeId(0),
         location,
+        at_entry: None,
+        kept: None,
         inline_depth,
     }
 }
@@ -41,6 +43,7 @@ fn site(variables: Vec<ScopedVariable>) -> Site {
         line: None,
         cfa: None,
         variables,
+        entry: None,
     }
 }
 

@@ -43,8 +43,11 @@ fn site(id: u32, location: Location) -> Site {
             kind: VariableKind::Parameter,
             type_id: TypeId(id),
             location: Ok(location),
+            at_entry: None,
+            kept: None,
             inline_depth: 0,
         }],
+        entry: None,
     }
 }
 

@@ -1,5 +1,7 @@
 //! A target with the function around it: where to put the probe, and what is alive there.
 
+mod entry;
+
 use super::dies::{DieId, Dies};
 use super::frame;
 use super::function::Target;
@@ -22,7 +24,6 @@ use crate::model::location::Expression;
 use crate::model::resolved::{Site, SourceLine};
 use std::collections::BTreeSet;
 use std::ops::Range;
-use tracer_common::code::{Code as OpCode, Op};
 
 /// A target and all that decides where its probe sits.
 pub(super) struct FunctionAt<'t, 'm> {
@@ -79,9 +80,13 @@ impl<'t, 'm> FunctionAt<'t, 'm> {
         let start = self.start(requested);
         let placement = self.place(start)?;
         let pc = placement.svma;
-        let variables = match builder {
-            Some(builder) => self.variables(builder, pc)?,
-            None => Vec::new(),
+        let (variables, entry) = match builder {
+            Some(builder) => {
+                let mut variables = self.variables(builder, pc)?;
+                let entry = self.rescue(builder, pc, &mut variables);
+                (variables, entry)
+            }
+            None => (Vec::new(), None),
         };
         let why = match after_prologue {
             true => format!("{}; behind the prologue, where variables are stored", placement.why),
@@ -108,6 +113,7 @@ impl<'t, 'm> FunctionAt<'t, 'm> {
             line: self.debug.as_ref().and_then(|debug| debug.line(pc)),
             cfa: self.cfa(pc),
             variables: variables.into_iter().map(|declared| declared.variable).collect(),
+            entry,
         })
     }
 
@@ -209,7 +215,7 @@ impl<'t, 'm> FunctionAt<'t, 'm> {
 
     /// The canonical frame address at a pc.
     fn cfa(&self, pc: Svma) -> Option<Expression> {
-        Some(computed(&self.code.row_at(self.target.module, pc).ok()?.cfa))
+        Some(self.code.row_at(self.target.module, pc).ok()?.cfa.computed())
     }
 
     /// The canonical frame address in the body, which begins at `start` or, where the entry's code
@@ -220,7 +226,7 @@ impl<'t, 'm> FunctionAt<'t, 'm> {
             return Some(at_start);
         }
         let rows = self.code.rows_around(self.target.module, start).ok()?;
-        frame::body_cfa(&rows).map(computed)
+        frame::body_cfa(&rows).map(CfaRule::computed)
     }
 
     /// The variables in scope at a pc of this part; none without debug info.
@@ -249,9 +255,11 @@ impl<'t, 'm> FunctionAt<'t, 'm> {
         let at = FrameAt {
             subprogram: debug.die.offset,
             pc,
+            entry: debug.info.entry_of(debug.die),
             cfa: cfa.as_ref(),
             body_cfa: body_cfa.as_ref(),
             bias: self.module.bias(),
+            thread_storage: self.code.modules().thread_storage(self.target.module),
             home_stored: entry.is_some().then_some(stored),
             lines: &debug.lines_at(pc),
         };
@@ -275,15 +283,6 @@ impl<'t, 'm> FunctionAt<'t, 'm> {
     /// Where each frame at a pc is in the source, innermost inlined function first.
     pub(super) fn lines_at(&self, pc: Svma) -> Vec<LineAt> {
         self.debug.as_ref().map(|debug| debug.lines_at(pc)).unwrap_or_default()
-    }
-}
-
-fn computed(cfa: &CfaRule) -> Expression {
-    match cfa {
-        CfaRule::Register { register, offset } => {
-            vec![Op::new(OpCode::Register, *register, *offset as u64)]
-        }
-        CfaRule::Expression(expression) => expression.clone(),
     }
 }
 
@@ -332,7 +331,8 @@ impl<'t> Debug<'t> {
     }
 
     fn meaning(&self, pc: Svma) -> Option<Meaning> {
-        meaning_at(&self.dies, self.die.unit, self.die.offset, pc).ok()
+        meaning_at(&self.dies, self.die.unit, self.die.offset, pc, self.info.entry_of(self.die))
+            .ok()
     }
 }
 

@@ -323,7 +323,14 @@ fn what_was_learned_is_told() {
     let hit = facts.predicted;
     let captures_per_second = Some(25);
     let (hits_per_second, cores, slowdown) = (1234.0, 0.000_8, 1.0);
-    facts.forecast = Some(Forecast { hit, hits_per_second, captures_per_second, cores, slowdown });
+    facts.forecast = Some(Forecast {
+        hit,
+        load: tracer_core::model::admission::Load::default(),
+        hits_per_second,
+        captures_per_second,
+        cores,
+        slowdown,
+    });
     let page = armed_page(&facts).plain();
     assert!(page.contains("  predicted: 9.8 µs a hit, 1234 hits/s: 0.08 % of a core\n"), "{page}");
     assert!(page.contains("  sampled: at most 25 captures a second"), "{page}");

@@ -182,7 +182,7 @@ fn expand(shown: Shown<'_>, width: usize) -> (Line, Vec<Row>) {
         }
         Value::Pointer { address, target } => {
             let (head, below) = expand((&target.node).into(), width);
-            let arrow = Line::new().with(Ink::Dim, Escaped::hex(address.0)).text(" ->");
+            let arrow = of_pointer(*address).text(" ->");
             let arrow = marked(arrow, target.provenance);
             (if head.width() == 0 { arrow } else { arrow.text(" ").and(head) }, below)
         }
@@ -318,9 +318,11 @@ pub(super) fn special(provenance: Provenance) -> Option<&'static str> {
     match provenance {
         Provenance::Live | Provenance::None => None,
         Provenance::Constant => Some("constant"),
+        Provenance::EntryProbe => Some("argument at entry"),
         Provenance::MappedFile => Some("from the mapped file"),
         Provenance::Untouched => Some("never touched"),
         Provenance::ReadAfterHit => Some("read after the hit"),
+        Provenance::EntryValue => Some("at entry, by its caller"),
     }
 }
 
@@ -384,8 +386,15 @@ fn sentence(reason: &Unavailable) -> Escaped {
     }
 }
 
-fn pointer(address: Address) -> Line {
-    Line::new().with(Ink::Dim, Escaped::hex(address.0)).text(" -> ")
+fn pointer(address: Option<Address>) -> Line {
+    of_pointer(address).text(" -> ")
+}
+
+fn of_pointer(address: Option<Address>) -> Line {
+    match address {
+        Some(address) => Line::new().with(Ink::Dim, Escaped::hex(address.0)),
+        None => Line::new().with(Ink::Dim, "(not kept)"),
+    }
 }
 
 fn member_name(field: &Field) -> Line {

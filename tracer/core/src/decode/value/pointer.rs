@@ -11,8 +11,10 @@ use crate::model::value::{Typed, Value};
 
 /// What becomes of one [`Value::Pointer`] of a fresh tree. Each has exactly one, in tree order.
 pub(super) enum Pending {
-    /// Its target is in the tree already.
+    /// Its target is in the tree already, and has no pointers itself.
     Known,
+    /// Its target is in the tree already.
+    Inside,
     /// It is to be followed.
     Follow(Follow),
 }
@@ -30,6 +32,9 @@ pub(super) struct Follow {
 impl Decoder<'_> {
     /// A pointer to a `target`.
     pub(super) fn pointer(&mut self, target: TypeId, place: Place<'_>, path: &Path) -> Value {
+        if let Some((to, into)) = place.source.pointed(place.offset) {
+            return self.implicit(target, to, into, place, path);
+        }
         let address = match self.bits(place, 8) {
             Ok(address) => address as u64,
             Err(reason) => return Value::Unavailable(reason),
@@ -40,8 +45,50 @@ impl Decoder<'_> {
             Shape::Nothing => Value::Address(address),
             Shape::Function => self.function(address),
             _ if self.is_late(place, 0) => self.not_followed(object),
+            _ if self.is_unknown_to_hit(object, place, 0) => {
+                let value = Value::Unavailable(passed_pointer());
+                self.known_pointer(address, Typed { type_name: self.target_name(object), value })
+            }
             _ => self.followed(object, place, path),
         }
+    }
+
+    /// A pointer that was not kept, with the value that it would point to.
+    fn implicit(
+        &mut self,
+        target: TypeId,
+        to: &Source,
+        into: i64,
+        place: Place<'_>,
+        path: &Path,
+    ) -> Value {
+        self.pending.push(Pending::Inside);
+        let object = Object { address: 0, type_id: target, count: None };
+        let type_name = self.target_name(object);
+        let unavailable = |reason: Reason| Typed {
+            type_name: type_name.clone(),
+            value: Value::Unavailable(reason),
+        };
+        let target = match (to, u64::try_from(into)) {
+            (Source::Missing(reason), _) => unavailable(reason.clone()),
+            (_, Err(_)) => unavailable(Reason::new(
+                ReasonCode::UnsupportedLocation,
+                "it points in front of the value that is known",
+            )),
+            _ if place.depth >= self.world.limits.depth_max => {
+                unavailable(ReasonCode::LimitDepth.into())
+            }
+            (_, Ok(offset)) => {
+                let height = place.height + 1;
+                let place = Place { source: to, offset, depth: place.depth + 1, height };
+                self.target(object, place, path.clone())
+            }
+        };
+        let provenance = match (&target.value, u64::try_from(into)) {
+            (Value::Unavailable(_), _) | (_, Err(_)) => Provenance::None,
+            (_, Ok(offset)) => to.provenance(self.world.image, offset, self.bytes_of(object)),
+        };
+        Value::Pointer { address: None, target: Box::new(target), provenance }
     }
 
     /// The elements behind a slice, as the target of a pointer.
@@ -55,6 +102,17 @@ impl Decoder<'_> {
     ) -> Value {
         let object = Object { address, type_id: element, count: Some(length) };
         self.followed(object, place, path)
+    }
+
+    /// The pointer in the eight bytes at `offset` came from the caller when the function was
+    /// entered, so that the hit knew nothing of it, and what is behind it was not copied for
+    /// another one.
+    pub(super) fn is_unknown_to_hit(&self, to: Object, place: Place<'_>, offset: u64) -> bool {
+        let passed = place.part(offset).is_some_and(|part| {
+            let provenance = part.source.provenance(self.world.image, part.offset, 8);
+            provenance == Provenance::EntryValue
+        });
+        passed && !self.world.image.any(to.address, self.bytes_of(to).max(1))
     }
 
     /// The eight bytes at `offset` were read after the hit: what they point to now need not be what
@@ -93,7 +151,7 @@ impl Decoder<'_> {
         // Stands here only until the pointer is followed.
         let value = Value::Unavailable(ReasonCode::NotCaptured.into());
         let target = Box::new(Typed { type_name, value });
-        Value::Pointer { address: object.address, target, provenance: Provenance::None }
+        Value::Pointer { address: Some(object.address), target, provenance: Provenance::None }
     }
 
     /// A pointer that was read after the hit.
@@ -106,10 +164,11 @@ impl Decoder<'_> {
     /// A pointer to something that is known not to be shown.
     pub(super) fn known_pointer(&mut self, address: u64, target: Typed) -> Value {
         self.pending.push(Pending::Known);
-        Value::Pointer { address, target: Box::new(target), provenance: Provenance::None }
+        let provenance = Provenance::None;
+        Value::Pointer { address: Some(address), target: Box::new(target), provenance }
     }
 
-    fn target_name(&self, object: Object) -> String {
+    pub(super) fn target_name(&self, object: Object) -> String {
         let name = &self.world.types.get(object.type_id).name;
         if object.count.is_some() { format!("[{name}]") } else { name.clone() }
     }
@@ -155,7 +214,7 @@ impl Decoder<'_> {
             Value::Unavailable(_) => Provenance::None,
             _ => self.world.image.provenance(address, self.bytes_of(object)),
         };
-        Value::Pointer { address, target: Box::new(target), provenance }
+        Value::Pointer { address: Some(address), target: Box::new(target), provenance }
     }
 
     /// The size of an object, as far as it is shown.
@@ -191,6 +250,11 @@ pub(super) fn late_pointer() -> Reason {
     Reason::new(ReasonCode::NotCaptured, "the pointer was read after the hit")
 }
 
+/// Why what an entry value points to is not there.
+pub(super) fn passed_pointer() -> Reason {
+    Reason::new(ReasonCode::NotCaptured, "the pointer is known from the caller only")
+}
+
 /// Pairs the pointers of a fresh tree with what is to become of them.
 fn holes<'t>(
     tree: &'t mut Typed,
@@ -198,8 +262,14 @@ fn holes<'t>(
     out: &mut Vec<(&'t mut Typed, Follow)>,
 ) {
     if let Value::Pointer { .. } = tree.value {
-        if let Some(Pending::Follow(follow)) = pending.next() {
-            out.push((tree, follow));
+        match pending.next() {
+            Some(Pending::Follow(follow)) => out.push((tree, follow)),
+            Some(Pending::Inside) => {
+                if let Value::Pointer { target, .. } = &mut tree.value {
+                    holes(target, pending, out);
+                }
+            }
+            Some(Pending::Known) | None => {}
         }
         return;
     }

@@ -84,6 +84,8 @@ impl Info {
             subprogram: function.offset,
             pc: Svma(0x1000),
             cfa: None,
+            entry: None,
+            thread_storage: None,
             body_cfa: None,
             bias: 0,
             home_stored: None,
