@@ -81,11 +81,11 @@ impl<'d> Instance<'d> {
             && let Some(outer) = inner.parent.and_then(|parent| self.scopes.list.get(parent))
             && callers.len() < CALLERS_MAX
         {
-            let name = declaration(self.info, self.info.die(unit, outer.offset)).name;
+            let function = declaration(self.info, self.info.die(unit, outer.offset)).display();
             let line = inner
                 .call
                 .and_then(|(file, line)| source_line(self.info.dwarf(), unit, file, line));
-            callers.push(InlinedInto { function: name.display(), line });
+            callers.push(InlinedInto { function, line });
             scope = Some(outer);
         }
         callers

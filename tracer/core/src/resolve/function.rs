@@ -183,7 +183,7 @@ pub(super) fn target(code: &Code<'_>, module: ModuleIndex, svma: Svma) -> Target
     let part = info
         .zip(die)
         .and_then(|(info, die)| info.functions(info.index_of(die.unit)?)?.part_at(svma));
-    let declared = || declaration(info?, die?).name.display();
+    let declared = || declaration(info?, die?).display();
     let range = part.or_else(|| symbol.as_ref().map(|(_, range)| range.clone()));
     let name = match &symbol {
         // A symbol that starts with the part names it best: it tells clones apart.
