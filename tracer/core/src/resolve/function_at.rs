@@ -80,14 +80,11 @@ impl<'t, 'm> FunctionAt<'t, 'm> {
         let start = self.start(requested);
         let placement = self.place(start)?;
         let pc = placement.svma;
-        let (variables, entry) = match builder {
-            Some(builder) => {
-                let mut variables = self.variables(builder, pc)?;
-                let entry = self.rescue(builder, pc, &mut variables);
-                (variables, entry)
-            }
-            None => (Vec::new(), None),
+        let variables = match builder {
+            Some(builder) => self.variables(builder, pc)?,
+            None => Vec::new(),
         };
+        let entry = self.entered_before(pc, &variables);
         let why = match after_prologue {
             true => format!("{}; behind the prologue, where variables are stored", placement.why),
             false if start != requested => {

@@ -272,7 +272,7 @@ fn scalar(value: &Value) -> Line {
             line.with(Ink::Value, integer(*number)).with(Ink::Dim, " (no enumerator)")
         }
         Value::Reference { address, shown_at } => {
-            pointer(*address).with(Ink::Dim, "shown at ").text(Escaped::name(shown_at))
+            pointer(Some(*address)).with(Ink::Dim, "shown at ").text(Escaped::name(shown_at))
         }
         Value::Address { address: Address(0) } => line.with(Ink::Value, "null"),
         Value::Address { address } => line.with(Ink::Value, Escaped::hex(address.0)),
@@ -318,7 +318,7 @@ pub(super) fn special(provenance: Provenance) -> Option<&'static str> {
     match provenance {
         Provenance::Live | Provenance::None => None,
         Provenance::Constant => Some("constant"),
-        Provenance::EntryProbe => Some("argument at entry"),
+        Provenance::EntryProbe => Some("at entry, kept by a probe"),
         Provenance::MappedFile => Some("from the mapped file"),
         Provenance::Untouched => Some("never touched"),
         Provenance::ReadAfterHit => Some("read after the hit"),
