@@ -75,7 +75,7 @@ fn number(typed: &Typed) -> i128 {
         Value::Unsigned(number) => number.cast_signed(),
         Value::Char { code, .. } => (*code).into(),
         Value::Address(address)
-        | Value::Pointer { address, .. }
+        | Value::Pointer { address: Some(address), .. }
         | Value::Reference { address, .. } => (*address).into(),
         other => panic!("{other:?}"),
     }
