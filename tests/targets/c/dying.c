@@ -120,10 +120,14 @@ static unsigned long chain(int deep)
     return calls;
 }
 
+/* On the stack of the thread before it, with other arguments. */
 static void *wait_inside(void *unused)
 {
+    static long parked;
+
     (void)unused;
-    settle(&orders[5], 555, PARKED, 0);
+    parked++;
+    settle(&orders[parked % 8], 555 + parked, PARKED, 0);
     return NULL;
 }
 

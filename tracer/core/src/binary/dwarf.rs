@@ -8,6 +8,7 @@ use super::line_sites::Sites;
 use super::lines::UnitLines;
 use super::lists;
 use super::memo::Memo;
+use super::namespaces::Namespaces;
 use super::range_map::RangeMap;
 use super::scan::{self, Read};
 use super::sections::{Part, Sections, SharedUnit};
@@ -66,6 +67,7 @@ pub struct DebugInfo {
     function_index: OnceLock<FunctionIndex>,
     source_index: OnceLock<SourceIndex>,
     sites: Memo<Sites>,
+    namespaces: Memo<Namespaces>,
 }
 
 /// A DIE and the unit it is in.
@@ -102,6 +104,7 @@ impl DebugInfo {
             function_index: OnceLock::new(),
             source_index: OnceLock::new(),
             sites: Memo::default(),
+            namespaces: Memo::default(),
         })
     }
 
@@ -236,6 +239,7 @@ impl DebugInfo {
             + scopes
             + self.function_index.get().map_or(0, FunctionIndex::bytes)
             + self.source_index.get().map_or(0, SourceIndex::bytes)
+            + self.namespaces.bytes(Namespaces::bytes)
             + self.sites.bytes(|sites| sites.len() * size_of::<(Svma, Option<UnitOffset>)>())
     }
 
@@ -313,6 +317,14 @@ impl DebugInfo {
             kept.insert((index, offset), Arc::clone(&scopes));
         }
         scopes
+    }
+
+    /// Which namespaces and classes the functions and types of a unit are in.
+    pub fn namespaces(&self, index: UnitIndex) -> Arc<Namespaces> {
+        self.namespaces.answer(&index.to_string(), || match self.unit(index) {
+            Some(unit) => Namespaces::read(self, unit),
+            None => Namespaces::default(),
+        })
     }
 
     /// The line table of a unit.

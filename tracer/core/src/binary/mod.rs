@@ -29,6 +29,7 @@ pub mod lists;
 mod memo;
 pub mod module;
 pub mod modules;
+pub mod namespaces;
 pub mod open;
 pub mod own_directory;
 pub mod range_map;

@@ -102,10 +102,6 @@ fn step(op: Op, stack: &mut Stack, registers: &Registers, image: &Image<'_>) -> 
             let value = registers.get(usize::from(op.arg)).ok_or_else(|| unknown(op.arg))?;
             stack.push(value.wrapping_add(op.imm))
         }
-        Code::EntryRegister => {
-            let value = registers.at_entry(usize::from(op.arg)).ok_or(ReasonCode::EntryNotSeen)?;
-            stack.push(value.wrapping_add(op.imm))
-        }
         Code::Deref => {
             let address = stack.pop()?;
             stack.push(dereference(image, address, op.arg)?)
@@ -298,9 +294,7 @@ fn of_the_stack(expression: &[Op]) -> bool {
 
 /// Whether the compiler knew the value when it wrote the debug info.
 pub(super) fn is_constant(location: &Location) -> bool {
-    let computes = |op: &Op| {
-        matches!(op.code(), Some(Code::Register | Code::EntryRegister | Code::Deref) | None)
-    };
+    let computes = |op: &Op| matches!(op.code(), Some(Code::Register | Code::Deref) | None);
     match location {
         Location::Bytes(_) => true,
         Location::Value(expression) => !expression.iter().any(computes),

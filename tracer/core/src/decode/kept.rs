@@ -1,4 +1,5 @@
-//! The registers of the function's entry, if the record has those of the very call that was hit.
+//! The registers of the function's entry, as a breakpoint there kept them, if the record has those of
+//! the very call that was hit.
 
 use super::registers::Registers;
 use super::unwind::PhysicalFrame;
@@ -7,7 +8,7 @@ use crate::model::record::Record;
 use crate::model::resolved::Site;
 use tracer_common::wire::{ENTRY_REGISTERS, ItemKind};
 
-type Kept = [u64; ENTRY_REGISTERS];
+pub(super) type Kept = [u64; ENTRY_REGISTERS];
 
 /// What was kept at the entry of the site's function for the frame that was hit. `caller` is the
 /// frame around it.

@@ -1,6 +1,6 @@
 //! Where a variable is, in words.
 
-use crate::model::location::{Expression, Location, Piece};
+use crate::model::location::{Expression, Location, Piece, Step};
 use crate::model::types::{Encoding, Scalar, Shape, Type};
 use tracer_common::code::{Code, Op};
 use tracer_common::wire::FS_BASE;
@@ -60,9 +60,6 @@ fn whole_place(location: &Location, ty: Option<&Type>, cfa: Option<&Expression>)
         Location::Register(number) => format!("in {}", register(*number)),
         Location::Memory(expression) => memory(expression, cfa),
         Location::Value(expression) => match expression.as_slice() {
-            [op] if op.code() == Some(Code::EntryRegister) && op.imm == 0 => {
-                format!("in {} at the function's entry", register(op.arg))
-            }
             [op] if op.code() == Some(Code::Const) => {
                 let size = ty.and_then(|ty| ty.size).and_then(|size| usize::try_from(size).ok());
                 let bytes = op.imm.to_le_bytes();
@@ -73,7 +70,10 @@ fn whole_place(location: &Location, ty: Option<&Type>, cfa: Option<&Expression>)
                 None => "computed from registers and memory".to_owned(),
             },
         },
-        Location::Derived(_) => "computed from registers and memory".to_owned(),
+        Location::Derived(steps) if let [Step::Entry(number)] = steps.as_slice() => {
+            format!("in {} at entry", register(*number))
+        }
+        Location::Derived(_) => "computed from what was passed at entry".to_owned(),
         Location::Points { to: Ok(to), offset: 0 } => {
             format!("not kept; what it points to is {}", place_of(to, cfa))
         }
@@ -121,7 +121,6 @@ fn formula(expression: &[Op]) -> Option<String> {
         let text = match op.code()? {
             Code::Const => number(op.imm),
             Code::Register => plus(register(op.arg), op.imm),
-            Code::EntryRegister => plus(&format!("{} at entry", register(op.arg)), op.imm),
             Code::AddConst => plus(&stack.pop()?, op.imm),
             Code::Deref if op.arg == 8 => format!("[{}]", stack.pop()?),
             Code::Deref => format!("[{}, {} bytes]", stack.pop()?, op.arg),

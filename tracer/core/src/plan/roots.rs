@@ -4,7 +4,9 @@ use super::layouts::{Layouts, Pointer, Target};
 use crate::model::location::{Expression, Location, Piece, Step};
 use crate::model::resolved::Site;
 use crate::model::types::TypeId;
+use std::borrow::Cow;
 use tracer_common::code::{Code, Op};
+use tracer_common::limits::STACK_DEPTH;
 
 /// Bytes of a register or of a computed value.
 const WORD: u64 = 8;
@@ -58,6 +60,35 @@ pub(super) fn keep_entry(ops: &mut Vec<Op>, site: &Site) {
         body.push(Op::new(Code::Entry, 0, 0));
         root(ops, body);
     }
+}
+
+/// What the decoder derives from the registers at the function's entry, for the kernel program where
+/// it has them.
+pub(super) fn by_entry<'l>(location: &'l Location, site: &Site) -> Cow<'l, Location> {
+    match location {
+        Location::Derived(steps) if site.entry.is_some() => steps_by_entry(steps)
+            .map_or(Cow::Borrowed(location), |expression| Cow::Owned(Location::Value(expression))),
+        Location::Pieces(pieces) => {
+            let piece = |piece: &Piece| Piece {
+                size: piece.size,
+                location: piece.location.as_ref().map(|it| by_entry(it, site).into_owned()),
+            };
+            Cow::Owned(Location::Pieces(pieces.iter().map(piece).collect()))
+        }
+        other => Cow::Borrowed(other),
+    }
+}
+
+/// `None` where it may take more values than the kernel program holds at a time, or what only the
+/// decoder can compute.
+fn steps_by_entry(steps: &[Step]) -> Option<Expression> {
+    let by_entry = |step: &Step| match *step {
+        Step::Op(op) => Some(op),
+        Step::Entry(number) => Some(Op::new(Code::EntryRegister, number, 0)),
+        _ => None,
+    };
+    let fits = steps.len() <= STACK_DEPTH as usize;
+    fits.then(|| steps.iter().map(by_entry).collect())?
 }
 
 fn root(ops: &mut Vec<Op>, body: Vec<Op>) {

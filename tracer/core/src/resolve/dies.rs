@@ -11,6 +11,7 @@ use gimli::{AttributeValue, SectionId, UnitOffset};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// References followed in a row.
 pub const WALK_MAX: usize = 64;
@@ -302,6 +303,13 @@ impl<'a> Dies<'a> {
             chain.push(next);
         }
         Ok(chain)
+    }
+
+    /// The namespaces and classes that a type is in, by C++: `ns::Class`.
+    pub fn path(&self, die: &Die<'a>) -> Option<Arc<str>> {
+        let info = self.info.filter(|_| die.unit.file == File::Main && !die.id().types)?;
+        let index = info.index_of(&die.unit.unit)?;
+        info.namespaces(index).path(die.entry.offset()).cloned()
     }
 
     /// The children of an entry, without theirs.

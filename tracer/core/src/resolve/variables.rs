@@ -66,8 +66,6 @@ pub struct Declared {
     pub id: DieId,
     /// The entry that declares the function that it belongs to.
     pub function: DieId,
-    /// That function is the one whose code this is, and not inlined into it.
-    pub own: bool,
     /// The variable.
     pub variable: ScopedVariable,
 }
@@ -109,7 +107,6 @@ pub fn variables_at<'a>(
             variables.extend(declared.map(|(die, function)| Declared {
                 id: die.id(),
                 function: *function,
-                own: scope.inlined_calls == 0,
                 variable,
             }));
         }
@@ -167,9 +164,7 @@ fn variable<'a>(
         Ok(_) => None,
         Err(_) => at_entry(builder, found, frame, size, own).and_then(|it| fitted(it, size).ok()),
     };
-    let kind = found.kind;
-    let (kept, inline_depth) = (None, 0);
-    Some(ScopedVariable { name, kind, type_id, location, at_entry, kept, inline_depth })
+    Some(ScopedVariable { name, kind: found.kind, type_id, location, at_entry, inline_depth: 0 })
 }
 
 /// Refuses a location that has fewer bytes than the type; the rest would be made up.

@@ -318,7 +318,7 @@ pub(super) fn special(provenance: Provenance) -> Option<&'static str> {
     match provenance {
         Provenance::Live | Provenance::None => None,
         Provenance::Constant => Some("constant"),
-        Provenance::EntryProbe => Some("argument at entry"),
+        Provenance::EntryProbe => Some("at entry, kept by a probe"),
         Provenance::MappedFile => Some("from the mapped file"),
         Provenance::Untouched => Some("never touched"),
         Provenance::ReadAfterHit => Some("read after the hit"),
