@@ -40,6 +40,8 @@ pub const RED_ZONE_BYTES: u64 = 128;
 pub const SCRATCH_SLOTS: u32 = 16;
 /// Sites that can be armed at once.
 pub const SITES: u32 = 4096;
+/// Places for the registers of threads that entered functions; a power of two.
+pub const ENTRIES: u32 = 16 * 1024;
 /// Operations of all plans together.
 pub const OPS: u32 = 256 * 1024;
 /// Layouts of all plans together.

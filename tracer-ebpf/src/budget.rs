@@ -55,6 +55,13 @@ impl<'s> Charge<'s> {
         Ok(())
     }
 
+    /// Charges a hit that is not the probe's own, and sends what is not told yet of a trip.
+    #[inline(always)]
+    pub(crate) fn come_by(self) {
+        let _refused = self.refused();
+        self.end(0);
+    }
+
     /// How the hit ends if the probe's time is over.
     #[inline(always)]
     pub(crate) fn expired(&self, time_boot_ns: u64) -> Result<(), Outcome> {

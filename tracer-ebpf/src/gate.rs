@@ -19,9 +19,6 @@ pub(crate) struct Pass {
     pub(crate) is_last: bool,
 }
 
-/// Clock ticks of `/proc/PID/stat` in nanoseconds (USER_HZ is 100 on x86-64).
-const TICK_NS: u64 = 10_000_000;
-
 /// Lets a hit pass or gives its outcome.
 #[inline(always)]
 pub(crate) fn pass(site: &Site, pc: u64, charge: &Charge<'_>) -> Result<Pass, Outcome> {
@@ -34,7 +31,7 @@ pub(crate) fn pass(site: &Site, pc: u64, charge: &Charge<'_>) -> Result<Pass, Ou
         return Err(Outcome::Foreign);
     }
     let start_boot_ns = task::start_boot_ns();
-    if start_boot_ns / TICK_NS != site.start_ticks {
+    if start_boot_ns / task::TICK_NS != site.start_ticks {
         return Err(Outcome::Foreign);
     }
     if pc != site.pc {

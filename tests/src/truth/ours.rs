@@ -129,7 +129,9 @@ impl<'a> Flat<'a> {
                 self.array(&path, items, *total, cut.as_ref(), depth);
             }
             Value::Pointer { address, target, .. } => {
-                self.put(path.clone(), Leaf::Number((*address).into()));
+                if let Some(address) = address {
+                    self.put(path.clone(), Leaf::Number((*address).into()));
+                }
                 self.target(path, target, depth);
             }
             Value::Reference { address, shown_at } => {

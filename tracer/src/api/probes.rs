@@ -62,6 +62,10 @@ pub struct ProbeRequest {
     /// Place it whatever it will cost; the budget takes it out all the same.
     #[serde(default)]
     pub force: bool,
+    /// Where arguments are gone at the place, keep those of each call by a second breakpoint at the
+    /// function's entry, unless that costs too much.
+    #[serde(default = "entry_probe")]
+    pub entry_probe: bool,
     /// How long the probe may live, in milliseconds: an hour if nothing is said, at most a day.
     #[serde(default = "timeout_ms")]
     pub timeout_ms: u64,
@@ -103,6 +107,7 @@ impl ProbeRequest {
             budget_percent: request.budget.as_percent().unwrap_or(BUDGET_PERCENT_MAX),
             learn_ms: Some(ms(request.learn)),
             force: request.force,
+            entry_probe: request.entry_probe,
             timeout_ms: ms(request.timeout),
             idle_ms: request.idle.map(ms),
             retry_ms: request.retry.map(ms),
@@ -153,6 +158,10 @@ impl From<LimitsRequest> for Limits {
 
 fn hits() -> u64 {
     HITS
+}
+
+fn entry_probe() -> bool {
+    true
 }
 
 fn budget_percent() -> f64 {

@@ -167,6 +167,11 @@ pub struct SnapshotArgs {
     #[arg(long)]
     pub force: bool,
 
+    /// Place no second breakpoint at the function's entry, which keeps the arguments that are gone at
+    /// the place
+    #[arg(long)]
+    pub no_entry_probe: bool,
+
     /// End when no hit came for so long; without it only the timeout ends the wait
     #[arg(long, value_name = "TIME", value_parser = units::duration)]
     pub idle: Option<Duration>,

@@ -139,6 +139,7 @@ pub(crate) fn request(args: &SnapshotArgs, location: LocationSpec) -> SnapshotRe
         budget: CpuShare::percent(args.budget),
         learn: args.learn.unwrap_or_else(|| learn(args.hits)),
         force: args.force,
+        entry_probe: !args.no_entry_probe,
         retry: args.retry,
         timeout: args.timeout,
         idle: args.idle,

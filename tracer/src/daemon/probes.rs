@@ -311,6 +311,7 @@ fn meant(owner: Peer, asked: &ProbeRequest) -> Result<SnapshotRequest, Box<Error
         rate: asked.rate.unwrap_or_else(|| rate(asked.hits)),
         learn: asked.learn_ms.map_or_else(|| learn(asked.hits), Duration::from_millis),
         force: asked.force,
+        entry_probe: asked.entry_probe,
         timeout: Duration::from_millis(asked.timeout_ms),
         idle: asked.idle_ms.map(Duration::from_millis),
         limits,

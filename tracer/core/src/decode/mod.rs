@@ -2,9 +2,11 @@
 //!
 //! Pure: bytes and debug info in, values out. What can't be shown carries the reason.
 
+mod bits;
 mod entry;
 mod evaluate;
 mod image;
+mod kept;
 pub mod record;
 mod registers;
 mod source;
@@ -45,7 +47,8 @@ pub fn decode(
     let registers = Registers::known(&record.registers);
     let world = World { image: &image, types, code, limits };
     let (physical, end) = unwind::walk(registers.clone(), &image, code);
-    let entries = Entries::new(&physical, &image, code);
+    let kept = kept::kept(record, site, physical.get(1));
+    let entries = Entries::new(&physical, &image, code).of_which_kept(site, kept);
     let variables = variables(&world, &registers, &entries, site);
     let mut stack = stack::name(&physical, end, code);
     assign(stack.frames.get_mut(..stack.at_hit).unwrap_or(&mut []), variables);
@@ -103,7 +106,10 @@ fn variables(
         .zip(&roots)
         .zip(values)
         .map(|((variable, root), value)| {
-            let provenance = provenance(world, variable, root, &value);
+            let provenance = match provenance(world, variable, root, &value) {
+                Provenance::EntryValue if entries.are_kept() => Provenance::EntryProbe,
+                other => other,
+            };
             let ScopedVariable { name, kind, inline_depth, .. } = variable;
             (*inline_depth, Variable { name: name.clone(), kind: *kind, value, provenance })
         })

@@ -65,6 +65,8 @@ pub struct SnapshotRequest {
     pub learn: Duration,
     /// Do what was asked for whatever it will cost; the budget holds all the same.
     pub force: bool,
+    /// Keep the arguments of each call at the function's entry, where some are gone at the place.
+    pub entry_probe: bool,
     /// How long to wait: for the process, where there is none yet, and for hits together.
     pub timeout: Duration,
     /// How long to wait for the first and the next hit; `None` for as long as the timeout allows.

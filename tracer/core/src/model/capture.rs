@@ -106,6 +106,8 @@ pub enum Provenance {
     /// What the caller passed when the function was entered, by the description of the call
     /// (DW_TAG_call_site). A parameter may have been changed since.
     EntryValue,
+    /// The same, as a breakpoint at the function's entry kept it.
+    EntryProbe,
     /// It is not available.
     None,
 }

@@ -17,10 +17,12 @@ use tracer_common::code::{Code, Op};
 pub fn compile(site: &Site, types: &TypeGraph, limits: Limits) -> Plan {
     let mut layouts = Layouts::new(types, limits);
     let mut ops = Vec::new();
+    roots::keep_entry(&mut ops, site);
     for variable in &site.variables {
         // What is known from the caller alone may have parts that are here.
         if let Some(location) = variable.location.as_ref().ok().or(variable.at_entry.as_ref()) {
-            roots::compile(&mut ops, &mut layouts, variable.type_id, location);
+            let location = roots::by_entry(location, site);
+            roots::compile(&mut ops, &mut layouts, variable.type_id, &location);
         }
     }
     ops.push(Op::new(Code::End, 0, 0));

@@ -51,12 +51,18 @@ impl Trips {
         self.is_known = false;
     }
 
-    /// Notes a trip; gives how long it stays out, `None` for ever.
-    fn add(&mut self, trip: &Trip, last_ns: u64, now: Instant) -> (Overload, Option<Duration>) {
+    /// Notes a trip, and when the last hit came.
+    fn note(&mut self, trip: &Trip, last_ns: u64) -> Overload {
         self.count += 1;
         let lasted = Duration::from_nanos(last_ns.saturating_sub(trip.time_boot_ns));
         let overload = overload(trip, self.count, lasted);
         self.last = Some(overload);
+        overload
+    }
+
+    /// Notes a trip; gives how long it stays out, `None` for ever.
+    fn add(&mut self, trip: &Trip, last_ns: u64, now: Instant) -> (Overload, Option<Duration>) {
+        let overload = self.note(trip, last_ns);
         let wait = self.wait;
         self.again_at = wait.map(|wait| now + wait);
         self.wait = wait.map(|wait| (wait * 2).min(WAIT_MAX));
@@ -117,6 +123,10 @@ impl Probe<'_> {
             return Ok(None);
         }
         let last_ns = self.kernel.links.last_hit(&self.kernel.program, self.link)?;
+        if let Some(why) = self.dear_entries(&trip)? {
+            let overload = self.trips.note(&trip, last_ns);
+            return self.do_without(overload, why, deliver);
+        }
         let (overload, again_in) = self.trips.add(&trip, last_ns, Instant::now());
         tracing::warn!(?overload, ?again_in, "a probe cost more than it may and is out");
         if again_in.is_none() {
@@ -127,6 +137,25 @@ impl Probe<'_> {
         self.pauses.begin();
         let told = self.deliver(Event::Tripped { overload, again_in }, deliver);
         Ok(told.is_break().then_some(Ended::Stopped))
+    }
+
+    /// Comes back at once after a trip, without the breakpoints at entries.
+    fn do_without(
+        &mut self,
+        overload: Overload,
+        why: String,
+        deliver: &mut Deliver<'_>,
+    ) -> Result<Option<Ended>, EngineError> {
+        tracing::info!(?overload, why, "a probe goes on without entries");
+        let tripped = Event::Tripped { overload, again_in: Some(Duration::ZERO) };
+        if self.deliver(tripped, deliver).is_break() {
+            return Ok(Some(Ended::Stopped));
+        }
+        match self.leave_entries(why) {
+            Err(EngineError::Attach(AttachError::Removed)) => return Ok(Some(Ended::Stopped)),
+            left => left?,
+        }
+        Ok(self.deliver(Event::Resumed, deliver).is_break().then_some(Ended::Stopped))
     }
 
     /// Comes back after a trip.

@@ -5,9 +5,13 @@ use crate::model::address::Svma;
 use crate::model::resolved::TrapClass;
 use crate::resolve::instruction::{self, Classified, Flow, Refusal, RefusalCode};
 use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic};
+use std::ops::Range;
 
 /// Bytes of a part that are decoded; more is no function that a compiler made.
 const CODE_BYTES: usize = 16 * 1024 * 1024;
+
+/// Instructions between the stated entry of an inlined copy and its code.
+const STRAIGHT_INSTRUCTIONS: usize = 64;
 
 /// A decoded [`Part`].
 #[derive(Debug)]
@@ -131,6 +135,36 @@ impl<'a> Code<'a> {
         &self.branch_targets
     }
 
+    /// The first instruction of some ranges that straight code leads to from `from`: whoever comes to
+    /// one of the two comes to the other.
+    pub fn first_of(&self, ranges: &[Range<u64>], from: Svma) -> Option<Svma> {
+        let start = self.boundary(from).ok()?;
+        for index in (start..self.len()).take(STRAIGHT_INSTRUCTIONS) {
+            let step = self.step(index)?;
+            if ranges.iter().any(|range| range.contains(&step.svma.0)) {
+                return Some(step.svma);
+            }
+            let next = self.step(index.saturating_add(1))?;
+            if !step.plain || step.end() != next.svma || self.is_target(step.svma, next.svma) {
+                return None;
+            }
+        }
+        None
+    }
+
+    /// Whether a direct jump in some ranges of this part leads to an address.
+    pub fn jumps_to(&self, to: Svma, from: &[Range<u64>]) -> bool {
+        let is_inside = |svma: Svma| from.iter().any(|range| range.contains(&svma.0));
+        let jumps = self.steps.iter().filter(|step| !step.plain && is_inside(step.svma));
+        let flow = |step: &Step| {
+            Some(instruction::flow(&instruction::decode(self.bytes(step), step.svma)?))
+        };
+        self.branch_targets.contains(&to)
+            && jumps
+                .filter_map(flow)
+                .any(|flow| matches!(flow, Flow::Jump(at) | Flow::Branch(at) if at == to))
+    }
+
     /// Addresses of all instructions that were decoded, in ascending order.
     pub fn boundaries(&self) -> impl Iterator<Item = Svma> {
         self.steps.iter().map(|step| step.svma)
@@ -165,6 +199,11 @@ impl<'a> Code<'a> {
     /// The step that starts at or below `svma`.
     pub(super) fn at_or_below(&self, svma: Svma) -> Option<usize> {
         self.steps.partition_point(|step| step.svma <= svma).checked_sub(1)
+    }
+
+    /// The step that starts at `svma`.
+    pub(super) fn index_of(&self, svma: Svma) -> Option<usize> {
+        self.steps.binary_search_by_key(&svma, |step| step.svma).ok()
     }
 
     /// The step that starts at `svma`, if decoding from the part's start and from the nearest row

@@ -68,6 +68,7 @@ fn on_lines(
         cfa: cfa.as_ref(),
         body_cfa: body.as_ref(),
         bias: 0x10_0000,
+        thread_storage: Some(0u64.wrapping_sub(0x40)),
         home_stored,
         lines,
     };
