@@ -26,6 +26,7 @@ mod fallback;
 mod find_doctor;
 mod guardian;
 mod hostile;
+mod inlined;
 mod instructions;
 mod kernel_log;
 mod kernels;

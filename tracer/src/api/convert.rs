@@ -3,9 +3,9 @@
 use super::scalar::{Address, Hex, Integer, Nanoseconds};
 use super::types::{
     Armed, ArmedEntry, ArmedLine, ArmedSite, AttachedBy, CaptureLine, CheckLine, CheckStatus, Code,
-    Coded, DOCTOR, Ended, FIND, FoundLine, Frame, How, Outcomes, Predicted, Process, Provenance,
-    SNAPSHOT, Site, StackEnd, StackEndCode, Summary, SummaryLine, Target, Text, Trap, Variable,
-    VariableKind,
+    Coded, DOCTOR, Ended, FIND, FoundLine, Frame, How, InlinedInto, Outcomes, Predicted, Process,
+    Provenance, SNAPSHOT, Site, StackEnd, StackEndCode, Summary, SummaryLine, Target, Text, Trap,
+    Variable, VariableKind,
 };
 use super::types::{BudgetOf, Overload};
 use super::value::{Field, Item, LEVELS_MAX, Node, TextContent, Unavailable, Value};
@@ -76,6 +76,7 @@ fn armed_site(armed: &event::Armed, site: &resolved::Site) -> ArmedSite {
         file: site.line.as_ref().map(|line| line.file.clone()),
         line: site.line.as_ref().and_then(|line| known_line(line.line)),
         entry: entry.map(|entry| ArmedEntry { pc: Address(entry.pc.0), trap: trap(entry.trap) }),
+        inlined_into: site.inlined_into.iter().map(inlined_into).collect(),
     }
 }
 
@@ -83,6 +84,14 @@ fn left_out(entries: &event::Entries) -> Option<String> {
     match entries {
         event::Entries::LeftOut(why) => Some(why.clone()),
         event::Entries::NotNeeded | event::Entries::Placed => None,
+    }
+}
+
+pub(super) fn inlined_into(caller: &resolved::InlinedInto) -> InlinedInto {
+    InlinedInto {
+        function: caller.function.clone(),
+        file: caller.line.as_ref().map(|line| line.file.clone()),
+        line: caller.line.as_ref().and_then(|line| known_line(line.line)),
     }
 }
 
@@ -184,6 +193,8 @@ pub fn found(found: &findings::Found) -> FoundLine {
         file_address: Address(found.svma.0),
         file: found.line.as_ref().map(|line| line.file.clone()),
         line: found.line.as_ref().and_then(|line| known_line(line.line)),
+        inlined_copies: found.copies,
+        inlined_into: found.callers.clone(),
     }
 }
 
@@ -211,6 +222,7 @@ pub(crate) fn outcome_counts(outcomes: &BTreeMap<Outcome, u64>) -> Outcomes {
 fn site(armed: &event::Armed, capture: &capture::Capture) -> Site {
     let site = armed.resolved.sites.get(capture.site);
     let module = site.and_then(|site| armed.modules.get(site.module));
+    let callers = site.map(|site| site.inlined_into.as_slice()).unwrap_or_default();
     Site {
         requested: armed.location_text.clone(),
         requested_pc: site.map(|site| Address(site.requested.0)),
@@ -219,6 +231,7 @@ fn site(armed: &event::Armed, capture: &capture::Capture) -> Site {
         build_id: module.and_then(|module| module.build_id.clone()),
         why: site.map(|site| site.why.clone()).unwrap_or_default(),
         debug_issue: module.and_then(|module| module.debug_issue.as_ref()).map(coded),
+        inlined_into: callers.iter().map(inlined_into).collect(),
         hit: capture.hit,
     }
 }

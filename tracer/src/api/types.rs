@@ -137,6 +137,10 @@ pub struct ArmedSite {
     /// The second breakpoint, at the function's entry, that keeps the arguments which are gone here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entry: Option<ArmedEntry>,
+    /// The functions that the code is inlined into, the one that calls first; missing where it is a
+    /// function's own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inlined_into: Vec<InlinedInto>,
 }
 
 /// A breakpoint at a function's entry. What comes by there is no hit.
@@ -146,6 +150,17 @@ pub struct ArmedEntry {
     pub pc: Address,
     /// What a call of the function costs.
     pub trap: Trap,
+}
+
+/// A function that another one is inlined into.
+#[derive(Serialize, Deserialize, ToSchema, Clone, PartialEq, Eq, Debug)]
+pub struct InlinedInto {
+    /// Demangled.
+    pub function: Option<String>,
+    /// The file of the call, as the compiler recorded it.
+    pub file: Option<String>,
+    /// The line of the call, from 1.
+    pub line: Option<u64>,
 }
 
 /// How the kernel executes the instruction under a breakpoint.
@@ -227,6 +242,10 @@ pub struct Site {
     /// Why the module's debug info is missing or incomplete, and with it variables.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub debug_issue: Option<Coded>,
+    /// The functions that the code is inlined into, the one that calls first; missing where it is a
+    /// function's own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inlined_into: Vec<InlinedInto>,
     /// Number of the hit at this site, from 1: a gap is a hit that was not captured.
     pub hit: u64,
 }
@@ -526,6 +545,17 @@ pub struct FoundLine {
     pub file: Option<String>,
     /// The line, from 1.
     pub line: Option<u64>,
+    /// Copies of it that are inlined into other functions; missing where there are none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub inlined_copies: u64,
+    /// Some of the functions that call it there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inlined_into: Vec<String>,
+}
+
+/// For serde, which hands a reference.
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// One thing that tracer needs.

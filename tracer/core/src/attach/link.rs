@@ -23,10 +23,13 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tracer_common::maps::Counters;
 use tracer_common::outcome::OUTCOMES;
+
+/// How long others may take to place breakpoints at a place: they read pages and may measure costs.
+const RESERVED: Duration = Duration::from_secs(10);
 
 /// A probe's breakpoints, as the rest of the program knows them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -108,6 +111,8 @@ pub struct Attached {
 #[derive(Debug)]
 pub struct Links {
     table: Mutex<Table>,
+    /// Some places are no longer reserved.
+    released: Condvar,
     guardians: Guardians,
 }
 
@@ -132,6 +137,8 @@ impl Drop for Reserved<'_> {
         for place in &self.places {
             table.reserved.remove(place);
         }
+        drop(table);
+        self.links.released.notify_all();
     }
 }
 
@@ -179,7 +186,11 @@ impl std::ops::AddAssign for Counts {
 impl Links {
     /// `guardian` is the tracer program, which is started to hold the links.
     pub fn new(guardian: PathBuf) -> Self {
-        Self { table: Mutex::default(), guardians: Guardians::new(guardian) }
+        Self {
+            table: Mutex::default(),
+            released: Condvar::new(),
+            guardians: Guardians::new(guardian),
+        }
     }
 
     /// Starts the guardian now, and not when the first probe needs it.
@@ -210,7 +221,9 @@ impl Links {
         // function is in place.
         let places = places(sites.iter().chain(&entries))?;
         let _reserved = self.reserve(gate.pid, &places)?;
-        places.iter().try_for_each(|place| place.check(gate))?;
+        places.iter().try_for_each(|place| {
+            place.check(gate, &|| self.has_another(None, gate.pid, place.pc))
+        })?;
         let guardian = self.guardians.get(program.trips_fd())?;
         let breakpoints = Breakpoints::new()?;
         // Before the maps are locked: the costs may have to be measured.
@@ -253,8 +266,8 @@ impl Links {
         looks.into_iter().find(|text| *text != TextAfter::Restored).unwrap_or(TextAfter::Restored)
     }
 
-    /// How the text looks with the breakpoints of a link gone. Another probe may have come to the
-    /// place since: it was let there because the text was as in the file.
+    /// How the text looks with the breakpoints of a link gone. Another probe may share the place, or
+    /// have come to it since: then a breakpoint is what must be there, and all else is as before.
     fn text_after(&self, id: LinkId, link: &Link, place: &Place) -> TextAfter {
         let now = match link.breakpoints.why_closed() {
             Some(Closed::Silence | Closed::Signal | Closed::GuardianDied) => {
@@ -263,7 +276,9 @@ impl Links {
             _ => place.text_after(link.gate.pid),
         };
         match now {
-            TextAfter::Changed(pc) if self.has_another(id, link.gate.pid, pc) => {
+            TextAfter::Changed(pc)
+                if place.is_probed(link.gate.pid) && self.is_taken(id, link.gate.pid, pc) =>
+            {
                 TextAfter::Restored
             }
             // Or it came and went in between.
@@ -273,14 +288,17 @@ impl Links {
     }
 
     /// Whether another link than `id` has a breakpoint at an address, or is about to.
-    fn has_another(&self, id: LinkId, pid: u32, pc: Avma) -> bool {
+    fn is_taken(&self, id: LinkId, pid: u32, pc: Avma) -> bool {
+        self.table().reserved.contains(&(pid, pc)) || self.has_another(Some(id), pid, pc)
+    }
+
+    /// Whether another link than `id` has a breakpoint at an address.
+    fn has_another(&self, id: Option<LinkId>, pid: u32, pc: Avma) -> bool {
         let is_here =
             |link: &Link| link.gate.pid == pid && link.places.iter().any(|place| place.pc == pc);
         let table = self.table();
-        if table.reserved.contains(&(pid, pc)) {
-            return true;
-        }
-        let others = table.links.iter().filter(|(other, link)| **other != id && is_here(link));
+        let others =
+            table.links.iter().filter(|(other, link)| Some(**other) != id && is_here(link));
         let others: Vec<_> = others.map(|(_, link)| Arc::clone(link)).collect();
         drop(table);
         // It waits where one is being taken out, and nobody else must.
@@ -308,7 +326,9 @@ impl Links {
         let removals = link.breakpoints.clear();
         let (places, wanted) = link.wanted();
         let _reserved = self.reserve(link.gate.pid, places)?;
-        places.iter().try_for_each(|place| place.check(link.gate))?;
+        places.iter().try_for_each(|place| {
+            place.check(link.gate, &|| self.has_another(Some(id), link.gate.pid, place.pc))
+        })?;
         program.maps().enable(&link.occupied.all(), false)?;
         program.maps().reset_budget(&link.occupied)?;
         program.maps().renew_entries(&link.occupied)?;
@@ -361,11 +381,14 @@ impl Links {
         id
     }
 
-    /// Keeps others from placing breakpoints there meanwhile: two that look at once would both
-    /// see none.
+    /// Keeps others from placing breakpoints there meanwhile: one that looks while another's is on its
+    /// way can't tell whose it is. Waits for those who came before.
     fn reserve(&self, pid: u32, places: &[Place]) -> Result<Reserved<'_>, Issue> {
-        let mut table = self.table();
-        if let Some(place) = places.iter().find(|place| table.reserved.contains(&(pid, place.pc))) {
+        let is_reserved = |table: &Table, place: &Place| table.reserved.contains(&(pid, place.pc));
+        let any = |table: &mut Table| places.iter().any(|place| is_reserved(table, place));
+        let waited = self.released.wait_timeout_while(self.table(), RESERVED, any);
+        let (mut table, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        if let Some(place) = places.iter().find(|place| is_reserved(&table, place)) {
             return Err(place.already_probed());
         }
         let places: Vec<_> = places.iter().map(|place| (pid, place.pc)).collect();

@@ -4,6 +4,7 @@ use super::files::Files;
 use super::function_index::FunctionIndex;
 use super::functions::{self, Scopes, UnitFunctions};
 use super::index_store::{IndexStore, Stored};
+use super::line_sites::Sites;
 use super::lines::UnitLines;
 use super::memo::Memo;
 use super::range_map::RangeMap;
@@ -14,7 +15,7 @@ use super::units::Headers;
 use crate::model::address::Svma;
 use crate::model::issue::Issue;
 use gimli::{AttributeValue, UnitOffset, UnitSectionOffset};
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -62,7 +63,7 @@ pub struct DebugInfo {
     scopes: Mutex<HashMap<(UnitIndex, UnitOffset), Arc<Scopes>>>,
     function_index: OnceLock<FunctionIndex>,
     source_index: OnceLock<SourceIndex>,
-    sites: Memo<BTreeSet<Svma>>,
+    sites: Memo<Sites>,
 }
 
 /// A DIE and the unit it is in.
@@ -233,7 +234,7 @@ impl DebugInfo {
             + scopes
             + self.function_index.get().map_or(0, FunctionIndex::bytes)
             + self.source_index.get().map_or(0, SourceIndex::bytes)
-            + self.sites.bytes(|sites| sites.len() * size_of::<Svma>())
+            + self.sites.bytes(|sites| sites.len() * size_of::<(Svma, Option<UnitOffset>)>())
     }
 
     /// Gives the pages of the files back that were touched; they are read again when needed.
@@ -343,7 +344,7 @@ impl DebugInfo {
     }
 
     /// The sites of lines that were asked for.
-    pub(super) fn sites(&self) -> &Memo<BTreeSet<Svma>> {
+    pub(super) fn sites(&self) -> &Memo<Sites> {
         &self.sites
     }
 

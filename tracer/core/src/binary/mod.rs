@@ -20,6 +20,7 @@ pub mod functions;
 mod heap;
 mod index_file;
 pub mod index_store;
+pub mod instances;
 pub mod landing_pads;
 mod line_header;
 pub mod line_sites;

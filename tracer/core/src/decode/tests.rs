@@ -38,6 +38,7 @@ fn site(variables: Vec<ScopedVariable>) -> Site {
         trap: TrapClass::Emulated,
         why: String::new(),
         function: None,
+        inlined_into: Vec::new(),
         line: None,
         cfa: None,
         variables,

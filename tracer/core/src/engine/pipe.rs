@@ -287,6 +287,8 @@ fn find(
             svma: found.svma,
             address: module.to_avma(found.svma),
             line: found.line,
+            copies: found.copies,
+            callers: found.callers,
         })
     };
     Ok(resolve::find::find(pattern, &code)?.into_iter().filter_map(label).collect())

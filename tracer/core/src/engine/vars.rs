@@ -92,6 +92,7 @@ fn at_site(site: &Site, types: &TypeGraph, absent: Absent, code: &Code<'_>) -> S
         disassembly: site.disassembly.clone(),
         trap: site.trap,
         module: label(code, site.module, true),
+        inlined_into: site.inlined_into.clone(),
         frames,
     }
 }

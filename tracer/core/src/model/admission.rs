@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn what_calls_cost_at_entries_counts() {
         // A million of them and a thousand hits, in two seconds.
-        let seen = Load::seen(1e6 + 1e3, 500.0, 2.0, 0.1);
+        let seen = Load::seen(1e6 + 1e3, 400.0, 2.0, 1.58);
         let load = seen.of_which_entries(1e6 / (1e6 + 1e3), 500.0);
         assert!((load.hits_per_second - 500.0).abs() < 1.0, "{load:?}");
         assert!((load.entries_ns - 2.5e8).abs() < 1e6, "{load:?}");

@@ -73,6 +73,9 @@ pub struct Site {
     pub why: String,
     /// The function, demangled; `None` where nothing names it.
     pub function: Option<String>,
+    /// The functions that the code is inlined into, the one that calls first, the one that it is part
+    /// of last; empty where it is a function's own.
+    pub inlined_into: Vec<InlinedInto>,
     /// Source file and line of `pc`.
     pub line: Option<SourceLine>,
     /// The canonical frame address at `pc`, by CFI.
@@ -99,6 +102,15 @@ pub struct Entry {
     /// Registers that the function has not saved yet at `pc` and that it restores for its caller,
     /// as bits by DWARF number.
     pub untouched: u32,
+}
+
+/// A function that another one is inlined into.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct InlinedInto {
+    /// Its name, demangled; `None` where nothing names it.
+    pub function: Option<String>,
+    /// Where the call is in it.
+    pub line: Option<SourceLine>,
 }
 
 /// How the kernel executes a probed instruction; it decides what a hit costs.

@@ -35,6 +35,7 @@ fn site(id: u32, location: Location) -> Site {
         trap: TrapClass::Emulated,
         why: String::new(),
         function: None,
+        inlined_into: Vec::new(),
         line: None,
         cfa: None,
         variables: vec![ScopedVariable {

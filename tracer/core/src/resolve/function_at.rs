@@ -13,6 +13,7 @@ use super::variables::{
 };
 use crate::binary::cfi::CfaRule;
 use crate::binary::dwarf::{DebugInfo, Die};
+use crate::binary::instances::Instance;
 use crate::binary::lines::{self, source_line};
 use crate::binary::module::Module;
 use crate::binary::modules::Code;
@@ -100,11 +101,32 @@ impl<'t, 'm> FunctionAt<'t, 'm> {
             trap: placement.trap,
             why,
             function: self.target.function.as_ref().map(|function| function.name.clone()),
+            inlined_into: self.instance().map(|copy| copy.callers()).unwrap_or_default(),
             line: self.debug.as_ref().and_then(|debug| debug.line(pc)),
             cfa: self.cfa(pc),
             variables: variables.into_iter().map(|declared| declared.variable).collect(),
             entry,
         })
+    }
+
+    /// The inlined copy that is meant.
+    fn instance(&self) -> Option<Instance<'t>> {
+        let (debug, offset) = (self.debug.as_ref()?, self.target.instance?);
+        let unit = debug.info.index_of(debug.die.unit)?;
+        Instance::find(debug.info, unit, offset, self.target.svma)
+    }
+
+    /// Whether where the function that is meant is entered is in a loop of its own too: then a hit
+    /// there may be a turn of it.
+    fn comes_back(&self, code: &site::Code<'_>) -> bool {
+        let entry = self.target.svma;
+        match self.instance() {
+            Some(copy) => copy.entries().contains(&entry) && code.jumps_to(entry, copy.ranges()),
+            None if self.target.at_entry => {
+                code.jumps_to(entry, &[self.range.start.0..self.range.end.0])
+            }
+            None => false,
+        }
     }
 
     /// The function's code around the target.
@@ -151,9 +173,16 @@ impl<'t, 'm> FunctionAt<'t, 'm> {
             Some(debug) => debug,
             None => &ArgumentRegisters,
         };
-        site::Code::decode(part).place(requested, variables).map_err(|unplaceable| {
+        let code = site::Code::decode(part);
+        let mut placement = code.place(requested, variables).map_err(|unplaceable| {
             unplaceable.into_issue(self.text, |svma| format!("*{}", self.module.to_avma(svma)))
-        })
+        })?;
+        if requested == self.target.svma && self.comes_back(&code) {
+            placement.why.push_str(
+                "; the function itself jumps back here, so a hit may be a turn of its loop",
+            );
+        }
+        Ok(placement)
     }
 
     /// The canonical frame address at a pc.

@@ -1,5 +1,6 @@
 //! What is said before the first capture and after the last one.
 
+use super::callers;
 use super::line::{Ink, Line, Page};
 use crate::api::types::{Armed, AttachedBy, BudgetOf, Ended, Overload, Predicted, Summary, Trap};
 use crate::escape::Escaped;
@@ -37,6 +38,7 @@ pub(crate) fn armed(armed: &Armed) -> Page {
             &line.with(Ink::Dim, " site, and forked children lose theirs at their first hit"),
         );
     }
+    callers::of_sites(&armed.sites, &mut page);
     predicted(&mut page, armed.predicted);
     kept(&mut page, armed);
     for issue in &armed.not_probed {

@@ -237,6 +237,7 @@ fn a_capture_reads_from_when_and_where_to_the_stack() {
         r#"2026-01-31T12:34:56.789Z  hit 3  billing[4242], thread 4245 "worker", cpu 3
 billing.c:42  pc 0x558100001234 in /usr/bin/billing
   instead of 0x558100001230: push rbp is emulated by the kernel, endbr64 is not
+  inlined into process_payment at /no/such/src/billing.c:40
 #0  price_of at /no/such/src/billing.c:42 in billing  (inlined)
     arguments
       item: struct item * = 0x558100004000 -> {name = "tea", price = 250}
@@ -311,6 +312,7 @@ fn while_it_waits_it_says_for_what() {
     assert_eq!(
         armed_page(&armed()).plain(),
         "probing billing.c:42 in billing[4242]; waiting up to 30s for a hit (Ctrl-C ends it)\n  \
+         0x558100001234 inlined into process_payment at /no/such/src/billing.c:40\n  \
          predicted: 9.8 µs a hit\n"
     );
 }
@@ -379,6 +381,8 @@ fn lists_line_up() {
 
 fn found(text: &str) -> Found {
     Found {
+        copies: 0,
+        callers: Vec::new(),
         function: text.to_owned(),
         module: text.to_owned(),
         svma: Svma(0),

@@ -122,7 +122,7 @@ impl Probe<'_> {
             // It was being paused at this moment, and comes back when it is told to.
             return Ok(None);
         }
-        let last_ns = self.kernel.links.last_hit(&self.kernel.program, self.link)?;
+        let last_ns = self.last_hit_ns()?;
         if let Some(why) = self.dear_entries(&trip)? {
             let overload = self.trips.note(&trip, last_ns);
             return self.do_without(overload, why, deliver);
@@ -137,6 +137,11 @@ impl Probe<'_> {
         self.pauses.begin();
         let told = self.deliver(Event::Tripped { overload, again_in }, deliver);
         Ok(told.is_break().then_some(Ended::Stopped))
+    }
+
+    /// When the last hit came after a trip, in nanoseconds since boot.
+    fn last_hit_ns(&self) -> Result<u64, AttachError> {
+        self.kernel.links.last_hit(&self.kernel.program, self.link)
     }
 
     /// Comes back at once after a trip, without the breakpoints at entries.
