@@ -3,7 +3,7 @@
 use super::leaf::{Leaf, Leaves, View};
 use super::limits::{DEPTH, ITEMS, STACK_FRAMES, TEXT_BYTES};
 use std::collections::{BTreeSet, HashMap};
-use tracer_core::model::capture::{Capture, StackEnd};
+use tracer_core::model::capture::{Capture, Provenance, StackEnd};
 use tracer_core::model::reason::Reason;
 use tracer_core::model::value::{Field, Typed, Value};
 
@@ -36,6 +36,8 @@ pub fn view(capture: &Capture) -> View {
         *count += 1;
         let path = if *count == 1 { key } else { format!("{key}~{count}") };
         paths.insert(path.clone());
+        let at_entry = variable.provenance == Provenance::EntryValue;
+        let path = if at_entry { format!("{path}@entry") } else { path };
         flat.value(path, &variable.value, 0);
     }
     View { variables: paths, ..flat.leaves.into_iter().collect() }
@@ -127,7 +129,9 @@ impl<'a> Flat<'a> {
                 self.array(&path, items, *total, cut.as_ref(), depth);
             }
             Value::Pointer { address, target, .. } => {
-                self.put(path.clone(), Leaf::Number((*address).into()));
+                if let Some(address) = address {
+                    self.put(path.clone(), Leaf::Number((*address).into()));
+                }
                 self.target(path, target, depth);
             }
             Value::Reference { address, shown_at } => {
@@ -215,7 +219,15 @@ impl<'a> Flat<'a> {
             !matches!(typed.value, Value::Pointer { .. } | Value::Reference { .. })
                 && (name.ends_with(&typed.type_name) || typed.type_name.ends_with(name))
         };
-        pointer.or_else(|| here.iter().find(is_target).copied())
+        // The names of a type may be others, but then there is one object only.
+        let mut objects = here.iter().filter(|typed| {
+            !matches!(typed.value, Value::Pointer { .. } | Value::Reference { .. })
+        });
+        let only = match (objects.next(), objects.next()) {
+            (Some(only), None) => Some(*only),
+            _ => None,
+        };
+        pointer.or_else(|| here.iter().find(is_target).copied()).or(only)
     }
 }
 

@@ -34,8 +34,8 @@ def entry_value(symbol, frame):
 
 
 def variables(leaves, pc, frame):
-    """Gives the paths of the variables; a parameter that only the entry value is known of is
-    `NAME@entry`, as gdb prints it."""
+    """Gives the paths of the variables; what a parameter held at the entry is `NAME@entry`, as gdb
+    prints it."""
     seen, paths = {}, []
     blocks = list(scopes(pc))
     for number, block in blocks:
@@ -48,6 +48,10 @@ def variables(leaves, pc, frame):
             count = seen[key] = seen.get(key, 0) + 1
             path = key if count == 1 else "%s~%d" % (key, count)
             paths.append(path)
+            if symbol.is_argument and number == blocks[-1][0]:
+                at_entry = entry_value(symbol, frame)
+                if at_entry is not None:
+                    leaves.walk(path + "@entry", at_entry)
             try:
                 value = symbol.value(frame) if symbol.needs_frame else symbol.value()
                 # The variants of an enum are chosen by contents, which must be there.
@@ -55,10 +59,6 @@ def variables(leaves, pc, frame):
             except (gdb.error, gdb.MemoryError, RuntimeError) as error:
                 leaves.put(path, "missing", str(error))
                 continue
-            if value.is_optimized_out and symbol.is_argument and number == blocks[-1][0]:
-                at_entry = entry_value(symbol, frame)
-                if at_entry is not None:
-                    path, value = path + "@entry", at_entry
             leaves.walk(path, value)
     return paths
 

@@ -6,7 +6,9 @@ use super::functions::{self, Scopes, UnitFunctions};
 use super::index_store::{IndexStore, Stored};
 use super::line_sites::Sites;
 use super::lines::UnitLines;
+use super::lists;
 use super::memo::Memo;
+use super::namespaces::Namespaces;
 use super::range_map::RangeMap;
 use super::scan::{self, Read};
 use super::sections::{Part, Sections, SharedUnit};
@@ -15,6 +17,7 @@ use super::units::Headers;
 use crate::model::address::Svma;
 use crate::model::issue::Issue;
 use gimli::{AttributeValue, UnitOffset, UnitSectionOffset};
+use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -64,6 +67,7 @@ pub struct DebugInfo {
     function_index: OnceLock<FunctionIndex>,
     source_index: OnceLock<SourceIndex>,
     sites: Memo<Sites>,
+    namespaces: Memo<Namespaces>,
 }
 
 /// A DIE and the unit it is in.
@@ -100,6 +104,7 @@ impl DebugInfo {
             function_index: OnceLock::new(),
             source_index: OnceLock::new(),
             sites: Memo::default(),
+            namespaces: Memo::default(),
         })
     }
 
@@ -234,6 +239,7 @@ impl DebugInfo {
             + scopes
             + self.function_index.get().map_or(0, FunctionIndex::bytes)
             + self.source_index.get().map_or(0, SourceIndex::bytes)
+            + self.namespaces.bytes(Namespaces::bytes)
             + self.sites.bytes(|sites| sites.len() * size_of::<(Svma, Option<UnitOffset>)>())
     }
 
@@ -313,6 +319,14 @@ impl DebugInfo {
         scopes
     }
 
+    /// Which namespaces and classes the functions and types of a unit are in.
+    pub fn namespaces(&self, index: UnitIndex) -> Arc<Namespaces> {
+        self.namespaces.answer(&index.to_string(), || match self.unit(index) {
+            Some(unit) => Namespaces::read(self, unit),
+            None => Namespaces::default(),
+        })
+    }
+
     /// The line table of a unit.
     pub fn lines(&self, index: UnitIndex) -> Option<&UnitLines> {
         let cell = self.lines.get(index)?;
@@ -375,15 +389,24 @@ impl DebugInfo {
         let unlisted = (0..self.unit_count()).filter(|index| listed.get(*index) == Some(&false));
         let unlisted: Vec<UnitIndex> = unlisted.collect();
         type Found = Vec<(Range<u64>, u32)>;
+        // Each list is one unit's, so there are no more entries than bytes.
+        let section = |name| self.sections.files().debug_elf()?.section(name).ok()?;
+        let lists = [".debug_ranges", ".debug_rnglists"].into_iter().filter_map(section);
+        let bytes: usize = lists.map(<[u8]>::len).sum();
+        let left = AtomicUsize::new(bytes + self.unit_count());
         let found = scan::units(self, &unlisted, Read::Bare, |found: &mut Found, index, unit| {
             let Ok(number) = u32::try_from(index) else { return };
-            let Ok(mut iter) = self.dwarf().unit_ranges(unit) else { return };
-            for _ in 0..RANGES_MAX {
-                let Ok(Some(range)) = iter.next() else { break };
-                if self.is_text(range.begin) {
-                    found.push((range.begin..range.end, number));
-                }
-            }
+            let mut entries = unit.entries();
+            let Ok(Some(root)) = entries.next_dfs() else { return };
+            let value = |name| root.attr_value(name);
+            let (low, high) = (value(gimli::DW_AT_low_pc), value(gimli::DW_AT_high_pc));
+            let own = Cell::new(left.load(Ordering::Relaxed));
+            let ranges = self.each_pc_range(unit, low, high, value(gimli::DW_AT_ranges), &own);
+            let before = own.get();
+            found.extend(ranges.take(RANGES_MAX).map(|range| (range, number)));
+            let read = before - own.get();
+            let less = |left: usize| Some(left.saturating_sub(read));
+            let _before = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
         });
         RangeMap::new(ranges.into_iter().chain(found.into_iter().flatten()))
     }
@@ -397,16 +420,17 @@ impl DebugInfo {
         high: Option<Value<'_>>,
         list: Option<Value<'_>>,
     ) -> Vec<Range<u64>> {
-        self.each_pc_range(unit, low, high, list).collect()
+        self.each_pc_range(unit, low, high, list, &Cell::new(RANGES_MAX)).collect()
     }
 
-    /// The same, one by one.
+    /// The same, one by one. What is read of a list is taken off `left`, and no more is read.
     pub(super) fn each_pc_range<'s>(
         &'s self,
         unit: &'s Unit<'s>,
         low: Option<Value<'s>>,
         high: Option<Value<'s>>,
         list: Option<Value<'s>>,
+        left: &'s Cell<usize>,
     ) -> impl Iterator<Item = Range<u64>> + 's {
         let mut listed = None;
         let mut single = None;
@@ -420,11 +444,16 @@ impl DebugInfo {
             };
             single = end.map(|end| low..end);
         }
+        let step = || {
+            let less = left.get().checked_sub(1).ok_or(gimli::Error::UnsupportedOffset)?;
+            left.set(less);
+            Ok::<(), gimli::Error>(())
+        };
         let listed = std::iter::from_fn(move || {
-            let range = listed.as_mut()?.next().ok().flatten()?;
+            let range = lists::next_range(listed.as_mut()?, step).ok().flatten()?;
             Some(range.begin..range.end)
         });
-        let ranges = single.into_iter().chain(listed.take(RANGES_MAX));
+        let ranges = single.into_iter().chain(listed);
         ranges.filter(|range| !range.is_empty() && self.is_text(range.start))
     }
 }

@@ -7,8 +7,8 @@ use crate::model::resolved::SourceLine;
 use gimli::LineProgramHeader;
 use std::ops::Range;
 
-/// Rows of one line program that are read, at most.
-const ROWS_MAX: usize = 50_000_000;
+/// Rows of one line program that are read, at most: 96 MiB. The largest real units have a million.
+const ROWS_MAX: usize = 4 << 20;
 
 /// Longer paths are left out: no file has one, and many entries may share it.
 const PATH_BYTES_MAX: usize = 4096;

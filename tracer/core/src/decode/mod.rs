@@ -2,6 +2,7 @@
 //!
 //! Pure: bytes and debug info in, values out. What can't be shown carries the reason.
 
+mod bits;
 mod entry;
 mod evaluate;
 mod image;

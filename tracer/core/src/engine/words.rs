@@ -3,6 +3,7 @@
 use crate::model::location::{Expression, Location, Piece, Step};
 use crate::model::types::{Encoding, Scalar, Shape, Type};
 use tracer_common::code::{Code, Op};
+use tracer_common::wire::FS_BASE;
 
 /// The general registers by DWARF number (psABI x86-64, figure 3.36), then the return address
 /// column, which is the pc.
@@ -36,6 +37,14 @@ pub(super) fn place(location: &Location, ty: &Type, cfa: Option<&Expression>) ->
     }
 }
 
+/// A location of a value of an unknown type.
+fn place_of(location: &Location, cfa: Option<&Expression>) -> String {
+    match location {
+        Location::Pieces(pieces) => format!("in {} pieces", pieces.len()),
+        whole => whole_place(whole, None, cfa),
+    }
+}
+
 /// `4 bytes in rax`.
 fn piece(piece: &Piece, cfa: Option<&Expression>) -> String {
     let unit = if piece.size == 1 { "byte" } else { "bytes" };
@@ -65,7 +74,12 @@ fn whole_place(location: &Location, ty: Option<&Type>, cfa: Option<&Expression>)
             format!("in {} at entry", register(*number))
         }
         Location::Derived(_) => "computed from what was passed at entry".to_owned(),
+        Location::Points { to: Ok(to), offset: 0 } => {
+            format!("not kept; what it points to is {}", place_of(to, cfa))
+        }
+        Location::Points { .. } => "not kept; what it points to is known".to_owned(),
         Location::Bytes(bytes) => constant(bytes, ty),
+        Location::Bits(pieces) => format!("in {} pieces of bits", pieces.len()),
         // Pieces have no pieces.
         Location::Pieces(pieces) => format!("in {} pieces", pieces.len()),
     }
@@ -93,7 +107,10 @@ fn register_plus(expression: &[Op]) -> Option<(u8, i64)> {
 }
 
 fn register(number: u8) -> &'static str {
-    REGISTERS.get(usize::from(number)).copied().unwrap_or("an unknown register")
+    match usize::from(number) {
+        FS_BASE => "the thread's fs base",
+        number => REGISTERS.get(number).copied().unwrap_or("an unknown register"),
+    }
 }
 
 /// A computation as people write it, `[x]` for what is in memory at x; `None` where it is too long

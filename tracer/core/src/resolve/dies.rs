@@ -8,12 +8,19 @@ use super::lang::Language;
 use crate::binary::dwarf::{DebugInfo, Dwarf, Reader, Unit};
 use crate::binary::units::Headers;
 use gimli::{AttributeValue, SectionId, UnitOffset};
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// References followed in a row.
 pub const WALK_MAX: usize = 64;
+/// Steps that the questions of one request may take together: entries and members of lists that
+/// are looked at, and so many bytes that are passed over.
+const STEPS_MAX: u64 = 24 << 20;
+const BYTES_OF_STEP: u64 = 16;
+/// Children of one entry.
+const CHILDREN_MAX: usize = 100_000;
 /// Bytes of a name; the rest is cut.
 const NAME_BYTES_MAX: usize = 2048;
 
@@ -43,6 +50,12 @@ pub enum DieError {
     /// References go round in a circle or on for too long.
     #[error("more than 64 references in a row")]
     TooDeep,
+    /// An entry with more children than any real one.
+    #[error("an entry of more than {CHILDREN_MAX} others")]
+    TooWide,
+    /// Lists that many entries share, or trees that are gone through again and again.
+    #[error("its debug info takes more than {STEPS_MAX} steps")]
+    TooLong,
 }
 
 /// Which file's sections an entry is in.
@@ -73,6 +86,8 @@ pub struct SourceUnit<'a> {
     pub language: Option<Language>,
     /// DW_AT_producer; empty where there is none.
     pub producer: Reader<'a>,
+    /// Shared by all units of a request.
+    pub steps: Steps,
     file: File,
 }
 
@@ -143,6 +158,7 @@ pub struct Dies<'a> {
     info: Option<&'a DebugInfo>,
     main: Units<'a>,
     supplementary: Option<Units<'a>>,
+    steps: Steps,
 }
 
 struct Units<'a> {
@@ -152,23 +168,50 @@ struct Units<'a> {
     given: Option<&'a Headers<'a>>,
     listed: OnceCell<Headers<'a>>,
     loaded: RefCell<HashMap<(bool, usize), Rc<SourceUnit<'a>>>>,
+    steps: Steps,
+}
+
+/// What is left of [`STEPS_MAX`].
+#[derive(Clone, Debug)]
+pub struct Steps(Rc<Cell<u64>>);
+
+impl Default for Steps {
+    fn default() -> Self {
+        Self(Rc::new(Cell::new(STEPS_MAX)))
+    }
+}
+
+impl Steps {
+    /// Takes a step over `bytes` of entries.
+    ///
+    /// # Errors
+    ///
+    /// [`DieError::TooLong`].
+    pub fn take(&self, bytes: usize) -> Result<(), DieError> {
+        let left = self.0.get().checked_sub(1 + bytes as u64 / BYTES_OF_STEP);
+        self.0.set(left.unwrap_or(0));
+        left.map(drop).ok_or(DieError::TooLong)
+    }
 }
 
 impl<'a> Dies<'a> {
     /// The DIEs of `dwarf`.
     pub fn new(dwarf: &'a Dwarf<'a>) -> Self {
-        let supplementary = dwarf.sup().map(|dwarf| Units::new(File::Supplementary, dwarf, None));
-        Self { info: None, main: Units::new(File::Main, dwarf, None), supplementary }
+        let steps = Steps::default();
+        let units = |file, dwarf| Units::new(file, dwarf, None, &steps);
+        let supplementary = dwarf.sup().map(|dwarf| units(File::Supplementary, dwarf));
+        Self { info: None, main: units(File::Main, dwarf), supplementary, steps }
     }
 
     /// The DIEs of a file whose units were listed.
     pub fn of(info: &'a DebugInfo) -> Self {
-        let dwarf = info.dwarf();
+        let (dwarf, steps) = (info.dwarf(), Steps::default());
         let supplementary = dwarf.sup().map(|dwarf| {
-            Units::new(File::Supplementary, dwarf, Some(info.supplementary_headers()))
+            let headers = Some(info.supplementary_headers());
+            Units::new(File::Supplementary, dwarf, headers, &steps)
         });
-        let main = Units::new(File::Main, dwarf, Some(info.headers()));
-        Self { info: Some(info), main, supplementary }
+        let main = Units::new(File::Main, dwarf, Some(info.headers()), &steps);
+        Self { info: Some(info), main, supplementary, steps }
     }
 
     /// Gives back the pages of the file that were touched.
@@ -194,6 +237,7 @@ impl<'a> Dies<'a> {
     ///
     /// When it is malformed.
     pub fn at(&self, unit: &Rc<SourceUnit<'a>>, offset: UnitOffset) -> Result<Die<'a>, DieError> {
+        self.steps.take(0)?;
         let entry = unit.unit.entry(offset)?;
         Ok(Die { unit: Rc::clone(unit), entry })
     }
@@ -213,6 +257,7 @@ impl<'a> Dies<'a> {
             File::Supplementary => self.supplementary.as_ref(),
         };
         let units = units.ok_or(DieError::NoSupplementary)?;
+        self.steps.take(0)?;
         match value {
             AttributeValue::UnitRef(offset) => self.at(unit, offset),
             AttributeValue::DebugInfoRef(offset) => units.entry(offset.0),
@@ -260,6 +305,13 @@ impl<'a> Dies<'a> {
         Ok(chain)
     }
 
+    /// The namespaces and classes that a type is in, by C++: `ns::Class`.
+    pub fn path(&self, die: &Die<'a>) -> Option<Arc<str>> {
+        let info = self.info.filter(|_| die.unit.file == File::Main && !die.id().types)?;
+        let index = info.index_of(&die.unit.unit)?;
+        info.namespaces(index).path(die.entry.offset()).cloned()
+    }
+
     /// The children of an entry, without theirs.
     ///
     /// # Errors
@@ -275,16 +327,27 @@ impl<'a> Dies<'a> {
             return Ok(children);
         }
         while let Some(child) = cursor.current() {
+            if children.len() >= CHILDREN_MAX {
+                return Err(DieError::TooWide);
+            }
+            let start = child.offset();
             children.push(child.clone());
             cursor.next_sibling()?;
+            self.steps.take(cursor.offset().0.saturating_sub(start.0))?;
         }
         Ok(children)
     }
 }
 
 impl<'a> Units<'a> {
-    fn new(file: File, dwarf: &'a Dwarf<'a>, given: Option<&'a Headers<'a>>) -> Self {
-        Self { file, dwarf, given, listed: OnceCell::new(), loaded: RefCell::default() }
+    fn new(
+        file: File,
+        dwarf: &'a Dwarf<'a>,
+        given: Option<&'a Headers<'a>>,
+        steps: &Steps,
+    ) -> Self {
+        let (listed, loaded, steps) = (OnceCell::new(), RefCell::default(), steps.clone());
+        Self { file, dwarf, given, listed, loaded, steps }
     }
 
     fn headers(&self) -> &Headers<'a> {
@@ -334,6 +397,7 @@ impl<'a> Units<'a> {
             }
         }
         drop(entries);
-        Ok(SourceUnit { dwarf: self.dwarf, unit, language, producer, file: self.file })
+        let steps = self.steps.clone();
+        Ok(SourceUnit { dwarf: self.dwarf, unit, language, producer, steps, file: self.file })
     }
 }

@@ -73,6 +73,26 @@ impl Query {
             && self.last.as_ref().is_none_or(|spelled| spelled.iter().any(|s| text.contains(s)))
     }
 
+    /// How well a path fits that debug info tells, not a mangled name.
+    pub(super) fn fit_path(&self, path: &str) -> Option<Fit> {
+        self.fit_forms(&plain_forms(path))
+    }
+
+    /// A plain name is the last part of this one.
+    pub(super) fn may_end_in(&self, name: &[u8]) -> bool {
+        let Ok(name) = std::str::from_utf8(name) else { return false };
+        // All names of a file are asked.
+        let base = name.split('<').next().unwrap_or(name);
+        if !self.normal.contains("::") || !self.normal.contains(base) {
+            return false;
+        }
+        let start = self
+            .normal
+            .strip_suffix(&normal(name))
+            .or_else(|| self.normal.strip_suffix(&normal(&without_arguments(name))));
+        start.is_some_and(|start| start.ends_with("::"))
+    }
+
     fn fit_forms(&self, forms: &[(Fit, String)]) -> Option<Fit> {
         let fit = |(fit, form): &(Fit, String)| {
             let form = normal(form);

@@ -139,11 +139,6 @@ impl Probe<'_> {
         Ok(told.is_break().then_some(Ended::Stopped))
     }
 
-    /// When the last hit came after a trip, in nanoseconds since boot.
-    fn last_hit_ns(&self) -> Result<u64, AttachError> {
-        self.kernel.links.last_hit(&self.kernel.program, self.link)
-    }
-
     /// Comes back at once after a trip, without the breakpoints at entries.
     fn do_without(
         &mut self,
