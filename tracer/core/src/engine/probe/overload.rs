@@ -51,7 +51,7 @@ impl Trips {
         self.is_known = false;
     }
 
-    /// Notes a trip, and when the last hit came.
+    /// Notes a trip.
     fn note(&mut self, trip: &Trip, last_ns: u64) -> Overload {
         self.count += 1;
         let lasted = Duration::from_nanos(last_ns.saturating_sub(trip.time_boot_ns));
@@ -122,7 +122,7 @@ impl Probe<'_> {
             // It was being paused at this moment, and comes back when it is told to.
             return Ok(None);
         }
-        let last_ns = self.kernel.links.last_hit(&self.kernel.program, self.link)?;
+        let last_ns = self.last_hit_ns()?;
         if let Some(why) = self.dear_entries(&trip)? {
             let overload = self.trips.note(&trip, last_ns);
             return self.do_without(overload, why, deliver);
