@@ -122,7 +122,7 @@ impl Probe<'_> {
             // It was being paused at this moment, and comes back when it is told to.
             return Ok(None);
         }
-        let last_ns = self.last_hit_ns()?;
+        let last_ns = self.kernel.links.last_hit(&self.kernel.program, self.link)?;
         if let Some(why) = self.dear_entries(&trip)? {
             let overload = self.trips.note(&trip, last_ns);
             return self.do_without(overload, why, deliver);
