@@ -19,8 +19,10 @@ const PLACES: [(&str, &str); 6] = [
         "computed",
         "left = 33\nright = -5\nleast = -5\nmost = 33\nquotient = 4\nrest = 3\nmagnitude = 5",
     ),
-    ("threads", // The third time that the target works.
-    "add = 1\ninner = 10\nonce = 11"),
+    (
+        "threads", // The third time that the target works.
+        "add = 1\ninner = 10\nonce = 11",
+    ),
     ("floats", "memory = pointer\n*memory = 1.25\nonly = 3.5\nlocal = 8.75\nkept = 1.25"),
     ("bits", "value = 305419896\nbits.low = 0\nbits.middle = 79\nbits.high = 298261"),
     ("wide", "value = 5902958103587056517120\nmore = 5902958103587056517121"),
