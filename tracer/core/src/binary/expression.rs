@@ -243,6 +243,29 @@ impl<'a> Translation<'a> {
                 self.stack.push(thread, Kind::Generic)?;
                 self.stack.binary(Code::Add)
             }
+            other => self.pushed(other, opcode),
+        }
+    }
+
+    /// What pushes a value or changes its type (DWARF 5, 2.5.1.1, 2.5.1.2 and 2.5.1.6).
+    fn pushed(
+        &mut self,
+        operation: gimli::Operation<Reader<'_>>,
+        opcode: gimli::DwOp,
+    ) -> Result<(), Reason> {
+        use gimli::Operation as O;
+        match operation {
+            O::UnsignedConstant { value } => self.stack.constant(value),
+            O::SignedConstant { value } => self.stack.constant(value as u64),
+            O::Address { address } => self.stack.constant(address.wrapping_add(self.context.bias)),
+            O::AddressIndex { index } => {
+                let address = self.indexed(index)?;
+                self.stack.constant(address.wrapping_add(self.context.bias))
+            }
+            O::ConstantIndex { index } => {
+                let value = self.indexed(index)?;
+                self.stack.constant(value)
+            }
             O::RegisterOffset { register, offset, base_type } => {
                 let number = register_number(register)?;
                 let kind = self.kind(base_type, opcode)?;
@@ -262,6 +285,10 @@ impl<'a> Translation<'a> {
                 let kind = self.kind(base_type, opcode)?;
                 self.stack.dereference(size, kind)
             }
+            O::TypedLiteral { base_type, value } => {
+                let kind = self.kind(base_type, opcode)?;
+                self.literal(kind, value, opcode)
+            }
             O::Convert { base_type } => {
                 let kind = self.kind(base_type, opcode)?;
                 self.stack.convert(kind)
@@ -269,33 +296,6 @@ impl<'a> Translation<'a> {
             O::Reinterpret { base_type } => {
                 let kind = self.kind(base_type, opcode)?;
                 self.stack.reinterpret(kind)
-            }
-            other => self.literal(other, opcode),
-        }
-    }
-
-    /// DWARF 5, 2.5.1.1.
-    fn literal(
-        &mut self,
-        operation: gimli::Operation<Reader<'_>>,
-        opcode: gimli::DwOp,
-    ) -> Result<(), Reason> {
-        use gimli::Operation as O;
-        match operation {
-            O::UnsignedConstant { value } => self.stack.constant(value),
-            O::SignedConstant { value } => self.stack.constant(value as u64),
-            O::Address { address } => self.stack.constant(address.wrapping_add(self.context.bias)),
-            O::AddressIndex { index } => {
-                let address = self.indexed(index)?;
-                self.stack.constant(address.wrapping_add(self.context.bias))
-            }
-            O::ConstantIndex { index } => {
-                let value = self.indexed(index)?;
-                self.stack.constant(value)
-            }
-            O::TypedLiteral { base_type, value } => {
-                let kind = self.kind(base_type, opcode)?;
-                self.typed_literal(kind, value, opcode)
             }
             other => self.arithmetic(other, opcode),
         }
@@ -389,7 +389,7 @@ impl<'a> Translation<'a> {
         }
     }
 
-    fn typed_literal(
+    fn literal(
         &mut self,
         kind: Kind,
         value: Reader<'_>,

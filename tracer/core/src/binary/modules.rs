@@ -169,7 +169,7 @@ fn continues(group: &[Mapping], mapping: &Mapping) -> bool {
     })
 }
 
-/// A call, or why it is not described.
+/// What is described of a call, or why that is not known.
 type Call = Result<Arc<CallSite>, String>;
 
 /// The code of a process: what is read from the files of [`Modules`].
