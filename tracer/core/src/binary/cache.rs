@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-/// Files that are kept, at most; each holds up to three file descriptors.
+/// Files that are kept, at most; each holds up to six file descriptors, and one for each `.dwo` file.
 const FILES_MAX: usize = 256;
 
 /// How much is kept.
@@ -88,6 +88,9 @@ struct Identity {
     file: FileId,
     separate: Option<FileId>,
     supplementary: Option<FileId>,
+    package: Option<FileId>,
+    /// Where files of split units are looked for.
+    roots: Vec<(u64, u64)>,
     tried: Vec<Attempt>,
 }
 
@@ -179,13 +182,15 @@ impl Identity {
             file: files.elf.file().id(),
             separate: id(&files.debug.separate),
             supplementary: id(&files.debug.supplementary),
+            package: id(&files.debug.package),
+            roots: files.debug.places.ids(),
             tried: files.debug.tried.clone(),
         }
     }
 
     fn is_settled(&self, after: Duration) -> bool {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let all = [Some(self.file), self.separate, self.supplementary];
+        let all = [Some(self.file), self.separate, self.supplementary, self.package];
         all.into_iter().flatten().all(|file| file.is_settled(now, after))
     }
 

@@ -18,6 +18,10 @@ pub struct DebugFiles {
     pub supplementary: Option<ElfFile>,
     /// The file names a supplementary file that was not found.
     pub supplementary_missing: bool,
+    /// The package (`.dwp`) of split units.
+    pub package: Option<ElfFile>,
+    /// Where files of split units may be; nowhere if there can be none.
+    pub(super) places: Places,
     /// What was tried without success.
     pub tried: Vec<Attempt>,
 }
@@ -61,7 +65,18 @@ pub fn hex(build_id: &[u8]) -> String {
 
 /// Looks for the debug info of `binary`. `roots` are the roots that it may be in, the target's
 /// first; the last one is ours.
-pub fn find(binary: &ElfFile, roots: &[Root]) -> DebugFiles {
+pub fn find(binary: &ElfFile, roots: Vec<Root>) -> DebugFiles {
+    let mut files = find_in(binary, &roots);
+    let debug = files.separate.as_ref().unwrap_or(binary);
+    // The one section that stays here of all that is split.
+    if debug.has_section(".debug_addr") {
+        files.package = find_package(binary, debug, &roots);
+        files.places = Places { roots, directory: directory_of(binary).to_path_buf() };
+    }
+    files
+}
+
+fn find_in(binary: &ElfFile, roots: &[Root]) -> DebugFiles {
     let mut files = DebugFiles::default();
     if !binary.has_section(".debug_info") {
         files.separate = find_separate(binary, roots, &mut files.tried);
@@ -88,7 +103,7 @@ fn find_separate(binary: &ElfFile, roots: &[Root], tried: &mut Vec<Attempt>) -> 
     }
     let link = debug_link(binary);
     if let Some((name, _)) = &link {
-        let directory = binary.path().parent().unwrap_or(Path::new("/"));
+        let directory = directory_of(binary);
         let inside = directory.strip_prefix("/").unwrap_or(directory);
         let beside = [directory.join(name), directory.join(".debug").join(name)];
         // Paths beside the binary are names in the target's root, so they say nothing in ours.
@@ -184,21 +199,88 @@ fn find_supplementary(
     roots: &[Root],
     tried: &mut Vec<Attempt>,
 ) -> Option<ElfFile> {
-    let beside = debug.path().parent().unwrap_or(Path::new("/")).join(link);
+    let beside = directory_of(debug).join(link);
     let mut paths = vec![beside];
     if let Some(name) = link.file_name() {
         paths.push(Path::new(DEBUG_DIRECTORY).join(".dwz").join(name));
     }
     paths.extend(build_id_path(id));
+    let places = allowed(roots, &paths);
+    first_that_serves(&places, tried, |candidate| check(candidate, &Proof::BuildId(id)))
+}
+
+/// Where files that debug info names may be opened: the names are the target's word, so in our root
+/// they may only lead to debug files.
+fn allowed<'r>(roots: &'r [Root], paths: &[PathBuf]) -> Vec<(&'r Root, PathBuf)> {
     let mut places = Vec::new();
     for (index, root) in roots.iter().enumerate() {
-        // The link is the target's word: in our root it may only lead to debug files.
         let foreign = index > 0;
-        let allowed = |path: &&PathBuf| {
+        let is_allowed = |path: &&PathBuf| {
             let leads_up = path.components().any(|part| part == Component::ParentDir);
             !foreign || (path.starts_with(DEBUG_DIRECTORY) && !leads_up)
         };
-        places.extend(paths.iter().filter(allowed).map(|path| (root, path.clone())));
+        places.extend(paths.iter().filter(is_allowed).map(|path| (root, path.clone())));
     }
-    first_that_serves(&places, tried, |candidate| check(candidate, &Proof::BuildId(id)))
+    places
+}
+
+fn directory_of(file: &ElfFile) -> &Path {
+    file.path().parent().unwrap_or(Path::new("/"))
+}
+
+/// `PROGRAM.dwp`, beside the program or its debug file. Whether it belongs to the program is told by
+/// each of its units.
+fn find_package(binary: &ElfFile, debug: &ElfFile, roots: &[Root]) -> Option<ElfFile> {
+    let package = |path: &Path| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".dwp");
+        PathBuf::from(name)
+    };
+    let program = package(binary.path());
+    let inside = program.strip_prefix("/").unwrap_or(&program);
+    let global = Path::new(DEBUG_DIRECTORY).join(inside);
+    let paths = [program.clone(), package(debug.path()), global];
+    let places = allowed(roots, &paths);
+    places.into_iter().find_map(|(root, path)| {
+        let file = open(root, &path).ok()?;
+        file.has_section(".debug_cu_index").then_some(file)
+    })
+}
+
+/// Where files of split units may be.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    roots: Vec<Root>,
+    /// Of the program.
+    directory: PathBuf,
+}
+
+/// A place where a file may be.
+pub(super) struct Place<'p> {
+    root: &'p Root,
+    inside: PathBuf,
+    /// How it is called for people.
+    pub(super) path: PathBuf,
+}
+
+impl Places {
+    /// Where a file may be that the build left at a path: there, or beside the program.
+    pub(super) fn of(&self, (path, name): &(PathBuf, Option<PathBuf>)) -> Vec<Place<'_>> {
+        let beside = name.as_ref().map(|name| self.directory.join(name));
+        let paths: Vec<PathBuf> = [Some(path.clone()), beside].into_iter().flatten().collect();
+        let places = allowed(&self.roots, &paths).into_iter();
+        places.map(|(root, inside)| Place { root, path: root.show(&inside), inside }).collect()
+    }
+
+    /// What tells these roots from those of another process.
+    pub(super) fn ids(&self) -> Vec<(u64, u64)> {
+        self.roots.iter().filter_map(Root::id).collect()
+    }
+}
+
+impl Place<'_> {
+    /// Opens the file there.
+    pub(super) fn open(&self) -> Result<ElfFile, Refusal> {
+        open(self.root, &self.inside)
+    }
 }

@@ -78,8 +78,13 @@ impl FileCode {
         kept.map(KeptSymbols::borrow_dependent)
     }
 
-    /// The debug info or the symbols could not be read, which may have had a reason that passes.
+    /// The debug info or the symbols could not be read, or not all of it, which may have had a reason
+    /// that passes.
     pub(super) fn has_failed(&self) -> bool {
+        let debug = self.debug.get().and_then(|debug| debug.as_ref().ok());
+        if debug.is_some_and(|debug| debug.missing_units().is_some()) {
+            return true;
+        }
         let is_passing = |issue: &Issue| issue.kind == IssueKind::MalformedFile;
         matches!(self.debug.get(), Some(Err(issue)) if is_passing(issue))
             || matches!(self.symbols.get(), Some(Err(issue)) if is_passing(issue))

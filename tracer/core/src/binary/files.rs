@@ -65,13 +65,13 @@ impl Files {
 
     /// Bytes that it takes beside the mapped files.
     pub(super) fn bytes(&self) -> usize {
-        let debug = [&self.debug.separate, &self.debug.supplementary];
+        let debug = [&self.debug.separate, &self.debug.supplementary, &self.debug.package];
         debug.into_iter().flatten().chain([&self.elf]).map(ElfFile::bytes).sum()
     }
 
     /// Gives the pages of the files back that were touched; they are read again when needed.
     pub(super) fn release(&self) {
-        let debug = [&self.debug.separate, &self.debug.supplementary];
+        let debug = [&self.debug.separate, &self.debug.supplementary, &self.debug.package];
         for file in debug.into_iter().flatten().chain([&self.elf]) {
             file.file().release();
         }

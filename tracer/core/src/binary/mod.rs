@@ -33,9 +33,11 @@ pub mod remote;
 mod scan;
 mod sections;
 pub mod source_index;
+pub mod split;
 mod strings;
 pub mod symbolize;
 pub mod symbols;
+pub mod unit;
 pub mod units;
 
 #[cfg(test)]

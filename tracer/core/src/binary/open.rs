@@ -68,10 +68,13 @@ impl Root {
 
     /// Both are the same directory.
     pub fn is_same(&self, other: &Self) -> bool {
-        match (rustix::fs::fstat(&self.directory), rustix::fs::fstat(&other.directory)) {
-            (Ok(a), Ok(b)) => (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino),
-            _ => false,
-        }
+        self.id().is_some_and(|id| other.id() == Some(id))
+    }
+
+    /// Device and inode of the directory.
+    pub(super) fn id(&self) -> Option<(u64, u64)> {
+        let stat = rustix::fs::fstat(&self.directory).ok()?;
+        Some((stat.st_dev, stat.st_ino))
     }
 
     /// How `path` inside this root is called outside of it.

@@ -16,7 +16,7 @@ pub fn frames(info: &DebugInfo, svma: Svma) -> Vec<CodeFrame> {
     let row = info.lines(index).and_then(|lines| lines.row_at(svma));
     let mut place = row.map(|row| (u64::from(row.file), u64::from(row.line)));
     let line = |place: Option<(u64, u64)>| {
-        place.and_then(|(file, line)| source_line(info.dwarf(), unit, file, line))
+        place.and_then(|(file, line)| source_line(unit, file, line))
     };
     let Some(function) = function else {
         return line(place)

@@ -1,0 +1,84 @@
+//! Debug info in every form that it is found in: the same source gives the same capture.
+
+use anyhow::{Context as _, Result};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use tracer_tests::flat::{Leaf, compare, flatten};
+use tracer_tests::forms::{Built, Form, OTHER_CODE, PLAIN, SAME};
+use tracer_tests::privilege::require;
+use tracer_tests::snapshot::{request, take};
+
+/// The variables of the capture at each place.
+type Captured = BTreeMap<&'static str, BTreeMap<String, Leaf>>;
+
+/// What `forms.c` gives its variables at the line.
+const EXPECTED: &str = include_str!("expected/forms.txt");
+
+/// Of these, how many are of locals.
+const FRAME_LEAVES: usize = 12;
+
+fn captured(built: &Built) -> Result<Captured> {
+    let mut running = built.target.start(&[])?;
+    let line = format!("forms.c:{}", built.target.line("/* here */")?);
+    let mut captured = Captured::new();
+    for (place, location) in [("entry", "form"), ("line", &line)] {
+        let snapshot = take(&request(running.pid(), location)?, &mut running)?;
+        let capture = snapshot.captures.first().context("no capture")?;
+        captured.insert(place, flatten(&capture.frames[0].variables));
+    }
+    running.finish()?;
+    Ok(captured)
+}
+
+fn differences(form: &Form, expected: &Captured) -> Result<String> {
+    let found = form.build().and_then(|built| captured(&built)).context(form.name)?;
+    let mut text = String::new();
+    for (place, expected) in expected {
+        for (path, leaf) in expected {
+            let found = found[place].get(path);
+            if found != Some(leaf) {
+                writeln!(text, "{}, {place}: {path}: {found:?}, not {leaf:?}", form.name)?;
+            }
+        }
+        for path in found[place].keys().filter(|path| !expected.contains_key(*path)) {
+            writeln!(text, "{}, {place}: {path}, which is new", form.name)?;
+        }
+    }
+    Ok(text)
+}
+
+#[test]
+fn every_form_gives_the_capture_of_the_plain_one() {
+    require().unwrap();
+    let plain = captured(&PLAIN.build().unwrap()).unwrap();
+    let comparison = compare(&plain["line"], EXPECTED);
+    // A floating-point argument is in a vector register.
+    assert!(comparison.wrong.is_empty() && comparison.missing.len() <= 1, "{comparison:?}");
+    let mut wrong = String::new();
+    for form in SAME {
+        wrong += &differences(form, &plain).unwrap_or_else(|error| format!("{error:#}\n"));
+    }
+    assert!(wrong.is_empty(), "\n{wrong}");
+}
+
+#[test]
+fn other_compilers_give_the_same_or_a_reason() {
+    require().unwrap();
+    let mut wrong = String::new();
+    for form in OTHER_CODE {
+        match form.build().and_then(|built| captured(&built)).context(form.name) {
+            Ok(captured) => {
+                let comparison = compare(&captured["line"], EXPECTED);
+                for error in comparison.wrong {
+                    writeln!(wrong, "{}: {error}", form.name).unwrap();
+                }
+                // What the function itself keeps in memory is there, whatever its caller is to it.
+                if comparison.right < FRAME_LEAVES {
+                    writeln!(wrong, "{}: missing: {:?}", form.name, comparison.missing).unwrap();
+                }
+            }
+            Err(error) => writeln!(wrong, "{error:#}").unwrap(),
+        }
+    }
+    assert!(wrong.is_empty(), "\n{wrong}");
+}
