@@ -17,6 +17,9 @@ const EXPECTED: &str = include_str!("expected/forms.txt");
 /// Of these, how many are of locals.
 const FRAME_LEAVES: usize = 12;
 
+/// Differences of a form that are told.
+const TOLD_MAX: usize = 3;
+
 fn captured(built: &Built) -> Result<Captured> {
     let mut running = built.target.start(&[])?;
     let line = format!("forms.c:{}", built.target.line("/* here */")?);
@@ -36,7 +39,7 @@ fn differences(form: &Form, expected: &Captured) -> Result<String> {
     for (place, expected) in expected {
         for (path, leaf) in expected {
             let found = found[place].get(path);
-            if found != Some(leaf) {
+            if found != Some(leaf) && text.lines().count() < TOLD_MAX {
                 writeln!(text, "{}, {place}: {path}: {found:?}, not {leaf:?}", form.name)?;
             }
         }

@@ -126,15 +126,28 @@ impl ElfFile {
     /// Why a compressed section can't be read.
     pub fn section(&self, name: &str) -> Result<Option<&[u8]>, String> {
         let Some(section) = self.find(name) else { return Ok(None) };
+        self.contents(section).map_err(|why| format!("section {name} {why}"))
+    }
+
+    /// The bytes of all sections of a name, for a file that is not linked has each type unit in a
+    /// section of its own.
+    ///
+    /// # Errors
+    ///
+    /// Why one of them can't be read.
+    pub fn sections(&self, name: &str) -> Result<Vec<&[u8]>, String> {
+        let named = self.sections.iter().filter(|section| *section.name == *name.as_bytes());
+        let contents = named.filter_map(|section| self.contents(section).transpose());
+        contents.collect::<Result<_, _>>().map_err(|why| format!("section {name} {why}"))
+    }
+
+    fn contents<'e>(&'e self, section: &'e Section) -> Result<Option<&'e [u8]>, String> {
         let Some(input) = self.file.bytes().get(section.file.clone()) else { return Ok(None) };
         let Some((compression, size)) = section.compressed else { return Ok(Some(input)) };
         let output = section
             .output
             .get_or_init(|| compressed::decompress(compression, input, size, &self.budget));
-        match output {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(why) => Err(format!("section {name} {why}")),
-        }
+        output.as_ref().map(|bytes| Some(&**bytes)).map_err(Clone::clone)
     }
 
     /// Where a section is in memory.

@@ -19,6 +19,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 /// Files of split units that are open at once, each a mapping and a file descriptor.
 const FILES_MAX: usize = 16_384;
+/// Bytes of the sections of one name in a `.dwo` file, which may overlap.
+const JOINED_BYTES_MAX: usize = 256 << 20;
 /// Bytes of a path; no file has a longer one.
 const PATH_BYTES_MAX: usize = 4096;
 
@@ -37,7 +39,43 @@ self_cell! {
 struct Owner {
     all: Arc<OfFiles>,
     /// The `.dwo` file; the package is among the debug files.
-    file: Option<Arc<ElfFile>>,
+    file: Option<Arc<DwoFile>>,
+}
+
+/// A `.dwo` file. It is not linked: what is in several sections of a name is joined.
+#[derive(Debug)]
+struct DwoFile {
+    elf: ElfFile,
+    joined: Vec<(SectionId, Vec<u8>)>,
+}
+
+impl DwoFile {
+    fn new(elf: ElfFile) -> Result<Self, Refusal> {
+        let mut joined = Vec::new();
+        for id in [SectionId::DebugInfo, SectionId::DebugTypes] {
+            let Some(name) = id.dwo_name() else { continue };
+            let parts = elf.sections(name).map_err(Refusal::Unusable)?;
+            let bytes = parts.iter().map(|part| part.len()).fold(0, usize::saturating_add);
+            if bytes > JOINED_BYTES_MAX {
+                return Err(Refusal::Unusable(format!("its sections {name} are too large")));
+            }
+            if parts.len() > 1 {
+                joined.push((id, parts.concat()));
+            }
+        }
+        Ok(Self { elf, joined })
+    }
+
+    fn reader(&self, id: SectionId) -> Result<Reader<'_>, Refusal> {
+        match self.joined.iter().find(|(joined, _)| *joined == id) {
+            Some((_, bytes)) => Ok(Reader::new(bytes, gimli::LittleEndian)),
+            None => reader(&self.elf, id),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.elf.bytes() + self.joined.iter().map(|(_, bytes)| bytes.len()).sum::<usize>()
+    }
 }
 
 /// The sections that a split unit is in, with the units that are there.
@@ -74,7 +112,7 @@ impl Split {
 
     fn release(&self) {
         if let Some(file) = &self.0.borrow_owner().file {
-            file.file().release();
+            file.elf.file().release();
         }
     }
 
@@ -114,7 +152,7 @@ enum Found {
 pub(super) struct SplitUnits {
     units: Box<[OnceLock<Found>]>,
     /// `.dwo` files by path: one may hold several units.
-    opened: Mutex<HashMap<PathBuf, Arc<ElfFile>>>,
+    opened: Mutex<HashMap<PathBuf, Arc<DwoFile>>>,
     /// Type units of the package, by row of its index.
     types: OnceLock<Box<[OnceLock<Option<Split>>]>>,
 }
@@ -228,8 +266,8 @@ impl SplitUnits {
         &self,
         path: &Path,
         open: impl FnOnce() -> Result<ElfFile, Refusal>,
-    ) -> Result<Arc<ElfFile>, Refusal> {
-        let known = |count: &HashMap<PathBuf, Arc<ElfFile>>| (count.get(path).cloned(), count.len());
+    ) -> Result<Arc<DwoFile>, Refusal> {
+        let known = |count: &HashMap<PathBuf, Arc<DwoFile>>| (count.get(path).cloned(), count.len());
         let (file, count) = self.opened.lock().map(|opened| known(&opened)).unwrap_or_default();
         if let Some(file) = file {
             return Ok(file);
@@ -237,7 +275,7 @@ impl SplitUnits {
         if count >= FILES_MAX {
             return Err(Refusal::Unusable(format!("{FILES_MAX} such files are open already")));
         }
-        let file = Arc::new(open()?);
+        let file = Arc::new(DwoFile::new(open()?)?);
         if let Ok(mut opened) = self.opened.lock() {
             opened.insert(path.to_path_buf(), Arc::clone(&file));
         }
@@ -304,8 +342,8 @@ fn of_package<'o>(
 }
 
 fn of_file(owner: &Owner) -> Result<Dwarf<'_>, Refusal> {
-    let elf = owner.file.as_ref().ok_or_else(|| Refusal::Unusable(String::new()))?;
-    let mut dwarf = Dwarf::load(|id| reader(elf, id))?;
+    let file = owner.file.as_ref().ok_or_else(|| Refusal::Unusable(String::new()))?;
+    let mut dwarf = Dwarf::load(|id| file.reader(id))?;
     dwarf.make_dwo(owner.all.borrow_dependent().main().0);
     Ok(dwarf)
 }
