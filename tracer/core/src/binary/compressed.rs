@@ -11,6 +11,11 @@ const OUTPUT_BYTES_MAX: u64 = 1 << 30;
 /// Bytes reserved at once for each byte of input; real sections grow about threefold.
 const RESERVE_RATIO: u64 = 8;
 
+/// Memory for the dictionary of xz; its highest preset takes 64 MiB.
+const XZ_MEMORY_KIB: u32 = 72 << 10;
+/// Bytes that an xz stream may grow to: it does not declare them before.
+const XZ_OUTPUT_BYTES_MAX: u64 = 64 << 20;
+
 /// How a section is compressed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Compression {
@@ -58,6 +63,24 @@ pub(super) fn decompress(
         }
     };
     Ok(output.into_boxed_slice())
+}
+
+/// Decompresses an xz stream (`.gnu_debugdata`).
+///
+/// # Errors
+///
+/// Why not: the limits, malformed data.
+pub(super) fn unxz(input: &[u8]) -> Result<Vec<u8>, String> {
+    let decoder = lzma_rust2::XzReader::new_mem_limit(input, false, XZ_MEMORY_KIB);
+    let mut output = Vec::new();
+    decoder
+        .take(XZ_OUTPUT_BYTES_MAX + 1)
+        .read_to_end(&mut output)
+        .map_err(|error| error.to_string())?;
+    if output.len() as u64 > XZ_OUTPUT_BYTES_MAX {
+        return Err(format!("grows to more than {XZ_OUTPUT_BYTES_MAX} bytes"));
+    }
+    Ok(output)
 }
 
 fn read_exactly(decoder: impl Read, input: &[u8], size: u64) -> Result<Vec<u8>, String> {

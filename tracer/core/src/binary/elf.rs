@@ -47,6 +47,7 @@ pub struct ElfFile {
     sections: Vec<Section>,
     build_id: Option<Vec<u8>>,
     budget: Budget,
+    embedded: OnceLock<Option<Box<Self>>>,
 }
 
 #[derive(Debug)]
@@ -80,7 +81,8 @@ impl ElfFile {
         let sections = sections(header, data).map_err(&malformed)?;
         let build_id = build_id(header, programs, data);
         let budget = Budget::new();
-        Ok(Self { segments, relro, text_relocations, sections, build_id, budget, file })
+        let embedded = OnceLock::new();
+        Ok(Self { segments, relro, text_relocations, sections, build_id, budget, embedded, file })
     }
 
     /// The file.
@@ -150,6 +152,17 @@ impl ElfFile {
         output.as_ref().map(|bytes| Some(&**bytes)).map_err(Clone::clone)
     }
 
+    /// The file in the file (`.gnu_debugdata`): some distributions leave the symbols there that they
+    /// strip, compressed by xz. `None` also where it is malformed, for then there are no symbols.
+    pub fn embedded(&self) -> Option<&Self> {
+        let read = || {
+            let bytes = compressed::unxz(self.section(".gnu_debugdata").ok().flatten()?);
+            let file = MappedFile::in_memory(&bytes.ok()?, self.path()).ok()?;
+            Self::parse(file).ok().map(Box::new)
+        };
+        self.embedded.get_or_init(read).as_deref()
+    }
+
     /// Where a section is in memory.
     pub fn section_svma(&self, name: &str) -> Option<Svma> {
         self.find(name).map(|section| section.svma)
@@ -167,7 +180,9 @@ impl ElfFile {
             Some(Err(_)) | None => 0,
         };
         let own = |section: &Section| size_of::<Section>() + section.name.len() + output(section);
-        size_of::<Self>() + self.sections.iter().map(own).sum::<usize>()
+        let embedded = self.embedded.get().and_then(Option::as_ref);
+        let embedded = embedded.map_or(0, |file| file.file.bytes().len() + file.bytes());
+        size_of::<Self>() + self.sections.iter().map(own).sum::<usize>() + embedded
     }
 
     fn find(&self, name: &str) -> Option<&Section> {

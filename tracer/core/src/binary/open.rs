@@ -5,9 +5,10 @@ use crate::model::caller::Caller;
 use crate::model::issue::{Issue, IssueKind};
 use crate::model::process::Mapping;
 use memmap2::{Mmap, UncheckedAdvice};
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, Stat};
+use rustix::fs::{FileType, MemfdFlags, Mode, OFlags, ResolveFlags, SealFlags, Stat};
 use rustix::io::Errno;
 use std::fs::File;
+use std::io::Write as _;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
@@ -229,6 +230,20 @@ impl MappedFile {
             return Err(Errno::PERM);
         }
         Self::new(file, PathBuf::from(name))
+    }
+
+    /// Bytes that are in no file, as one that nobody can change.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel answers.
+    pub(super) fn in_memory(bytes: &[u8], path: &Path) -> Result<Self, Errno> {
+        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+        let mut file = File::from(rustix::fs::memfd_create("debugdata", flags)?);
+        file.write_all(bytes).map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))?;
+        let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE | SealFlags::SEAL;
+        rustix::fs::fcntl_add_seals(&file, seals)?;
+        Self::new(file, path.to_path_buf())
     }
 
     fn new(file: File, path: PathBuf) -> Result<Self, Errno> {

@@ -333,6 +333,40 @@ fn a_link_with_a_path_in_it_is_not_followed() {
     assert!(!issue.detail.contains("main.debug"), "{issue}");
 }
 
+/// A stripped program with its symbols in `.gnu_debugdata`.
+fn with_mini_debug_info() -> Fixture {
+    let fixture = program(PROGRAM, "-O2");
+    fixture
+        .run("objcopy -S --remove-section=.comment --keep-symbol=work --keep-symbol=fail main mini")
+        .run("xz -k mini")
+        .run("strip main")
+        .run("objcopy --add-section .gnu_debugdata=mini.xz main");
+    fixture
+}
+
+#[test]
+fn symbols_are_found_in_mini_debug_info() {
+    let fixture = with_mini_debug_info();
+    let module = fixture.module("main");
+    let symbols = module.code().symbols().unwrap();
+    let work = svma(symbols, "work");
+    assert!(module.is_text(work), "{work:?}");
+    assert!(module.code().debug_info().is_err(), "symbols are all that is there");
+}
+
+#[test]
+fn damaged_mini_debug_info_has_no_symbols() {
+    let fixture = with_mini_debug_info();
+    let good = std::fs::read(fixture.path("mini.xz")).unwrap();
+    for at in (0..good.len()).step_by(7) {
+        let mut bad = good.clone();
+        bad[at] ^= 0x55;
+        // Whatever comes out, it comes out.
+        drop(super::compressed::unxz(&bad));
+        drop(super::compressed::unxz(&good[..at]));
+    }
+}
+
 #[test]
 fn compressed_sections_read_like_plain_ones() {
     let plain = program(PROGRAM, "-O2");
