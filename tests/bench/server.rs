@@ -31,78 +31,97 @@ const HOT: [&str; 10] = [
     "resp_finish",
     "transmit",
 ];
-/// How long each turn is, and how many there are.
-const TURN: Duration = Duration::from_secs(3);
+/// How long each turn is, and how many pairs of turns there are, one with nothing and one with ours.
+const TURN: Duration = Duration::from_secs(2);
 const TURN_SHORT: Duration = Duration::from_millis(100);
-const ROUNDS: usize = 21;
+const PAIRS: usize = 80;
+/// After so many pairs bpftrace has a turn, and then nobody, for its effects to pass.
+const BPFTRACE_EVERY: usize = 10;
 /// How long bpftrace may take to come and to go.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Who probes.
-const VARIANTS: [&str; 3] = ["none", "tracer", "bpftrace"];
-
-/// Measures the throughput and the latency in each variant.
+/// Measures the throughput and the latency with nothing, with ours and with bpftrace. What the
+/// machine does beside changes slowly, so each turn of ours is compared with the one beside it.
 ///
 /// # Errors
 ///
 /// Something can't be started, or the server gives a wrong answer.
 pub(crate) fn measure(extent: Extent) -> Result<Vec<Figure>> {
-    let (turn, rounds) = if extent == Extent::Full { (TURN, ROUNDS) } else { (TURN_SHORT, 1) };
+    let (turn, pairs) = if extent == Extent::Full { (TURN, PAIRS) } else { (TURN_SHORT, 1) };
     let home = tempfile::tempdir()?;
     let load = Load::start(&program("memcached/gcc-O2/memcached")?, home.path())?;
     // With the budgets that users have.
     let mut command = cli::command(&["daemon", "--metrics-listen", "off"])?;
     let daemon = Daemon::start_by(command.env_remove("TRACER_NO_BUDGETS"), tempfile::tempdir()?)?;
     load.run(turn)?;
-    let mut turns: BTreeMap<&str, Vec<Served>> = BTreeMap::new();
+    let (mut none, mut ours, mut theirs) = (Vec::new(), Vec::new(), Vec::new());
     let mut ended = BTreeMap::new();
-    for round in 0..rounds {
-        for number in 0..VARIANTS.len() {
-            // None is always the first after the same one.
-            let variant = VARIANTS[(number + round) % VARIANTS.len()];
-            let served = match variant {
-                "tracer" => with_ours(&daemon, &load, turn, &mut ended)?,
-                "bpftrace" => with_bpftrace(&load, turn)?,
-                _ => load.run(turn)?,
-            };
+    for pair in 0..pairs {
+        // Whoever is first in one pair is second in the next.
+        for is_ours in [pair % 2 == 0, pair % 2 != 0] {
+            if is_ours {
+                ours.push(with_ours(&daemon, &load, turn, &mut ended)?);
+            } else {
+                none.push(load.run(turn)?);
+            }
             require_as_in_files(load.pid())?;
-            eprintln!("server: {variant}: {served:?}");
-            turns.entry(variant).or_default().push(served);
+        }
+        eprintln!("server: none {:?}, tracer {:?}", none.last(), ours.last());
+        if pair % BPFTRACE_EVERY == 0 {
+            theirs.push(with_bpftrace(&load, turn)?);
+            eprintln!("server: bpftrace {:?}", theirs.last());
+            load.run(turn)?;
         }
     }
-    let base = middle(&turns["none"]);
-    let mut figures: Vec<Figure> =
-        VARIANTS.iter().map(|variant| figure(variant, &middle(&turns[variant]), &base)).collect();
+    let bases: Vec<Served> = none.iter().step_by(BPFTRACE_EVERY).copied().collect();
+    let mut figures = vec![
+        figure("server_none", &none, &none),
+        figure("server_tracer", &ours, &none),
+        figure("server_bpftrace", &theirs, &bases),
+    ];
     let values = ended.into_iter().map(|(why, count): (String, u64)| json!([why, count]));
     let values = vec![("probes", Json::Array(values.collect()))];
     figures.push(Figure::Other { bench: "server_tracer_ended", values });
     Ok(figures)
 }
 
-fn figure(variant: &str, served: &Served, base: &Served) -> Figure {
-    let percent = |new: f64, old: f64| fine((new / old - 1.0) * 100.0);
-    let bench = match variant {
-        "tracer" => "server_tracer",
-        "bpftrace" => "server_bpftrace",
-        _ => "server_none",
+fn figure(bench: &'static str, turns: &[Served], bases: &[Served]) -> Figure {
+    let (per_second, p99_us) = (|turn: &Served| turn.per_second, |turn: &Served| turn.p99_us);
+    let middle = |value: fn(&Served) -> f64| Spread::of(turns.iter().map(value).collect()).middle;
+    let change = |value: fn(&Served) -> f64| {
+        let ratio = |(new, old)| (value(new) / value(old) - 1.0) * 100.0;
+        let Spread { low, middle, high } = Spread::of(turns.iter().zip(bases).map(ratio).collect());
+        json!([fine(low), fine(middle), fine(high)])
     };
     let values = vec![
-        ("requests_per_second", json!(served.per_second.round())),
-        ("p99_us", json!(rounded(served.p99_us))),
-        ("throughput_change_percent", json!(percent(served.per_second, base.per_second))),
-        ("p99_change_percent", json!(percent(served.p99_us, base.p99_us))),
+        ("requests_per_second", json!(middle(per_second).round())),
+        ("p99_us", json!(rounded(middle(p99_us)))),
+        ("throughput_change_percent", change(per_second)),
+        ("p99_change_percent", change(p99_us)),
     ];
     Figure::Other { bench, values }
 }
 
-/// The median of each figure.
-fn middle(turns: &[Served]) -> Served {
-    let median = |value: fn(&Served) -> f64| {
-        let mut values: Vec<f64> = turns.iter().map(value).collect();
+/// The median, and between what it lies with a probability of 95 %: by the ranks of a binomial
+/// distribution, whatever the distribution of the values.
+struct Spread {
+    low: f64,
+    middle: f64,
+    high: f64,
+}
+
+impl Spread {
+    fn of(mut values: Vec<f64>) -> Self {
         values.sort_by(f64::total_cmp);
-        values.get(values.len() / 2).copied().unwrap_or_default()
-    };
-    Served { per_second: median(|turn| turn.per_second), p99_us: median(|turn| turn.p99_us) }
+        let count = values.len() as f64;
+        let at = |rank: f64| {
+            let rank = rank.clamp(0.0, (count - 1.0).max(0.0)) as usize;
+            values.get(rank).copied().unwrap_or_default()
+        };
+        let half = 0.98 * count.sqrt();
+        let (low, high) = ((count / 2.0 - half).floor(), (count / 2.0 + half).ceil());
+        Self { low: at(low), middle: at(count / 2.0), high: at(high) }
+    }
 }
 
 /// A turn with ten probes that take whole snapshots, as a daemon's budgets allow.

@@ -7,7 +7,7 @@ use tracer_common::machine::{Machine, RecordBytes};
 use tracer_common::maps::{Scratch, Site};
 use tracer_common::status::{Status, flags};
 use tracer_common::vm;
-use tracer_common::wire::{ItemKind, RECORD_HEADER};
+use tracer_common::wire::{ENTRY_REGISTERS, ItemKind, RECORD_HEADER};
 use tracer_core::decode::record;
 use tracer_core::model::record::{Item, Record};
 
@@ -20,6 +20,8 @@ const RSP: u64 = 0x7fff_f000 - 0x400;
 struct World {
     pages: BTreeMap<u64, Vec<u8>>,
     registers: [u64; 17],
+    /// The registers at the entry of calls, by key and frame.
+    kept: BTreeMap<(u64, u64), [u64; ENTRY_REGISTERS]>,
     ops: Vec<Op>,
     layouts: Vec<Layout>,
     edges: Vec<Edge>,
@@ -101,6 +103,14 @@ impl Machine for World {
         for offset in 0..u64::from(length) {
             let Some(byte) = self.byte(address.wrapping_add(offset)) else { return false };
             record[at as usize + offset as usize] = byte;
+        }
+        true
+    }
+
+    fn entry(&mut self, record: &mut RecordBytes, at: u32, key: u64, frame: u64) -> bool {
+        let Some(kept) = self.kept.get(&(key, frame)) else { return false };
+        for (at, word) in (at as usize..).step_by(8).zip(kept) {
+            record[at..at + 8].copy_from_slice(&word.to_le_bytes());
         }
         true
     }

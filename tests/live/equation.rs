@@ -299,6 +299,7 @@ fn another_process_of_the_same_pid() {
         instruction: &site.instruction,
         trap: site.trap,
         plan: &plan::compile(site, &resolved.types, Limits::DEFAULT),
+        entry: None,
     };
     let gate = Gate {
         pid: target.pid(),

@@ -145,6 +145,7 @@ fn attach(
         instruction: &site.instruction,
         trap: site.trap,
         plan: &plan::compile(site, &resolved.types, Limits::DEFAULT),
+        entry: None,
     };
     let gate = Gate {
         pid: target.pid(),

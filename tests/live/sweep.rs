@@ -212,6 +212,7 @@ impl<'a> Sweep<'a> {
                 instruction: &place.site.instruction,
                 trap: place.site.trap,
                 plan,
+                entry: None,
             });
         }
         let gate = Gate {

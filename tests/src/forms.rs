@@ -113,7 +113,10 @@ pub const OTHER_CODE: &[Form] = &[
         "clang -std=gnu11 -g -O1 -gdwarf-5 -gsplit-dwarf -fdebug-types-section -c SOURCE -o form.o\n\
          clang form.o -o form\nllvm-dwp -e form -o form.dwp\nrm form.dwo",
     ),
-    of_c("clang, thin LTO by lld", "clang -std=gnu11 -g -O1 -flto=thin -fuse-ld=lld SOURCE -o form"),
+    of_c(
+        "clang, thin LTO by lld",
+        "clang -std=gnu11 -g -O1 -flto=thin -fuse-ld=lld SOURCE -o form",
+    ),
 ];
 
 /// A folder with the program of a form.

@@ -1,5 +1,6 @@
 //! What the tests share: programs to trace, and what a machine must have for live tests.
 
+pub mod bombs;
 pub mod bpf;
 pub mod cli;
 pub mod container;

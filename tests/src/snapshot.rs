@@ -72,6 +72,7 @@ pub fn request(pid: u32, location: &str) -> Result<SnapshotRequest> {
         rate: 0,
         learn: Duration::ZERO,
         force: false,
+        entry_probe: true,
         timeout: PATIENCE,
         idle: None,
         retry: None,

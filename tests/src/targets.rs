@@ -73,6 +73,15 @@ impl Target {
         }
     }
 
+    /// `targets/LANGUAGE/NAME` by another compiler or with other flags.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::c`].
+    pub fn by(language: Language, name: &str, compiler: &str, flags: &[&str]) -> Result<Self> {
+        Self::build(language, name, compiler, flags)
+    }
+
     fn build(language: Language, name: &str, compiler: &str, flags: &[&str]) -> Result<Self> {
         let (folder, extension, always) = language.ways();
         let folder = root().join("tests/targets").join(folder);

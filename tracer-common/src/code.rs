@@ -100,6 +100,12 @@ codes! {
     ChaseSlice = 28,
     /// Pops a pointer: queues the NUL-terminated string behind it.
     ChaseText = 29,
+    /// Pops the canonical frame address: puts the registers that were kept for it when the function
+    /// was entered into the record, or an empty item where none were.
+    Entry = 30,
+    /// Pushes DWARF register `arg` as it was kept by the last [`Code::Entry`], plus `imm`; ends the
+    /// root where nothing was kept.
+    EntryRegister = 31,
 }
 
 impl Op {

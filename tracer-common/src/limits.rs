@@ -19,6 +19,8 @@ pub const STACK_DEPTH: u32 = 8;
 pub const STEPS_MAX: u32 = 32 * 1024;
 /// Bytes that are looked through to find the real length of a string that is cut.
 pub const TEXT_SCAN_BYTES: u32 = 64 * 1024;
+/// What a capture rate allows in so many nanoseconds may come all at once: a request is seen whole.
+pub const BURST_NS: u64 = 250_000_000;
 /// The length of a budget's window, in nanoseconds. Windows are told apart by the kernel's ticks (1 to
 /// 10 ms), so one is longer or shorter by up to a tick.
 pub const WINDOW_NS: u64 = 10_000_000;
@@ -38,6 +40,8 @@ pub const RED_ZONE_BYTES: u64 = 128;
 pub const SCRATCH_SLOTS: u32 = 16;
 /// Sites that can be armed at once.
 pub const SITES: u32 = 4096;
+/// Places for the registers of threads that entered functions; a power of two.
+pub const ENTRIES: u32 = 16 * 1024;
 /// Operations of all plans together.
 pub const OPS: u32 = 256 * 1024;
 /// Layouts of all plans together.

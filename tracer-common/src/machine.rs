@@ -21,6 +21,9 @@ pub trait Machine {
         length: u32,
         address: u64,
     ) -> Option<u32>;
+    /// Copies the [`crate::wire::ENTRY_REGISTERS`] that were kept for this frame to `at`; false if
+    /// none are.
+    fn entry(&mut self, record: &mut RecordBytes, at: u32, key: u64, frame: u64) -> bool;
     /// An operation of the plan.
     fn op(&self, index: u32) -> Option<Op>;
     /// A layout of the plan.

@@ -1,7 +1,10 @@
 //! What the maps hold. Both sides use these structs; the layout is the C one.
 
-use crate::limits::{QUEUE_LENGTH, RECORD_BYTES, RECORD_SLACK, STACK_DEPTH, VISITED_LENGTH};
+use crate::limits::{
+    ENTRIES, QUEUE_LENGTH, RECORD_BYTES, RECORD_SLACK, STACK_DEPTH, VISITED_LENGTH,
+};
 use crate::outcome::OUTCOMES;
+use crate::wire::ENTRY_REGISTERS;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Map names, as in the object file.
@@ -26,6 +29,8 @@ pub mod names {
     pub const BUDGETS: &str = "BUDGETS";
     /// The ring buffer of [`super::Trip`] records.
     pub const TRIPS: &str = "TRIPS";
+    /// `Array<Entry>`, written by the kernel.
+    pub const ENTRIES: &str = "ENTRIES";
     /// The program, in both its flavours.
     pub const PROGRAM: &str = "hit";
     /// Global: an [`super::Kernel`].
@@ -89,6 +94,8 @@ pub mod action {
     pub const CAPTURE: u32 = 0;
     /// Count the hit only.
     pub const COUNT: u32 = 1;
+    /// Keep the registers: the site is the entry of a function that the probe is in.
+    pub const KEEP: u32 = 2;
 }
 
 /// The parameters of a site. The attach cookie is its index.
@@ -142,8 +149,37 @@ pub struct Site {
     pub budget: u32,
     /// Index of the budget of its process.
     pub process_budget: u32,
-    /// Always zero.
-    pub reserved: u32,
+    /// At a function's entry: the canonical frame address is the stack pointer plus this.
+    pub frame_offset: u32,
+    /// Of what is kept at a function's entry, the same number at that entry and at the sites in the
+    /// function, and another one each time that their breakpoints are placed; 0 where nothing is.
+    pub entry_key: u64,
+}
+
+/// The registers of a thread that entered a function. Its place follows from key and frame, and
+/// whoever comes later to the same place has it: what is not there any more is missing, never
+/// another's.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct Entry {
+    /// Odd while it is being written, and another number after each time.
+    pub seal: u64,
+    /// [`Site::entry_key`].
+    pub key: u64,
+    /// The canonical frame address.
+    pub frame: u64,
+    /// By DWARF number.
+    pub registers: [u64; ENTRY_REGISTERS],
+}
+
+impl Entry {
+    /// Index in the map of what is kept for a frame.
+    #[inline(always)]
+    pub const fn index(key: u64, frame: u64) -> u32 {
+        // Fibonacci hashing: the high bits of the product depend on all bits of the key.
+        let hash = (frame ^ key.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (hash >> 32) as u32 & (ENTRIES - 1)
+    }
 }
 
 /// Index of the budget of the whole node.
@@ -165,8 +201,10 @@ pub struct Budget {
     /// What may be spent beyond the limits of windows, as a signed number: the first hits may come all
     /// at once, and windows in which nothing is spent give some back.
     pub grace_ns: u64,
+    /// When the last hit came after the probe was tripped, in nanoseconds since boot; 0 for none.
+    pub last_ns: u64,
     /// Always zero.
-    pub reserved: [u64; 4],
+    pub reserved: [u64; 3],
 }
 
 impl Budget {
@@ -268,8 +306,8 @@ pub struct State {
     pub phase: u32,
     /// The phase to go on with when the current object is done.
     pub resume: u32,
-    /// Always zero.
-    pub reserved: u32,
+    /// Where in the record the registers at the function's entry are; 0 for nowhere.
+    pub entry_at: u32,
     /// Index of the next operation.
     pub op: u32,
     /// Index of the operation behind the current root.

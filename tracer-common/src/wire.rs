@@ -8,7 +8,7 @@ use core::mem::size_of;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// The version of this format; a record of another one is refused.
-pub const VERSION: u16 = 8;
+pub const VERSION: u16 = 10;
 /// The first four bytes of a record.
 pub const MAGIC: u32 = u32::from_le_bytes(*b"TRCR");
 /// Registers in a record: DWARF numbers 0 to 16 of the x86-64 psABI (figure 3.36: rax, rdx, rcx,
@@ -24,6 +24,9 @@ pub const RIP: usize = 16;
 pub const RFLAGS: usize = 17;
 /// Index of the base address of the fs segment.
 pub const FS_BASE: usize = 18;
+
+/// Registers of a function's entry: DWARF numbers 0 to 15.
+pub const ENTRY_REGISTERS: usize = 16;
 
 /// The fixed part of a record.
 #[repr(C)]
@@ -93,6 +96,9 @@ pub enum ItemKind {
     Text = 2,
     /// Bytes that a root's expression read.
     Deref = 3,
+    /// The [`ENTRY_REGISTERS`] when the function was entered whose frame is at the item's address;
+    /// without bytes where they were not kept.
+    Entry = 4,
 }
 
 impl ItemKind {
@@ -103,6 +109,7 @@ impl ItemKind {
             1 => Self::Object,
             2 => Self::Text,
             3 => Self::Deref,
+            4 => Self::Entry,
             _ => return None,
         })
     }

@@ -35,8 +35,8 @@ pub(crate) unsafe fn replace<T: Copy>(value: *mut T, old: T, new: T) -> bool {
 ///
 /// As for [`add`].
 #[inline(always)]
-pub(crate) unsafe fn set(value: *mut u32, new: u32) {
+pub(crate) unsafe fn set<T: Copy>(value: *mut T, new: T) {
     // An exchange and not a store: BPF has no store with release order before ISA v4.
     // SAFETY: the caller's promise.
-    unsafe { atomic_xchg::<u32, ORDER>(value, new) };
+    unsafe { atomic_xchg::<T, ORDER>(value, new) };
 }

@@ -47,10 +47,19 @@ impl<'s> Charge<'s> {
             if tripped & Budget::TOLD == 0 {
                 self.tell(budget, tripped as u32, 0, 0);
             }
+            // SAFETY: as above.
+            unsafe { core::ptr::write_volatile(&raw mut (*budget).last_ns, gate::now()) };
             let expired = tripped as u32 == trip::EXPIRED;
             return Err(if expired { Outcome::Expired } else { Outcome::Tripped });
         }
         Ok(())
+    }
+
+    /// Charges a hit that is not the probe's own, and sends what is not told yet of a trip.
+    #[inline(always)]
+    pub(crate) fn come_by(self) {
+        let _refused = self.refused();
+        self.end(0);
     }
 
     /// How the hit ends if the probe's time is over.

@@ -2,7 +2,7 @@
 
 use crate::gate::Pass;
 use crate::maps::{EDGES, LAYOUTS, OPS, RINGS};
-use crate::{counters, pool, task};
+use crate::{counters, entries, pool, task};
 use aya_ebpf::EbpfContext;
 use aya_ebpf::bindings::{BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP, pt_regs};
 use aya_ebpf::helpers::generated::{
@@ -111,6 +111,11 @@ impl Machine for Kernel {
             0 => Some(1),
             read => Some(read as u32),
         }
+    }
+
+    #[inline(always)]
+    fn entry(&mut self, record: &mut RecordBytes, at: u32, key: u64, frame: u64) -> bool {
+        entries::find(record, at, key, frame)
     }
 
     #[inline(always)]

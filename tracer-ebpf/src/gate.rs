@@ -5,6 +5,7 @@ use crate::budget::Charge;
 use crate::counters::state;
 use crate::task;
 use aya_ebpf::helpers::generated::bpf_ktime_get_boot_ns;
+use tracer_common::limits::BURST_NS;
 use tracer_common::maps::{ANY_OWNER, Site, action};
 use tracer_common::outcome::Outcome;
 
@@ -18,9 +19,6 @@ pub(crate) struct Pass {
     pub(crate) is_last: bool,
 }
 
-/// Clock ticks of `/proc/PID/stat` in nanoseconds (USER_HZ is 100 on x86-64).
-const TICK_NS: u64 = 10_000_000;
-
 /// Lets a hit pass or gives its outcome.
 #[inline(always)]
 pub(crate) fn pass(site: &Site, pc: u64, charge: &Charge<'_>) -> Result<Pass, Outcome> {
@@ -33,7 +31,7 @@ pub(crate) fn pass(site: &Site, pc: u64, charge: &Charge<'_>) -> Result<Pass, Ou
         return Err(Outcome::Foreign);
     }
     let start_boot_ns = task::start_boot_ns();
-    if start_boot_ns / TICK_NS != site.start_ticks {
+    if start_boot_ns / task::TICK_NS != site.start_ticks {
         return Err(Outcome::Foreign);
     }
     if pc != site.pc {
@@ -78,10 +76,12 @@ fn claim(site: &Site, now: u64) -> Result<bool, Outcome> {
         return Err(Outcome::HitLimit);
     }
     if site.interval_ns != 0 {
-        let later = now.wrapping_add(site.interval_ns);
+        let from = if due > now { due } else { now };
+        let later = from.wrapping_add(site.interval_ns);
+        let is_early = from > now && later.wrapping_sub(now) > BURST_NS;
         // Losing the race means that another hit was captured at this very moment.
         // SAFETY: the pointer is to a map value.
-        if due > now || !unsafe { atomic::replace(&raw mut (*state).next_ns, due, later) } {
+        if is_early || !unsafe { atomic::replace(&raw mut (*state).next_ns, due, later) } {
             return Err(Outcome::RateLimit);
         }
     }

@@ -11,6 +11,7 @@ mod atomic;
 mod budget;
 mod capture;
 mod counters;
+mod entries;
 mod gate;
 mod maps;
 mod pool;
@@ -24,7 +25,7 @@ use aya_ebpf::macros::uprobe;
 use aya_ebpf::programs::ProbeContext;
 use aya_log_ebpf::{debug, trace};
 use budget::Charge;
-use tracer_common::maps::Site;
+use tracer_common::maps::{Site, action};
 use tracer_common::outcome::Outcome;
 
 /// Who speaks in the log; userspace tells it from others by this name.
@@ -38,12 +39,18 @@ fn hit(ctx: ProbeContext) -> u32 {
     let cookie = unsafe { bpf_get_attach_cookie(ctx.as_ptr()) } as u32;
     let Some(site) = maps::SITES.get(cookie) else { return 0 };
     // SAFETY: the context of a uprobe program is the registers of the thread.
-    let pc = unsafe { (*ctx.as_ptr().cast::<pt_regs>()).rip };
+    let registers = unsafe { &*ctx.as_ptr().cast::<pt_regs>() };
+    let pc = registers.rip;
     if site.has_twin != 0 && pc != site.pc {
         return 0;
     }
     let Some(number) = counters::hit(cookie) else { return 0 };
     let charge = Charge::begin(site, number);
+    if site.action == action::KEEP {
+        entries::enter(site, registers);
+        charge.come_by();
+        return 0;
+    }
     let (outcome, program_ns) = match gate::pass(site, pc, &charge) {
         Ok(pass) => timed_capture(&ctx, cookie, site, number, pass),
         Err(outcome) => (outcome, 0),

@@ -5,7 +5,7 @@ use aya_ebpf::macros::{btf_map, map};
 use aya_ebpf::maps::{Array, PerCpuArray, RingBuf as Ring};
 use tracer_common::code::{Edge, Layout, Op};
 use tracer_common::limits;
-use tracer_common::maps::{Budget, Counters, Kernel, Scratch, Site, SiteState};
+use tracer_common::maps::{Budget, Counters, Entry, Kernel, Scratch, Site, SiteState};
 
 #[map]
 pub(crate) static SITES: Array<Site> = Array::with_max_entries(limits::SITES, 0);
@@ -23,6 +23,8 @@ pub(crate) static EDGES: Array<Edge> = Array::with_max_entries(limits::EDGES, 0)
 pub(crate) static SCRATCH: Array<Scratch> = Array::with_max_entries(limits::SCRATCH_SLOTS, 0);
 #[map]
 pub(crate) static BUDGETS: Array<Budget> = Array::with_max_entries(limits::BUDGETS, 0);
+#[map]
+pub(crate) static ENTRIES: Array<Entry> = Array::with_max_entries(limits::ENTRIES, 0);
 /// A ring of its own: a flood of records never keeps the word of a trip from the guardian.
 #[map]
 pub(crate) static TRIPS: Ring = Ring::with_byte_size(limits::TRIPS_BYTES, 0);

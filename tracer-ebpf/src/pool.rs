@@ -37,5 +37,5 @@ pub(crate) fn claim() -> Option<*mut Scratch> {
 #[inline(always)]
 pub(crate) fn release(slot: *mut Scratch) {
     // SAFETY: the slot is a map value.
-    unsafe { atomic::set(&raw mut (*slot).busy, 0) };
+    unsafe { atomic::set(&raw mut (*slot).busy, 0_u32) };
 }

@@ -12,6 +12,9 @@ use tracer_common::maps::Ids;
 const DUMPABLE_MASK: u32 = 0b11;
 const DUMPABLE_BY_USER: u32 = 1;
 
+/// Clock ticks of `/proc/PID/stat` in nanoseconds (USER_HZ is 100 on x86-64).
+pub(crate) const TICK_NS: u64 = 10_000_000;
+
 /// Process id in the initial pid namespace.
 #[inline(always)]
 pub(crate) fn pid() -> u32 {
@@ -30,6 +33,12 @@ pub(crate) fn start_boot_ns() -> u64 {
     let kernel = kernel();
     let leader = pointer(task(), kernel.group_leader);
     word(leader, kernel.start_boottime)
+}
+
+/// Whether the process started then, in clock ticks of `/proc/PID/stat`.
+#[inline(always)]
+pub(crate) fn started_at(ticks: u64) -> bool {
+    start_boot_ns() / TICK_NS == ticks
 }
 
 /// The process is one that a user may trace without privileges: wholly theirs, without

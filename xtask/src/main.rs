@@ -11,6 +11,7 @@ mod setup;
 mod soak;
 mod test;
 mod tidy;
+mod truth;
 
 use anyhow::{Result, bail};
 use setup::Part;
@@ -36,6 +37,8 @@ Usage: cargo xtask COMMAND
                    on a machine that rests
   bench [--json] cold PID FUNCTION
                    the first probe in a large program of yours, beside gdb's break
+  truth [--json] [--points N] [--seed S] [PROGRAM...]
+                   tracer's values against gdb's at random points of real programs
   tidy [--pin]     the project's rules; --pin accepts a changed wire format
 ";
 
@@ -66,6 +69,7 @@ fn run(words: &[&str]) -> Result<ExitCode> {
         ["soak", name, length] => soak::soak(name, length)?,
         ["kernels", series @ ..] => kernels::kernels(series)?,
         ["bench", words @ ..] => bench::bench(words)?,
+        ["truth", words @ ..] => truth::truth(words)?,
         ["tidy"] => tidy::tidy()?,
         ["tidy", "--pin"] => tidy::pin()?,
         [] | ["help" | "--help" | "-h"] => print!("{USAGE}"),

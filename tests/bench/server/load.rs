@@ -2,6 +2,7 @@
 
 use super::Ended;
 use anyhow::{Context as _, Result, bail};
+use rustix::thread::{CpuSet, sched_setaffinity};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -14,6 +15,10 @@ const CLIENTS: usize = 4;
 const KEYS: usize = 1000;
 /// One request in so many writes.
 const WRITES: usize = 10;
+/// The cpus of server and clients: where they come to run is the largest difference between turns
+/// else.
+const SERVER_CPU: &str = "0";
+const CLIENTS_CPU: usize = 1;
 /// How long the server may take to start, and for an answer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -33,8 +38,12 @@ pub(super) struct Served {
 impl Load {
     pub(super) fn start(program: &Path, home: &Path) -> Result<Self> {
         let socket = home.join("memcached");
-        let mut command = Command::new(program);
-        command.args(["-u", "root", "-t", "2", "-m", "64", "-s"]).arg(&socket);
+        let mut command = Command::new("taskset");
+        command
+            .args(["-c", SERVER_CPU])
+            .arg(program)
+            .args(["-u", "root", "-t", "2", "-m", "64", "-s"])
+            .arg(&socket);
         command.stdin(Stdio::null()).stdout(Stdio::null());
         let server = Ended(command.spawn().context("can't start memcached")?);
         let load = Self { server, socket };
@@ -81,6 +90,10 @@ impl Load {
 
     /// One client; gives the nanoseconds of each request.
     fn ask(&self, number: usize, end: Instant) -> Result<Vec<u64>> {
+        let mut cpu = CpuSet::new();
+        cpu.set(CLIENTS_CPU);
+        // Where there is but one, it is shared.
+        sched_setaffinity(None, &cpu).ok();
         let mut client = self.client()?;
         let mut latencies = Vec::new();
         for request in 0.. {

@@ -1,9 +1,10 @@
 //! Leases: how long a probe lives, and whether its breakpoints are in place meanwhile.
 
 use super::{Daemon, assert_untouched, detach, probe, target, wait_untouched};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value as Json, json};
 use std::time::{Duration, Instant};
-use tracer_tests::cli::tracer;
+use tracer_tests::cli::{RunningTracer, tracer};
 use tracer_tests::targets::RunningTarget;
 use tracer_tests::text::require_as_in_files;
 
@@ -69,16 +70,19 @@ fn a_paused_probe_is_out_and_goes_on_where_it_was() {
 
 /// LEASE-1, SAFE-4
 #[test]
-fn a_probe_whose_place_was_taken_stays_paused() {
+fn a_probe_whose_place_another_tracer_took_stays_paused() {
     let mut target = target();
     let daemon = Daemon::start().unwrap();
     let first = detach(&daemon, &target, &["--hits", "0"]);
     assert_eq!(order(&daemon, &first, "pause", None).0, 200);
-    let second = detach(&daemon, &target, &["--hits", "0"]);
+    let pid = target.pid().to_string();
+    let arguments = ["snapshot", "-p", &pid, "counted", "--hits", "0", "--no-daemon"];
+    let other = RunningTracer::armed(&arguments).unwrap();
     let (status, line) = order(&daemon, &first, "resume", None);
     assert_eq!((status, &line["error"]["code"]), (409, &"already_probed".into()), "{line}");
     assert_eq!(probe(&daemon, &first)["state"], "paused");
-    tell(&daemon, &["remove", &second], "is out");
+    kill_process(Pid::from_raw(other.pid().cast_signed()).unwrap(), Signal::INT).unwrap();
+    other.finish().unwrap();
     assert_eq!(order(&daemon, &first, "resume", None).0, 200);
     target.go().unwrap();
     assert_eq!(captured(&daemon, &first), 10);

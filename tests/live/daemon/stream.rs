@@ -94,7 +94,7 @@ fn read_until_cut(mut stream: Open, bytes: u64) -> Vec<Json> {
 fn a_stream_that_is_cut_and_resumed_has_no_gap_and_no_double() {
     let mut target = target();
     let daemon = Daemon::start().unwrap();
-    let id = detach(&daemon, &target, &["--hits", "0"]);
+    let id = detach(&daemon, &target, &["--hits", "0", "--rate", "0"]);
     let (seqs, summary, cuts) = std::thread::scope(|scope| {
         let worker = scope.spawn(|| {
             (0..40).for_each(|_| assert!(target.go().is_ok()));

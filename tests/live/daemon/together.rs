@@ -1,50 +1,81 @@
 //! Requests that come at the same time.
 
 use super::{assert_untouched, target};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value as Json, json};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::ScopedJoinHandle;
+use tracer_tests::cli::RunningTracer;
 use tracer_tests::daemon::Daemon;
 use tracer_tests::placed::Placed;
+use tracer_tests::privilege::require;
+use tracer_tests::targets::Target;
+use tracer_tests::text::require_as_in_files;
 
 /// Who ask at once, and how often they do: two that look at a place at once both see no breakpoint.
-const CLIENTS: usize = 8;
-const ROUNDS: usize = 5;
+const CLIENTS: usize = 3;
+const ROUNDS: usize = 2;
 /// Probes that each of two clients has at one place.
 const CHANGES: usize = 20;
 
-/// With two probes at one place the first that is removed finds a breakpoint in the text still, and
-/// must take it for damage.
+/// Each probe counts and captures by itself, and the removal of one leaves the others in place: what is
+/// then in the text is their breakpoint, and that is no damage.
 ///
-/// END-1
+/// END-1, SAFE-1, SAFE-4
 #[test]
-fn of_those_who_ask_for_one_place_at_once_one_gets_it() {
+fn those_who_ask_for_one_place_at_once_share_it() {
+    require().unwrap();
+    let program = Target::c("counter", "gcc", &["-O2"]).unwrap();
+    let mut target = program.start(&["1", "1"]).unwrap();
+    let daemon = Daemon::start().unwrap();
+    let mut request = json!({"pid": target.pid(), "location": "counted", "detach": true});
+    (request["hits"], request["budget_percent"]) = (0.into(), 10.into());
+    for _ in 0..ROUNDS {
+        let mut probes: Vec<String> = std::thread::scope(|scope| {
+            let ask = || daemon.ask("POST", "/v1/probes", Some(&request)).unwrap();
+            let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(ask)).collect();
+            let answers = clients.into_iter().map(|client| client.join().unwrap());
+            let lines = answers.map(|answer| (answer.status, answer.json().unwrap()));
+            let id = |(status, line): (u16, Json)| {
+                assert_eq!(status, 201, "{line}");
+                line["id"].as_str().unwrap().to_owned()
+            };
+            lines.map(id).collect()
+        });
+        let mut hits = 0;
+        while let Some(removed) = probes.pop() {
+            target.go().unwrap();
+            hits += 1;
+            let path = format!("/v1/probes/{removed}");
+            daemon.ask("DELETE", &path, None).unwrap();
+            let answer = daemon.ask("GET", &format!("{path}/captures"), None).unwrap();
+            let lines = answer.lines().unwrap();
+            let summary = &lines.last().unwrap()["summary"];
+            assert_eq!(summary["text_restored"], true, "{summary}");
+            assert_eq!(summary["outcomes"]["captured"], hits, "{summary}");
+            assert_eq!(lines.len() as u64, hits + 1, "a line for each capture, and the summary");
+            assert_eq!(require_as_in_files(target.pid()).is_ok(), probes.is_empty());
+        }
+    }
+}
+
+/// A breakpoint of someone else's at the place is not touched.
+///
+/// SAFE-4
+#[test]
+fn a_place_that_another_tracer_has_is_refused() {
     let mut target = target();
     let daemon = Daemon::start().unwrap();
-    let request = json!({"pid": target.pid(), "location": "counted", "detach": true});
-    let ask = || {
-        let answer = daemon.ask("POST", "/v1/probes", Some(&request)).unwrap();
-        (answer.status, answer.json().unwrap())
-    };
-    for _ in 0..ROUNDS {
-        let answers: Vec<(u16, Json)> = std::thread::scope(|scope| {
-            let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(ask)).collect();
-            clients.into_iter().map(|client| client.join().unwrap()).collect()
-        });
-        let (placed, refused): (Vec<_>, Vec<_>) =
-            answers.iter().partition(|(status, _)| *status == 201);
-        assert_eq!(placed.len(), 1, "{placed:#?}");
-        for (_, line) in refused {
-            assert_eq!(line["error"]["code"], "already_probed", "{line}");
-        }
-        let id = placed[0].1["id"].as_str().unwrap();
-        daemon.ask("DELETE", &format!("/v1/probes/{id}"), None).unwrap();
-        let mut stream = daemon.open("GET", &format!("/v1/probes/{id}/captures"), b"").unwrap();
-        let lines = std::iter::from_fn(|| stream.line().unwrap());
-        let summary = lines.last().unwrap();
-        assert_eq!(summary["summary"]["text_restored"], true, "{summary}");
-        assert_untouched(&mut target);
-    }
+    let pid = target.pid().to_string();
+    let arguments = ["snapshot", "-p", &pid, "counted", "--hits", "0", "--no-daemon"];
+    let other = RunningTracer::armed(&arguments).unwrap();
+    let request = json!({"pid": target.pid(), "location": "counted"});
+    let refused = Placed::place(&daemon, &request).unwrap().unwrap_err();
+    assert_eq!(refused["code"], "already_probed", "{refused}");
+    assert!(require_as_in_files(target.pid()).is_err(), "its breakpoint is gone");
+    kill_process(Pid::from_raw(other.pid().cast_signed()).unwrap(), Signal::INT).unwrap();
+    other.finish().unwrap();
+    assert_untouched(&mut target);
 }
 
 /// The next probe may be in a place before the last one has looked whether it left the place as it

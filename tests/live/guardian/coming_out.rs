@@ -76,6 +76,7 @@ impl Many {
             instruction: &site.instruction,
             trap: site.trap,
             plan: &plan,
+            entry: None,
         };
         let gate = Gate {
             pid: self.process.id.pid,

@@ -16,8 +16,8 @@ pub struct Counts {
     pub only_ours: BTreeMap<String, usize>,
     /// Only gdb shows a value, by our reason.
     pub only_gdb: BTreeMap<String, usize>,
-    /// The values differ, and it is known why, by that.
-    pub explained: BTreeMap<&'static str, usize>,
+    /// The values differ, and it is proven why, by that.
+    pub disputed: BTreeMap<String, usize>,
     /// The values differ.
     pub different: usize,
 }
@@ -27,31 +27,42 @@ impl AddAssign<&Self> for Counts {
         self.equal += other.equal;
         self.both_missing += other.both_missing;
         self.different += other.different;
-        for (mine, theirs) in
-            [(&mut self.only_ours, &other.only_ours), (&mut self.only_gdb, &other.only_gdb)]
-        {
+        for (mine, theirs) in [
+            (&mut self.only_ours, &other.only_ours),
+            (&mut self.only_gdb, &other.only_gdb),
+            (&mut self.disputed, &other.disputed),
+        ] {
             for (reason, count) in theirs {
                 *mine.entry(reason.clone()).or_default() += count;
             }
         }
-        for (why, count) in &other.explained {
-            *self.explained.entry(why).or_default() += count;
-        }
     }
+}
+
+impl Counts {
+    /// All leaves.
+    pub fn leaves(&self) -> usize {
+        let by_reason = sum(&self.only_ours) + sum(&self.only_gdb) + sum(&self.disputed);
+        self.equal + self.both_missing + self.different + by_reason
+    }
+}
+
+/// How many there are for all reasons together.
+pub fn sum(by_reason: &BTreeMap<String, usize>) -> usize {
+    by_reason.values().sum()
 }
 
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sum = |by: &BTreeMap<String, usize>| by.values().sum::<usize>();
         write!(
             f,
-            "{:>7} equal {:>5} both unavailable {:>5} only tracer {:>5} only gdb {:>4} explained \
+            "{:>7} equal {:>5} both unavailable {:>5} only tracer {:>5} only gdb {:>4} disputed \
              {:>3} different",
             self.equal,
             self.both_missing,
             sum(&self.only_ours),
             sum(&self.only_gdb),
-            self.explained.values().sum::<usize>(),
+            sum(&self.disputed),
             self.different
         )
     }
@@ -85,18 +96,18 @@ pub struct Comparison {
     pub one_sided: Vec<Difference>,
 }
 
-/// Tells why the two values at a path may differ: path, ours, gdb's.
-pub type Explain<'a> = dyn Fn(&str, &Leaf, &Leaf) -> Option<&'static str> + 'a;
+/// Tells why the two values at a path may differ.
+pub type Verdict<'a> = dyn Fn(&str) -> Option<&'a str> + 'a;
 
 /// Compares.
 ///
 /// A value that is missing as a whole on one side counts once, however many leaves it has on the
 /// other.
-pub fn compare(ours: &Leaves, gdb: &Leaves, explain: &Explain<'_>) -> Comparison {
+pub fn compare(ours: &Leaves, gdb: &Leaves, verdict: &Verdict<'_>) -> Comparison {
     let mut result = Comparison::default();
     for (path, mine) in ours {
         if let Some(theirs) = gdb.get(path) {
-            result.pair(path, mine, theirs, explain);
+            result.pair(path, mine, theirs, verdict);
         }
     }
     for (path, leaf) in alone(gdb, ours) {
@@ -142,15 +153,15 @@ fn has_parts(leaves: &Leaves, path: &str) -> bool {
 }
 
 impl Comparison {
-    fn pair(&mut self, path: &str, ours: &Leaf, gdb: &Leaf, explain: &Explain<'_>) {
+    fn pair(&mut self, path: &str, ours: &Leaf, gdb: &Leaf, verdict: &Verdict<'_>) {
         let difference =
             || Difference { path: path.to_owned(), ours: ours.clone(), gdb: gdb.clone() };
         if !ours.is_there() || !gdb.is_there() {
             self.one_side(difference());
         } else if ours == gdb {
             self.counts.equal += 1;
-        } else if let Some(why) = explain(path, ours, gdb) {
-            *self.counts.explained.entry(why).or_default() += 1;
+        } else if let Some(why) = verdict(path) {
+            *self.counts.disputed.entry(why.to_owned()).or_default() += 1;
         } else {
             self.counts.different += 1;
             self.different.push(difference());
@@ -186,8 +197,8 @@ mod tests {
     }
 
     fn check(ours: &[(&str, Option<i128>)], gdb: &[(&str, Option<i128>)], expected: [usize; 5]) {
-        let explain = |path: &str, _: &Leaf, _: &Leaf| path.ends_with(".time").then_some("a time");
-        let found = compare(&leaves(ours), &leaves(gdb), &explain).counts;
+        let verdict = |path: &str| path.ends_with(".time").then_some("a time");
+        let found = compare(&leaves(ours), &leaves(gdb), &verdict).counts;
         let counts = [
             found.equal,
             found.both_missing,

@@ -1,6 +1,6 @@
-//! gdb's view: runs gdb on `gdb.py` and reads what it writes.
+//! gdb's view: runs gdb on `gdb/main.py` and reads what it writes.
 
-use super::leaf::{Leaf, Leaves};
+use super::leaf::{Leaf, View};
 use super::limits;
 use crate::project::root;
 use anyhow::{Context, Result, bail};
@@ -41,7 +41,20 @@ pub struct Stop {
     /// The number of the hit.
     pub hit: u64,
     /// What was there.
-    pub leaves: Leaves,
+    pub view: View,
+}
+
+/// A place that a survey found.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Place {
+    /// As it was asked for.
+    pub kind: String,
+    /// The address in the process.
+    pub pc: u64,
+    /// For users: a function, a line, an address.
+    pub location: String,
+    /// How often the work came there, up to what was asked for.
+    pub hits: u64,
 }
 
 /// The lines of functions of a file, by their names.
@@ -61,6 +74,20 @@ pub fn lines(file: &Path, functions: &[&str]) -> Result<Vec<FunctionLines>> {
         Some(FunctionLines { file, lines })
     };
     answers.into_iter().map(|answer| read(answer).context("an answer without lines")).collect()
+}
+
+/// Attaches gdb to a process with breakpoints at random addresses of its program's code: by the
+/// kind of place that is wanted around one, and how far into the code it is, from 0 to 1. Up to
+/// `hits` hits are counted.
+///
+/// # Errors
+///
+/// gdb can't be run or can't attach.
+pub fn survey(pid: u32, shares: &[(&str, f64)], hits: u64) -> Result<Attached> {
+    let asked = json!({ "job": "survey", "pid": pid, "shares": shares, "hits": hits });
+    let gdb = Gdb::start(&asked)?;
+    gdb.ready()?;
+    Ok(Attached(gdb))
 }
 
 /// A gdb that is attached to a process and waits for its stops.
@@ -91,14 +118,37 @@ impl Attached {
         let read = |answer: Value| {
             let leaves = answer.get("leaves")?.as_object()?;
             let leaves = leaves.iter().map(|(path, leaf)| Some((path.clone(), read_leaf(leaf)?)));
+            let variables = answer.get("variables")?.as_array()?.iter();
+            let variables = variables.map(|path| Some(path.as_str()?.to_owned()));
             Some(Stop {
                 pc: answer.get("pc")?.as_u64()?,
                 hit: answer.get("hit")?.as_u64()?,
-                leaves: leaves.collect::<Option<Leaves>>()?,
+                view: View {
+                    variables: variables.collect::<Option<_>>()?,
+                    ..leaves.collect::<Option<View>>()?
+                },
             })
         };
         let answers = self.0.finish()?.into_iter();
         answers.map(|answer| read(answer).context("an answer that is no stop")).collect()
+    }
+
+    /// Waits as [`Self::stops`] does: the places that the work came to.
+    ///
+    /// # Errors
+    ///
+    /// gdb fails or takes too long.
+    pub fn places(self) -> Result<Vec<Place>> {
+        let read = |answer: Value| {
+            Some(Place {
+                kind: answer.get("kind")?.as_str()?.to_owned(),
+                pc: answer.get("pc")?.as_u64()?,
+                location: answer.get("location")?.as_str()?.to_owned(),
+                hits: answer.get("hits")?.as_u64()?,
+            })
+        };
+        let answers = self.0.finish()?.into_iter();
+        answers.map(|answer| read(answer).context("an answer that is no place")).collect()
     }
 }
 
@@ -135,9 +185,13 @@ impl Gdb {
         let mut asked = asked.clone();
         asked["output"] = json!(output);
         std::fs::write(&request, asked.to_string())?;
+        let scripts = root().join("tests/src/truth/gdb");
+        let told = format!(
+            "python import sys; sys.dont_write_bytecode = True; sys.path.insert(0, {scripts:?}); \
+             request = {request:?}"
+        );
         let mut command = Command::new("gdb");
-        command.args(["-nx", "-batch", "-ex", &format!("python request = {request:?}")]);
-        command.arg("-x").arg(root().join("tests/src/truth/gdb.py"));
+        command.args(["-nx", "-batch", "-ex", &told, "-x"]).arg(scripts.join("main.py"));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().context("can't start gdb: run `cargo xtask setup`")?;
         let (sender, lines) = channel();

@@ -1,6 +1,6 @@
 //! What two views of the same hit have in common: leaves, scalars by the path to them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// A scalar, or that there is none.
@@ -21,10 +21,49 @@ pub enum Leaf {
 /// The leaves of one hit by path.
 ///
 /// A path is `#FRAME NAME` (frame 0 is the innermost inlined call at the pc; `~2` behind the name
-/// for one that is hidden by another), then `.member`, `[index]` and `.*` for what a pointer points
+/// for one that is hidden by another, `@entry` for what a parameter held at the entry), then `.member`, `[index]` and `.*` for what a pointer points
 /// to. `.$text` is the text behind a pointer or in an array, `.$length` the number of elements,
 /// `$rip` a register, `$stack[1]` the pc of the caller.
 pub type Leaves = BTreeMap<String, Leaf>;
+
+/// One view of a hit.
+#[derive(Clone, Default, Debug)]
+pub struct View {
+    /// What it shows of the variables.
+    pub leaves: Leaves,
+    /// Registers and stack.
+    pub context: Leaves,
+    /// The paths of the variables in scope, whether it shows a value of them or not.
+    pub variables: BTreeSet<String>,
+}
+
+impl View {
+    /// How many variables it shows a value of, or of a part of them.
+    pub fn shown(&self) -> usize {
+        let shows = |variable: &&String| {
+            let parts = self.leaves.range(variable.to_string()..);
+            let mut parts = parts.take_while(|(path, _)| path.starts_with(variable.as_str()));
+            // The length of an array in a type is known though its elements are not.
+            parts.any(|(path, leaf)| {
+                is_part(path, variable) && leaf.is_there() && !path.ends_with(".$length")
+            })
+        };
+        self.variables.iter().filter(shows).count()
+    }
+}
+
+impl FromIterator<(String, Leaf)> for View {
+    /// Without variables.
+    fn from_iter<T: IntoIterator<Item = (String, Leaf)>>(leaves: T) -> Self {
+        let (context, leaves) = leaves.into_iter().partition(|(path, _)| path.starts_with('$'));
+        Self { leaves, context, variables: BTreeSet::new() }
+    }
+}
+
+/// Whether a path is that of a value or of a part of it, now or at the entry of its function.
+pub fn is_part(path: &str, of: &str) -> bool {
+    path.strip_prefix(of).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[', '@']))
+}
 
 impl Leaf {
     /// There is a value.

@@ -1,8 +1,8 @@
-//! A capture → leaves.
+//! A capture → its leaves.
 
-use super::leaf::{Leaf, Leaves};
+use super::leaf::{Leaf, Leaves, View};
 use super::limits::{DEPTH, ITEMS, STACK_FRAMES, TEXT_BYTES};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use tracer_core::model::capture::{Capture, StackEnd};
 use tracer_core::model::reason::Reason;
 use tracer_core::model::value::{Field, Typed, Value};
@@ -13,9 +13,10 @@ const REGISTERS: [&str; 17] = [
     "r14", "r15", "rip",
 ];
 
-/// The leaves of a capture.
-pub fn leaves(capture: &Capture) -> Leaves {
+/// The view of a capture.
+pub fn view(capture: &Capture) -> View {
     let mut flat = Flat { leaves: Leaves::new(), shown: HashMap::new() };
+    let mut paths = BTreeSet::new();
     for (name, value) in REGISTERS.iter().zip(&capture.registers) {
         flat.put(format!("${name}"), Leaf::Number((*value).into()));
     }
@@ -34,9 +35,10 @@ pub fn leaves(capture: &Capture) -> Leaves {
         let count = seen.entry(key.clone()).or_default();
         *count += 1;
         let path = if *count == 1 { key } else { format!("{key}~{count}") };
+        paths.insert(path.clone());
         flat.value(path, &variable.value, 0);
     }
-    flat.leaves
+    View { variables: paths, ..flat.leaves.into_iter().collect() }
 }
 
 struct Flat<'a> {

@@ -1,26 +1,36 @@
 //! tracer's view: probes on several places of one process at once, by the library.
 
 use super::limits;
-use crate::snapshot::{engine, options};
-use anyhow::{Context, Result, bail};
+use crate::snapshot::{engine, options, request};
+use anyhow::{Context, Result, anyhow, bail};
 use std::io::PipeReader;
 use std::ops::ControlFlow;
 use std::os::fd::AsFd as _;
 use std::sync::mpsc::{Sender, channel};
-use std::time::Duration;
+use tracer_core::engine::Engine;
 use tracer_core::engine::error::EngineError;
 use tracer_core::engine::event::Event;
 use tracer_core::engine::options::AttachMode;
 use tracer_core::engine::request::SnapshotRequest;
-use tracer_core::model::budget::CpuShare;
 use tracer_core::model::capture::Capture;
 use tracer_core::model::issue::IssueKind;
-use tracer_core::model::process::ProcessSpec;
 use tracer_core::model::resolved::Site;
-use tracer_core::resolve::function::parse;
 
-/// How long the program may take for its work.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// Why another way to name a location is tried.
+const UNCLEAR: [IssueKind; 4] =
+    [IssueKind::NoFunction, IssueKind::NoLine, IssueKind::Ambiguous, IssueKind::TooManySites];
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// The location; further ones are taken where the ones before them mean nothing to tracer, or
+    /// several things.
+    pub locations: Vec<String>,
+    /// How many captures are taken.
+    pub hits: u64,
+    /// Only the last one of them is of use.
+    pub only_last: bool,
+}
 
 /// What was captured of one location.
 #[derive(Debug)]
@@ -33,8 +43,8 @@ pub struct Observed {
     pub captures: Vec<Capture>,
 }
 
-/// Probes the locations, lets the process work, and gives the first `hits` captures of each, in
-/// their order. The `first` ones are placed before the others: where two mean the same address
+/// Probes the locations, lets the process work, and gives the first captures of each, in their
+/// order. The `first` ones are placed before the others: where two mean the same address
 /// the later one gets nothing. A location that can't be probed has an error in its place.
 ///
 /// # Errors
@@ -42,20 +52,21 @@ pub struct Observed {
 /// `work` fails.
 pub fn observe(
     pid: u32,
-    locations: &[String],
+    asked: &[Asked],
     first: usize,
-    hits: u64,
     work: impl FnOnce() -> Result<()>,
 ) -> Result<Vec<Result<Observed>>> {
     let (stop, keep) = std::io::pipe()?;
+    let engine = engine();
     std::thread::scope(|scope| {
         let mut probes = Vec::new();
-        let (before, after) = locations.split_at(first.min(locations.len()));
+        let (before, after) = asked.split_at(first.min(asked.len()));
         for together in [before, after] {
             let (armed, arming) = channel();
-            for location in together {
-                let (armed, stop) = (armed.clone(), &stop);
-                probes.push(scope.spawn(move || probe(pid, location, hits, stop, armed)));
+            for asked in together {
+                let (armed, stop, engine) = (armed.clone(), &stop, &engine);
+                let probe = move || any_of(engine, pid, asked, stop, armed);
+                probes.push(scope.spawn(probe));
             }
             drop(armed);
             // Each says it once, or hangs up because it failed.
@@ -72,33 +83,45 @@ pub fn observe(
     })
 }
 
+/// The first location that can be probed.
+fn any_of(
+    engine: &Engine,
+    pid: u32,
+    asked: &Asked,
+    stop: &PipeReader,
+    armed: Sender<()>,
+) -> Result<Observed> {
+    let mut armed = Some(armed);
+    let mut observed = Err(anyhow!("no location"));
+    for location in &asked.locations {
+        observed = probe(engine, pid, location, asked.hits, stop, &mut armed);
+        let unclear = |error: &anyhow::Error| match error.downcast_ref::<EngineError>() {
+            Some(EngineError::Issue(issue)) => UNCLEAR.contains(&issue.kind),
+            _ => false,
+        };
+        if !observed.as_ref().is_err_and(unclear) {
+            break;
+        }
+    }
+    let mut observed = observed?;
+    if asked.only_last {
+        let unwanted = observed.captures.len().saturating_sub(1);
+        observed.captures.drain(..unwanted);
+    }
+    Ok(observed)
+}
+
 fn probe(
+    engine: &Engine,
     pid: u32,
     location: &str,
     hits: u64,
     stop: &PipeReader,
-    armed: Sender<()>,
+    armed: &mut Option<Sender<()>>,
 ) -> Result<Observed> {
-    let request = SnapshotRequest {
-        budget: CpuShare::UNLIMITED,
-        caller: tracer_core::model::caller::Caller::Root,
-        process: ProcessSpec::Pid(pid),
-        location: parse(location)?,
-        location_text: location.to_owned(),
-        action: tracer_core::model::action::Action::Snapshot,
-        hits,
-        rate: 0,
-        learn: Duration::ZERO,
-        force: false,
-        timeout: PATIENCE,
-        idle: None,
-        retry: None,
-        limits: limits::TRACER,
-        ring_bytes: tracer_common::limits::RING_BYTES,
-    };
+    let request = SnapshotRequest { hits, limits: limits::TRACER, ..request(pid, location)? };
     let (mut sites, mut captures) = (Vec::new(), Vec::new());
-    let mut armed = Some(armed);
-    let result = engine().snapshot(&request, stop.as_fd(), &mut |event| {
+    let result = engine.snapshot(&request, stop.as_fd(), &mut |event| {
         match event {
             Event::Armed(facts) => {
                 sites = facts.resolved.sites;

@@ -1,8 +1,8 @@
 //! Starts a program so that two runs of it are alike, and makes it work.
 
-use super::explain::Heap;
-use super::programs::{MEMCACHED, PATTERN, PYTHON, Program, Work, ripgrep_text};
-use crate::targets::RunningTarget;
+use super::programs::{Input, Program, Work};
+use super::work::{MEMCACHED, PYTHON};
+use crate::targets::{RunningTarget, Target};
 use anyhow::{Context, Result, bail};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -15,9 +15,6 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Between two looks at whether a program waits for us.
 const INTERVAL: Duration = Duration::from_millis(2);
 
-/// The heap grows upwards; nothing else is near it.
-const HEAP_BYTES: i128 = 1 << 30;
-
 /// A program that waits for work; dropping it ends it.
 #[derive(Debug)]
 pub enum Running {
@@ -26,7 +23,7 @@ pub enum Running {
     /// Driven over a socket.
     Socket(Ended, BufReader<UnixStream>),
     /// Driven by its standard input.
-    Input(Ended),
+    Input(Ended, Input),
 }
 
 /// A process that ends when this is dropped.
@@ -51,6 +48,7 @@ impl Running {
     pub fn start(program: &Program, build: &str, home: &Path) -> Result<Self> {
         let mut command = Command::new("setarch");
         command.arg("-R").arg(program.path(build)?).current_dir(home).env_clear();
+        command.env("LD_PRELOAD", Target::c("alike", "gcc", &["-shared", "-fPIC"])?.program);
         // One heap, whichever thread is the first to need memory.
         command.env("MALLOC_ARENA_MAX", "1").env("LC_ALL", "C").env("PYTHONHASHSEED", "0");
         match program.work {
@@ -72,12 +70,12 @@ impl Running {
                 ask(&mut stream, "mn\r\n", "MN")?;
                 Ok(Self::Socket(process, stream))
             }
-            Work::Ripgrep => {
-                command.args(["--no-config", "-j1", "--color=never", "-n", "-e", PATTERN, "-"]);
-                command.stdin(Stdio::piped()).stdout(Stdio::piped());
-                let process = Ended(command.spawn().context("can't start ripgrep")?);
+            Work::Input(input) => {
+                command.args(input.arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
+                let start = || format!("can't start {}", input.program);
+                let process = Ended(command.spawn().with_context(start)?);
                 wait_for_read(process.0.id())?;
-                Ok(Self::Input(process))
+                Ok(Self::Input(process, input))
             }
         }
     }
@@ -86,21 +84,8 @@ impl Running {
     pub fn pid(&self) -> u32 {
         match self {
             Self::Lines(target) => target.pid(),
-            Self::Socket(process, _) | Self::Input(process) => process.0.id(),
+            Self::Socket(process, _) | Self::Input(process, _) => process.0.id(),
         }
-    }
-
-    /// The addresses that its heap may come to have.
-    ///
-    /// # Errors
-    ///
-    /// It has ended, or has no heap.
-    pub fn heap(&self) -> Result<Heap> {
-        let maps = std::fs::read_to_string(format!("/proc/{}/maps", self.pid()))?;
-        let heap = maps.lines().find(|line| line.ends_with("[heap]"));
-        let start = heap.and_then(|line| line.split('-').next()).context("no heap")?;
-        let start = i128::from_str_radix(start, 16)?;
-        Ok(start..start + HEAP_BYTES)
     }
 
     /// Lets it do all its work.
@@ -114,15 +99,15 @@ impl Running {
             Self::Socket(_, stream) => {
                 MEMCACHED.iter().try_for_each(|(command, answer)| ask(stream, command, answer))
             }
-            Self::Input(process) => {
-                let mut input = process.0.stdin.take().context("no standard input")?;
-                input.write_all(ripgrep_text().as_bytes())?;
-                drop(input);
-                let mut found = String::new();
+            Self::Input(process, input) => {
+                let mut stdin = process.0.stdin.take().context("no standard input")?;
+                stdin.write_all((input.text)().as_bytes())?;
+                drop(stdin);
+                let mut written = Vec::new();
                 let mut output = process.0.stdout.take().context("no standard output")?;
-                output.read_to_string(&mut found)?;
-                if found.lines().count() < 100 {
-                    bail!("ripgrep found {} lines", found.lines().count());
+                output.read_to_end(&mut written)?;
+                if written.len() < input.output_min {
+                    bail!("{} wrote only {} bytes", input.program, written.len());
                 }
                 Ok(())
             }
@@ -155,11 +140,14 @@ fn connect(socket: &Path) -> Result<UnixStream> {
     Ok(stream)
 }
 
-/// Waits until a process waits in read(0, …).
+/// Waits until a process waits in read(2) for its standard input.
 fn wait_for_read(pid: u32) -> Result<()> {
+    let file = |number: u64| std::fs::read_link(format!("/proc/{pid}/fd/{number}")).ok();
     wait_until("the program does not read its input", || {
         let call = std::fs::read_to_string(format!("/proc/{pid}/syscall")).ok()?;
-        call.starts_with("0 0x0 ").then_some(())
+        let number = call.strip_prefix("0 0x")?.split(' ').next()?;
+        let number = u64::from_str_radix(number, 16).ok()?;
+        (file(number).is_some() && file(number) == file(0)).then_some(())
     })
 }
 

@@ -1,7 +1,7 @@
 //! Servers on a Unix socket, and what they are asked.
 
 use super::{PATIENCE, wait_until};
-use crate::truth::programs::MEMCACHED;
+use crate::truth::work::MEMCACHED;
 use anyhow::{Context as _, Result, bail};
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};

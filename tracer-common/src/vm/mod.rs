@@ -18,6 +18,7 @@
 
 mod chase;
 mod copy;
+mod entry;
 mod roots;
 mod text;
 
@@ -64,6 +65,7 @@ pub fn start(scratch: &mut Scratch, site: &Site, stack_pointer: u64, generation:
     state.end = RECORD_END;
     state.resume = phase::ROOTS;
     state.edge_count = 0;
+    state.entry_at = 0;
     if site.stack_bytes == 0 {
         state.phase = phase::ROOTS;
         return;
@@ -131,6 +133,26 @@ fn begin(state: &mut State, object: Pending, kind: ItemKind, want: u64) {
     state.depth = object.depth;
     state.kind = kind as u32;
     state.phase = if kind as u32 == ItemKind::Text as u32 { phase::TEXT } else { phase::COPY };
+}
+
+/// Begins an item of at most `want` bytes that the root itself reads; false if there is no room.
+#[inline(always)]
+fn begin_item(state: &mut State, kind: ItemKind, address: u64, want: u32) -> bool {
+    if state.at > state.end || state.end - state.at < ITEM_HEADER + want + 8 {
+        state.flags |= flags::LIMIT_BYTES as u32;
+        state.phase = phase::DONE;
+        return false;
+    }
+    state.item_at = state.at;
+    state.at += ITEM_HEADER;
+    state.address = address;
+    state.want = want as u64;
+    state.copied = 0;
+    state.layout = 0;
+    state.depth = 0;
+    state.kind = kind as u32;
+    state.edge_count = 0;
+    true
 }
 
 /// Closes the current item: padding, header, and where to go on.

@@ -1,12 +1,13 @@
 //! The roots: where each variable is, worked out operation by operation.
 
 use super::chase::{clamp, enqueue};
-use super::{STACK_MASK, begin_object, finish, get_u64, min, phase, put_u64};
+use super::entry;
+use super::{STACK_MASK, begin_item, begin_object, finish, get_u64, min, phase, put_u64};
 use crate::code::{self, Code, Op, TEXT};
 use crate::machine::Machine;
 use crate::maps::{Pending, Scratch, Site, State};
 use crate::status::{Status, flags};
-use crate::wire::{ITEM_HEADER, ItemKind};
+use crate::wire::ItemKind;
 
 /// One operation of the roots.
 #[inline(always)]
@@ -42,6 +43,14 @@ pub(super) fn root<M: Machine>(scratch: &mut Scratch, site: &Site, machine: &mut
     } else if code == Code::ChaseText as u8 {
         let address = pop(&mut scratch.state);
         enqueue(scratch, site, address, TEXT, 1, 1);
+    } else if code == Code::Entry as u8 {
+        let frame = pop(&mut scratch.state);
+        entry::entry(scratch, site, machine, frame);
+    } else if code == Code::EntryRegister as u8 {
+        match entry::register(scratch, op.arg) {
+            Some(value) => push(&mut scratch.state, value.wrapping_add(op.imm)),
+            None => scratch.state.op = scratch.state.root_end,
+        }
     } else {
         expression(scratch, machine, op);
     }
@@ -90,22 +99,12 @@ fn expression<M: Machine>(scratch: &mut Scratch, machine: &M, op: Op) {
 /// Replaces the address on the stack by what is there, and puts the bytes into the record.
 #[inline(always)]
 fn deref<M: Machine>(scratch: &mut Scratch, machine: &mut M, size: u8) {
-    let state = &mut scratch.state;
-    if state.end.wrapping_sub(state.at) < ITEM_HEADER + 8 || state.at > state.end {
-        state.flags |= flags::LIMIT_BYTES as u32;
-        state.phase = phase::DONE;
+    let address = pop(&mut scratch.state);
+    let size = if size > 8 { 8 } else { size as u32 };
+    if !begin_item(&mut scratch.state, ItemKind::Deref, address, size) {
         return;
     }
-    let address = pop(state);
-    let size = if size > 8 { 8 } else { size as u32 };
-    state.item_at = state.at;
-    state.at = state.at.wrapping_add(ITEM_HEADER);
-    state.address = address;
-    state.want = size as u64;
-    state.layout = 0;
-    state.depth = 0;
-    state.kind = ItemKind::Deref as u32;
-    state.edge_count = 0;
+    let state = &mut scratch.state;
     put_u64(&mut scratch.record, state.at, 0);
     let read = machine.read(&mut scratch.record, state.at, size, address);
     if read {

@@ -2,9 +2,10 @@
 
 use super::scalar::{Address, Hex, Integer, Nanoseconds};
 use super::types::{
-    Armed, ArmedLine, ArmedSite, AttachedBy, CaptureLine, CheckLine, CheckStatus, Code, Coded,
-    DOCTOR, Ended, FIND, FoundLine, Frame, How, Outcomes, Predicted, Process, Provenance, SNAPSHOT,
-    Site, StackEnd, StackEndCode, Summary, SummaryLine, Target, Text, Trap, Variable, VariableKind,
+    Armed, ArmedEntry, ArmedLine, ArmedSite, AttachedBy, CaptureLine, CheckLine, CheckStatus, Code,
+    Coded, DOCTOR, Ended, FIND, FoundLine, Frame, How, InlinedInto, Outcomes, Predicted, Process,
+    Provenance, SNAPSHOT, Site, StackEnd, StackEndCode, Summary, SummaryLine, Target, Text, Trap,
+    Variable, VariableKind,
 };
 use super::types::{BudgetOf, Overload};
 use super::value::{Field, Item, LEVELS_MAX, Node, TextContent, Unavailable, Value};
@@ -31,6 +32,7 @@ pub fn armed(probe: &str, request: &SnapshotRequest, armed: &event::Armed) -> Ar
             target: process(&armed.process),
             sites: armed.resolved.sites.iter().map(|site| armed_site(armed, site)).collect(),
             not_probed: armed.resolved.issues.iter().map(coded).collect(),
+            entry_left_out: left_out(&armed.entries),
             hits: request.hits,
             timeout_ms: u64::try_from(armed.lives.as_millis()).unwrap_or(u64::MAX),
             attached_by: match armed.attached.by {
@@ -60,6 +62,7 @@ fn predicted(request: &SnapshotRequest, armed: &event::Armed) -> Predicted {
 
 fn armed_site(armed: &event::Armed, site: &resolved::Site) -> ArmedSite {
     let module = armed.modules.get(site.module);
+    let entry = site.entry.as_ref().filter(|_| armed.entries == event::Entries::Placed);
     ArmedSite {
         requested_pc: Address(site.requested.0),
         pc: Address(site.pc.0),
@@ -72,6 +75,23 @@ fn armed_site(armed: &event::Armed, site: &resolved::Site) -> ArmedSite {
         function: site.function.clone(),
         file: site.line.as_ref().map(|line| line.file.clone()),
         line: site.line.as_ref().and_then(|line| known_line(line.line)),
+        entry: entry.map(|entry| ArmedEntry { pc: Address(entry.pc.0), trap: trap(entry.trap) }),
+        inlined_into: site.inlined_into.iter().map(inlined_into).collect(),
+    }
+}
+
+fn left_out(entries: &event::Entries) -> Option<String> {
+    match entries {
+        event::Entries::LeftOut(why) => Some(why.clone()),
+        event::Entries::NotNeeded | event::Entries::Placed => None,
+    }
+}
+
+pub(super) fn inlined_into(caller: &resolved::InlinedInto) -> InlinedInto {
+    InlinedInto {
+        function: caller.function.clone(),
+        file: caller.line.as_ref().map(|line| line.file.clone()),
+        line: caller.line.as_ref().and_then(|line| known_line(line.line)),
     }
 }
 
@@ -115,6 +135,8 @@ pub fn summary(probe: &str, written: u64, summary: &event::Summary) -> SummaryLi
         summary: Summary {
             hits: summary.hits,
             outcomes: outcome_counts(&summary.outcomes),
+            entered: summary.entered,
+            entry_left_out: left_out(&summary.entries),
             kernel_misses: summary.kernel_misses,
             reader_stalls: summary.reader_stalls,
             received: summary.received,
@@ -153,6 +175,7 @@ pub fn overload(overload: event::Overload) -> Overload {
         limit_ns: ns(overload.limit),
         window_ns: WINDOW_NS,
         trips: overload.trips,
+        lasted_ns: ns(overload.lasted),
     }
 }
 
@@ -170,6 +193,8 @@ pub fn found(found: &findings::Found) -> FoundLine {
         file_address: Address(found.svma.0),
         file: found.line.as_ref().map(|line| line.file.clone()),
         line: found.line.as_ref().and_then(|line| known_line(line.line)),
+        inlined_copies: found.copies,
+        inlined_into: found.callers.clone(),
     }
 }
 
@@ -197,6 +222,7 @@ pub(crate) fn outcome_counts(outcomes: &BTreeMap<Outcome, u64>) -> Outcomes {
 fn site(armed: &event::Armed, capture: &capture::Capture) -> Site {
     let site = armed.resolved.sites.get(capture.site);
     let module = site.and_then(|site| armed.modules.get(site.module));
+    let callers = site.map(|site| site.inlined_into.as_slice()).unwrap_or_default();
     Site {
         requested: armed.location_text.clone(),
         requested_pc: site.map(|site| Address(site.requested.0)),
@@ -205,6 +231,7 @@ fn site(armed: &event::Armed, capture: &capture::Capture) -> Site {
         build_id: module.and_then(|module| module.build_id.clone()),
         why: site.map(|site| site.why.clone()).unwrap_or_default(),
         debug_issue: module.and_then(|module| module.debug_issue.as_ref()).map(coded),
+        inlined_into: callers.iter().map(inlined_into).collect(),
         hit: capture.hit,
     }
 }
@@ -273,9 +300,11 @@ fn provenance(provenance: capture::Provenance) -> Provenance {
     match provenance {
         capture::Provenance::Live => Provenance::Live,
         capture::Provenance::Constant => Provenance::Constant,
+        capture::Provenance::EntryProbe => Provenance::EntryProbe,
         capture::Provenance::MappedFile => Provenance::MappedFile,
         capture::Provenance::Untouched => Provenance::Untouched,
         capture::Provenance::ReadAfterHit => Provenance::ReadAfterHit,
+        capture::Provenance::EntryValue => Provenance::EntryValue,
         capture::Provenance::None => Provenance::None,
     }
 }

@@ -47,9 +47,10 @@ pub struct ProbeRequest {
     /// Captures to take; 0 takes all until the timeout.
     #[serde(default = "hits")]
     pub hits: u64,
-    /// Captures per second at most; 0 for no limit.
-    #[serde(default)]
-    pub rate: u64,
+    /// Captures per second at most, those of a quarter of it at once; 0 for no limit. By `hits` if
+    /// nothing is said: 50, and 0 for a few.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<u64>,
     /// Hundredths of a core that it may cost, from 0.01 to 10; it is taken out when it costs more.
     #[serde(default = "budget_percent")]
     pub budget_percent: f64,
@@ -61,6 +62,10 @@ pub struct ProbeRequest {
     /// Place it whatever it will cost; the budget takes it out all the same.
     #[serde(default)]
     pub force: bool,
+    /// Where arguments are gone at the place, keep those of each call by a second breakpoint at the
+    /// function's entry, unless that costs too much.
+    #[serde(default = "entry_probe")]
+    pub entry_probe: bool,
     /// How long the probe may live, in milliseconds: an hour if nothing is said, at most a day.
     #[serde(default = "timeout_ms")]
     pub timeout_ms: u64,
@@ -98,10 +103,11 @@ impl ProbeRequest {
             exe,
             location: request.location_text.clone(),
             hits: request.hits,
-            rate: request.rate,
+            rate: Some(request.rate),
             budget_percent: request.budget.as_percent().unwrap_or(BUDGET_PERCENT_MAX),
             learn_ms: Some(ms(request.learn)),
             force: request.force,
+            entry_probe: request.entry_probe,
             timeout_ms: ms(request.timeout),
             idle_ms: request.idle.map(ms),
             retry_ms: request.retry.map(ms),
@@ -152,6 +158,10 @@ impl From<LimitsRequest> for Limits {
 
 fn hits() -> u64 {
     HITS
+}
+
+fn entry_probe() -> bool {
+    true
 }
 
 fn budget_percent() -> f64 {

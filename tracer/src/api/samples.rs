@@ -18,7 +18,7 @@ use tracer_core::model::limits::Limits;
 use tracer_core::model::process::{Process, ProcessId, ProcessSpec};
 use tracer_core::model::reason::{Reason, ReasonCode};
 use tracer_core::model::resolved::{
-    Elsewhere, LocationSpec, Resolved, Site, SourceLine, TrapClass, VariableKind,
+    Elsewhere, InlinedInto, LocationSpec, Resolved, Site, SourceLine, TrapClass, VariableKind,
 };
 use tracer_core::model::types::TypeGraph;
 use tracer_core::model::value::{Field, Typed, Value};
@@ -255,6 +255,11 @@ pub(crate) fn capture(variables: Vec<Variable>) -> Capture {
     }
 }
 
+fn inlined_into() -> Vec<InlinedInto> {
+    let line = SourceLine { file: "/no/such/src/billing.c".to_owned(), line: 40 };
+    vec![InlinedInto { function: Some("process_payment".to_owned()), line: Some(line) }]
+}
+
 pub(crate) fn armed() -> Armed {
     let site = Site {
         module: 0,
@@ -267,13 +272,16 @@ pub(crate) fn armed() -> Armed {
         trap: TrapClass::Emulated,
         why: "push rbp is emulated by the kernel, endbr64 is not".to_owned(),
         function: Some("price_of".to_owned()),
+        inlined_into: inlined_into(),
         line: Some(SourceLine { file: "/no/such/src/billing.c".to_owned(), line: 42 }),
         cfa: None,
         variables: Vec::new(),
+        entry: None,
     };
     Armed {
         link: tracer_core::engine::event::LinkId::default(),
         attached: Attached { by: AttachedBy::Multi, took: Duration::from_millis(12) },
+        entries: tracer_core::engine::event::Entries::default(),
         predicted: Predicted { trap_ns: 512.0, program_ns: 1288.0, wake_ns: 8000.0 },
         forecast: None,
         lives: Duration::from_secs(30),
@@ -306,6 +314,7 @@ pub(crate) fn request(text: &str) -> SnapshotRequest {
         rate: 0,
         learn: Duration::ZERO,
         force: false,
+        entry_probe: true,
         timeout: Duration::from_secs(30),
         idle: None,
         retry: None,
@@ -334,6 +343,8 @@ pub(crate) fn summary(ended: Ended) -> Summary {
     Summary {
         hits: 5,
         outcomes: counted().outcomes,
+        entered: 0,
+        entries: tracer_core::engine::event::Entries::default(),
         kernel_misses: 0,
         reader_stalls: 0,
         received: 3,
@@ -381,6 +392,7 @@ pub(crate) fn vars(variables: Vec<Placed>) -> Vars {
         disassembly: "push rbp".to_owned(),
         trap: TrapClass::Emulated,
         module: armed.modules[0].clone(),
+        inlined_into: inlined_into(),
         frames: vec![
             frame("price_of", 42, true, variables),
             frame("process_payment", 40, false, vec![outer]),
@@ -413,6 +425,8 @@ pub(crate) fn hostile_vars(payload: &[u8]) -> Vars {
     vars.issues = vec![Issue::new(IssueKind::RefusedInstruction, text.clone(), text.clone())];
     let site = &mut vars.sites[0];
     site.why.clone_from(&text);
+    site.inlined_into =
+        vec![InlinedInto { function: Some(text.clone()), line: Some(line.clone()) }];
     site.disassembly.clone_from(&text);
     site.module.path.clone_from(&text);
     site.frames[0].function = Some(text);

@@ -50,6 +50,9 @@ pub struct Armed {
     pub sites: Vec<ArmedSite>,
     /// Places of the location that can't be probed.
     pub not_probed: Vec<Coded>,
+    /// Why arguments that are gone are not kept at the function's entry, where that would help.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entry_left_out: Option<String>,
     /// Captures to take; 0 for as many as come.
     pub hits: u64,
     /// How long it waits, in milliseconds.
@@ -130,6 +133,33 @@ pub struct ArmedSite {
     /// The source file as the compiler recorded it.
     pub file: Option<String>,
     /// The line, from 1.
+    pub line: Option<u64>,
+    /// The second breakpoint, at the function's entry, that keeps the arguments which are gone here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entry: Option<ArmedEntry>,
+    /// The functions that the code is inlined into, the one that calls first; missing where it is a
+    /// function's own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inlined_into: Vec<InlinedInto>,
+}
+
+/// A breakpoint at a function's entry. What comes by there is no hit.
+#[derive(Serialize, Deserialize, ToSchema, Clone, Copy, PartialEq, Debug)]
+pub struct ArmedEntry {
+    /// Its address.
+    pub pc: Address,
+    /// What a call of the function costs.
+    pub trap: Trap,
+}
+
+/// A function that another one is inlined into.
+#[derive(Serialize, Deserialize, ToSchema, Clone, PartialEq, Eq, Debug)]
+pub struct InlinedInto {
+    /// Demangled.
+    pub function: Option<String>,
+    /// The file of the call, as the compiler recorded it.
+    pub file: Option<String>,
+    /// The line of the call, from 1.
     pub line: Option<u64>,
 }
 
@@ -212,6 +242,10 @@ pub struct Site {
     /// Why the module's debug info is missing or incomplete, and with it variables.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub debug_issue: Option<Coded>,
+    /// The functions that the code is inlined into, the one that calls first; missing where it is a
+    /// function's own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inlined_into: Vec<InlinedInto>,
     /// Number of the hit at this site, from 1: a gap is a hit that was not captured.
     pub hit: u64,
 }
@@ -311,12 +345,19 @@ pub enum Provenance {
     Live,
     /// The compiler knew it.
     Constant,
+    /// It is gone at this pc. It is the argument that the function was called with, as a breakpoint
+    /// at its entry kept it; the function may have assigned to it since. What a pointer leads to is
+    /// of the hit.
+    EntryProbe,
     /// It was not in memory at the hit; it is what the file that is mapped there has.
     MappedFile,
     /// It was not in memory at the hit; nobody had written to its page yet, so it is zero.
     Untouched,
     /// It was not in memory at the hit and was read right after it.
     ReadAfterHit,
+    /// The caller passed it when the function was entered, by the description of the call. A
+    /// parameter may have been changed since.
+    EntryValue,
     /// There is no value.
     None,
 }
@@ -399,6 +440,12 @@ pub struct Summary {
     /// How they ended.
     #[schema(value_type = BTreeMap<String, u64>)]
     pub outcomes: Outcomes,
+    /// Calls that were seen at the entries of functions, to keep their arguments; no hits.
+    #[serde(default)]
+    pub entered: u64,
+    /// Why arguments that are gone were not kept there any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entry_left_out: Option<String>,
     /// Hits that the kernel did not hand to the program.
     pub kernel_misses: u64,
     /// Looks at the ring that found records lost since the look before: the reader was too slow.
@@ -440,6 +487,8 @@ pub struct Overload {
     pub window_ns: u64,
     /// How often it happened so far.
     pub trips: u64,
+    /// Nanoseconds from the last time until the last hit that still came.
+    pub lasted_ns: u64,
 }
 
 /// Whose budget.
@@ -498,6 +547,17 @@ pub struct FoundLine {
     pub file: Option<String>,
     /// The line, from 1.
     pub line: Option<u64>,
+    /// Copies of it that are inlined into other functions; missing where there are none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub inlined_copies: u64,
+    /// Some of the functions that call it there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inlined_into: Vec<String>,
+}
+
+/// For serde, which hands a reference.
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// One thing that tracer needs.

@@ -1,9 +1,9 @@
 //! What `tracer vars --json` writes: its shape, field by field, and how it is made;
 //! `vars.schema.json` is the contract.
 
-use super::convert::{coded, kind, known_line, process, trap, unavailable};
+use super::convert::{coded, inlined_into, kind, known_line, process, trap, unavailable};
 use super::scalar::Address;
-use super::types::{Code, Coded, Process, Trap, VariableKind};
+use super::types::{Code, Coded, InlinedInto, Process, Trap, VariableKind};
 use super::value::Unavailable;
 use serde::{Deserialize, Serialize};
 use tracer_core::engine::findings::{self, Placed, SiteVars};
@@ -49,6 +49,10 @@ pub struct Site {
     /// Why its debug info is missing or incomplete.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub debug_issue: Option<Coded>,
+    /// The functions that the code of what was asked for is inlined into, the one that calls first;
+    /// missing where it is a function's own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inlined_into: Vec<InlinedInto>,
     /// The functions that the address is in, innermost inlined first.
     pub frames: Vec<Frame>,
 }
@@ -150,6 +154,7 @@ fn site(site: &SiteVars) -> Site {
         module: site.module.path.clone(),
         build_id: site.module.build_id.clone(),
         debug_issue: site.module.debug_issue.as_ref().map(coded),
+        inlined_into: site.inlined_into.iter().map(inlined_into).collect(),
         frames: site.frames.iter().map(frame).collect(),
     }
 }

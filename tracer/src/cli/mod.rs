@@ -167,6 +167,11 @@ pub struct SnapshotArgs {
     #[arg(long)]
     pub force: bool,
 
+    /// Place no second breakpoint at the function's entry, which keeps the arguments that are gone at
+    /// the place
+    #[arg(long)]
+    pub no_entry_probe: bool,
+
     /// End when no hit came for so long; without it only the timeout ends the wait
     #[arg(long, value_name = "TIME", value_parser = units::duration)]
     pub idle: Option<Duration>,
@@ -180,9 +185,10 @@ pub struct SnapshotArgs {
     #[arg(long, hide = true, env = "TRACER_NO_BUDGETS")]
     pub no_budgets: bool,
 
-    /// Captures per second at most, 0 for no limit; other hits are counted
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub rate: u64,
+    /// Captures per second at most, those of a quarter of it at once, 0 for no limit; other hits are
+    /// counted [default: 50 if more than 16 captures are wanted]
+    #[arg(long, value_name = "N")]
+    pub rate: Option<u64>,
 
     /// One JSON object per line instead of text
     #[arg(long)]

@@ -11,10 +11,11 @@ use crate::api::refusal::{Refusal, RefusalKind};
 use crate::api::stream::{Lines, StreamLine};
 use crate::api::types::Ended;
 use crate::client::Daemon;
+use crate::debuginfod::servers;
 use std::ops::ControlFlow;
 use tracer_core::engine::Engine;
 use tracer_core::engine::options::Options;
-use tracer_core::engine::request::{SnapshotRequest, learn, ring_bytes};
+use tracer_core::engine::request::{SnapshotRequest, learn, rate, ring_bytes};
 use tracer_core::model::action::Action;
 use tracer_core::model::budget::{Budgets, CpuShare};
 use tracer_core::model::caller::Caller;
@@ -46,7 +47,7 @@ pub(crate) fn run(args: &SnapshotArgs, to: &ReachArgs) -> Result<u8, Failure> {
     let mut line = |line| show.line(line);
     let taken = match &daemon {
         Some(daemon) => take_by(daemon, &asked(args, &request), &stop, &mut line),
-        None => take(&Engine::new(options(args)), &request, &stop, &mut line),
+        None => take(&Engine::with_servers(options(args), servers()), &request, &stop, &mut line),
     };
     let shown = show.finish();
     taken?;
@@ -135,10 +136,11 @@ pub(crate) fn request(args: &SnapshotArgs, location: LocationSpec) -> SnapshotRe
         location_text: args.location.clone(),
         action: Action::Snapshot,
         hits: args.hits,
-        rate: args.rate,
+        rate: args.rate.unwrap_or_else(|| rate(args.hits)),
         budget: CpuShare::percent(args.budget),
         learn: args.learn.unwrap_or_else(|| learn(args.hits)),
         force: args.force,
+        entry_probe: !args.no_entry_probe,
         retry: args.retry,
         timeout: args.timeout,
         idle: args.idle,

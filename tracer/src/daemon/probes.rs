@@ -15,7 +15,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
-use tracer_core::engine::request::{SnapshotRequest, learn, ring_bytes};
+use tracer_core::engine::request::{SnapshotRequest, learn, rate, ring_bytes};
 use tracer_core::engine::{self, Engine};
 use tracer_core::model::action::Action;
 use tracer_core::model::budget::CpuShare;
@@ -308,9 +308,10 @@ fn meant(owner: Peer, asked: &ProbeRequest) -> Result<SnapshotRequest, Box<Error
         retry: asked.retry_ms.map(Duration::from_millis),
         action: Action::Snapshot,
         hits: asked.hits,
-        rate: asked.rate,
+        rate: asked.rate.unwrap_or_else(|| rate(asked.hits)),
         learn: asked.learn_ms.map_or_else(|| learn(asked.hits), Duration::from_millis),
         force: asked.force,
+        entry_probe: asked.entry_probe,
         timeout: Duration::from_millis(asked.timeout_ms),
         idle: asked.idle_ms.map(Duration::from_millis),
         limits,

@@ -6,6 +6,7 @@
 pub(crate) mod packages;
 pub(crate) mod private_apt;
 pub(crate) mod programs;
+pub(crate) mod sources;
 pub(crate) mod toolchain;
 pub(crate) mod tools;
 

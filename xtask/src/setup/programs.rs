@@ -4,11 +4,11 @@
 //! so and names `cargo xtask setup`.
 
 use super::packages::{has_apt, on_path};
-use super::private_apt::PrivateApt;
+use super::sources::{self, debian_source};
 use crate::project::{command, foreign, output, run, step, target_dir};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 /// memcached by each compiler and optimisation: folder, compiler, flags.
@@ -34,8 +34,9 @@ pub(crate) fn build() -> Result<usize> {
     let mut changes = 0;
     if has_apt() {
         changes += memcached(&programs)?;
+        changes += sources::build(&programs)?;
     } else {
-        println!("missing: memcached for the tests: its source comes by apt-get");
+        println!("missing: programs for the tests: their source comes by apt-get");
     }
     changes += rust(&programs)?;
     changes += go(&programs)?;
@@ -73,29 +74,6 @@ fn memcached(programs: &Path) -> Result<usize> {
         quiet(command("make").args(["-j2", "memcached"]).arg(format!("CFLAGS={flags} -pthread")))?;
     }
     Ok(missing.len())
-}
-
-/// Fetches and unpacks a source package with a configuration of our own, so that the machine's
-/// stays as it is. Gives the folder of the source.
-fn debian_source(home: &Path, name: &str) -> Result<PathBuf> {
-    if let Some(source) = unpacked(home) {
-        return Ok(source);
-    }
-    let release = fs::read_to_string("/etc/os-release").context("no /etc/os-release")?;
-    let Some(suite) = release.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="))
-    else {
-        bail!("/etc/os-release has no VERSION_CODENAME");
-    };
-    let sources = format!("deb-src http://deb.debian.org/debian {suite} main\n");
-    let apt = PrivateApt::new(&home.join("apt"), &sources)?;
-    run(apt.command("apt-get").current_dir(home).args(["source", name]))?;
-    unpacked(home).with_context(|| format!("no source of {name} in {}", home.display()))
-}
-
-/// The folder of a source package in `home`.
-fn unpacked(home: &Path) -> Option<PathBuf> {
-    let mut folders = fs::read_dir(home).ok()?.filter_map(Result::ok).map(|entry| entry.path());
-    folders.find(|path| path.join("configure").is_file() && path.join("debian").is_dir())
 }
 
 /// Debian's own has no symbols, without which nobody knows where a Go function starts.

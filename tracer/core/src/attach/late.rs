@@ -174,7 +174,7 @@ fn want(index: usize, item: &Item, failing: Avma, limits: &Limits) -> Option<Wan
     let (length, text) = match item.kind {
         ItemKind::Object => (item.want.saturating_sub(copied), false),
         ItemKind::Text => (u64::from(limits.text_bytes_max).saturating_sub(copied), true),
-        ItemKind::Stack | ItemKind::Deref => return None,
+        ItemKind::Stack | ItemKind::Deref | ItemKind::Entry => return None,
     };
     (length > 0).then_some(Want { item: index, address: failing, length, text })
 }

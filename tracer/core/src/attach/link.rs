@@ -8,7 +8,7 @@ use super::breakpoints::{AttachMode, AttachedBy, Breakpoints, Closed};
 use super::error::AttachError;
 use super::guardian::Guardians;
 use super::load::Program;
-use super::maps::{Gate, Occupied, SitePlan, remove_ring};
+use super::maps::{EntryPlan, Gate, Occupied, SitePlan, remove_ring};
 use super::place::{Place, places};
 use super::ring::Ring;
 use crate::model::address::{Avma, FileOffset};
@@ -16,15 +16,20 @@ use crate::model::budget::CpuShare;
 use crate::model::cost::CostModel;
 use crate::model::issue::{Issue, IssueKind};
 use crate::model::plan::Plan;
-use crate::model::resolved::TrapClass;
+use crate::model::resolved::{Entry, TrapClass};
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tracer_common::maps::Counters;
 use tracer_common::outcome::OUTCOMES;
+
+/// How long others may take to place breakpoints at a place: they read pages and may measure costs.
+const RESERVED: Duration = Duration::from_secs(10);
 
 /// A probe's breakpoints, as the rest of the program knows them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -47,6 +52,8 @@ pub struct SiteToArm<'a> {
     pub trap: TrapClass,
     /// What to capture.
     pub plan: &'a Plan,
+    /// The entry of its function, where the plan uses what is kept there.
+    pub entry: Option<&'a Entry>,
 }
 
 #[derive(Debug)]
@@ -54,7 +61,10 @@ struct Link {
     breakpoints: Breakpoints,
     occupied: Occupied,
     gate: Gate,
+    /// Those of sites, then those of entries.
     places: Vec<Place>,
+    /// The entries are left out from now on.
+    without_entries: AtomicBool,
     /// When they are to go, in nanoseconds since boot, 0 for never; held while they are being placed
     /// again, which may take a second.
     expires_ns: Mutex<u64>,
@@ -64,6 +74,15 @@ struct Link {
 }
 
 impl Link {
+    /// Where its breakpoints are to be, and their parameters in the maps.
+    fn wanted(&self) -> (&[Place], Range<u32>) {
+        let Occupied { sites, .. } = &self.occupied;
+        match self.without_entries.load(Relaxed) {
+            true => (self.places.get(..sites.len()).unwrap_or(&[]), sites.clone()),
+            false => (&self.places, self.occupied.all()),
+        }
+    }
+
     fn expires_ns(&self) -> MutexGuard<'_, u64> {
         self.expires_ns.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -92,6 +111,8 @@ pub struct Attached {
 #[derive(Debug)]
 pub struct Links {
     table: Mutex<Table>,
+    /// Some places are no longer reserved.
+    released: Condvar,
     guardians: Guardians,
 }
 
@@ -116,6 +137,8 @@ impl Drop for Reserved<'_> {
         for place in &self.places {
             table.reserved.remove(place);
         }
+        drop(table);
+        self.links.released.notify_all();
     }
 }
 
@@ -139,7 +162,11 @@ pub struct Counts {
     pub outcomes: [u64; OUTCOMES],
     /// Nanoseconds spent on captures in the kernel.
     pub capture_ns: u64,
-    /// Nanoseconds that the traps of all hits took, by what one costs on this machine.
+    /// Calls of the functions that sites are in, counted at their entries; no hits.
+    pub entries: u64,
+    /// Nanoseconds that their traps took.
+    pub entry_ns: u64,
+    /// Nanoseconds that the traps of hits and entries took, by what one costs on this machine.
     pub trap_ns: u64,
 }
 
@@ -150,6 +177,8 @@ impl std::ops::AddAssign for Counts {
             *sum += one;
         }
         self.capture_ns += other.capture_ns;
+        self.entries += other.entries;
+        self.entry_ns += other.entry_ns;
         self.trap_ns += other.trap_ns;
     }
 }
@@ -157,7 +186,11 @@ impl std::ops::AddAssign for Counts {
 impl Links {
     /// `guardian` is the tracer program, which is started to hold the links.
     pub fn new(guardian: PathBuf) -> Self {
-        Self { table: Mutex::default(), guardians: Guardians::new(guardian) }
+        Self {
+            table: Mutex::default(),
+            released: Condvar::new(),
+            guardians: Guardians::new(guardian),
+        }
     }
 
     /// Starts the guardian now, and not when the first probe needs it.
@@ -183,17 +216,24 @@ impl Links {
         sites: &[SiteToArm<'_>],
     ) -> Result<(LinkId, Attached), AttachError> {
         let start = Instant::now();
-        let places = places(sites)?;
+        let entries = entries_of(sites);
+        // The kernel takes breakpoints out in this order: while a site is hit, the entry of its
+        // function is in place.
+        let places = places(sites.iter().chain(&entries))?;
         let _reserved = self.reserve(gate.pid, &places)?;
-        places.iter().try_for_each(|place| place.check(gate))?;
+        places.iter().try_for_each(|place| {
+            place.check(gate, &|| self.has_another(None, gate.pid, place.pc))
+        })?;
         let guardian = self.guardians.get(program.trips_fd())?;
         let breakpoints = Breakpoints::new()?;
         // Before the maps are locked: the costs may have to be measured.
-        let plans = site_plans(program.costs(mode)?, sites)?;
-        let occupied = program.maps().occupy(gate, ring, &plans)?;
+        let costs = program.costs(mode)?;
+        let plans = site_plans(&costs, sites, &entries)?;
+        let entries = entry_plans(&costs, &entries)?;
+        let occupied = program.maps().occupy(gate, ring, &plans, &entries)?;
         let arming = Arming { program, mode, pid: gate.pid, places: &places };
         let to = (guardian, gate.expires_ns);
-        match arming.arm(&occupied.sites, &breakpoints, breakpoints.clear(), to) {
+        match arming.arm(&occupied.all(), &breakpoints, breakpoints.clear(), to) {
             Ok(by) => {
                 let attached = Attached { by, took: start.elapsed() };
                 let link = Link {
@@ -201,6 +241,7 @@ impl Links {
                     occupied,
                     gate,
                     places,
+                    without_entries: AtomicBool::new(false),
                     expires_ns: Mutex::new(gate.expires_ns),
                     attached: Mutex::new(attached),
                     ring_bytes: ring.bytes(),
@@ -225,8 +266,8 @@ impl Links {
         looks.into_iter().find(|text| *text != TextAfter::Restored).unwrap_or(TextAfter::Restored)
     }
 
-    /// How the text looks with the breakpoints of a link gone. Another probe may have come to the
-    /// place since: it was let there because the text was as in the file.
+    /// How the text looks with the breakpoints of a link gone. Another probe may share the place, or
+    /// have come to it since: then a breakpoint is what must be there, and all else is as before.
     fn text_after(&self, id: LinkId, link: &Link, place: &Place) -> TextAfter {
         let now = match link.breakpoints.why_closed() {
             Some(Closed::Silence | Closed::Signal | Closed::GuardianDied) => {
@@ -235,7 +276,9 @@ impl Links {
             _ => place.text_after(link.gate.pid),
         };
         match now {
-            TextAfter::Changed(pc) if self.has_another(id, link.gate.pid, pc) => {
+            TextAfter::Changed(pc)
+                if place.is_probed(link.gate.pid) && self.is_taken(id, link.gate.pid, pc) =>
+            {
                 TextAfter::Restored
             }
             // Or it came and went in between.
@@ -245,14 +288,17 @@ impl Links {
     }
 
     /// Whether another link than `id` has a breakpoint at an address, or is about to.
-    fn has_another(&self, id: LinkId, pid: u32, pc: Avma) -> bool {
+    fn is_taken(&self, id: LinkId, pid: u32, pc: Avma) -> bool {
+        self.table().reserved.contains(&(pid, pc)) || self.has_another(Some(id), pid, pc)
+    }
+
+    /// Whether another link than `id` has a breakpoint at an address.
+    fn has_another(&self, id: Option<LinkId>, pid: u32, pc: Avma) -> bool {
         let is_here =
             |link: &Link| link.gate.pid == pid && link.places.iter().any(|place| place.pc == pc);
         let table = self.table();
-        if table.reserved.contains(&(pid, pc)) {
-            return true;
-        }
-        let others = table.links.iter().filter(|(other, link)| **other != id && is_here(link));
+        let others =
+            table.links.iter().filter(|(other, link)| Some(**other) != id && is_here(link));
         let others: Vec<_> = others.map(|(_, link)| Arc::clone(link)).collect();
         drop(table);
         // It waits where one is being taken out, and nobody else must.
@@ -278,17 +324,36 @@ impl Links {
         }
         let start = Instant::now();
         let removals = link.breakpoints.clear();
-        let _reserved = self.reserve(link.gate.pid, &link.places)?;
-        link.places.iter().try_for_each(|place| place.check(link.gate))?;
-        program.maps().enable(&link.occupied.sites, false)?;
+        let (places, wanted) = link.wanted();
+        let _reserved = self.reserve(link.gate.pid, places)?;
+        places.iter().try_for_each(|place| {
+            place.check(link.gate, &|| self.has_another(Some(id), link.gate.pid, place.pc))
+        })?;
+        program.maps().enable(&link.occupied.all(), false)?;
         program.maps().reset_budget(&link.occupied)?;
+        program.maps().renew_entries(&link.occupied)?;
         let guardian = self.guardians.get(program.trips_fd())?;
-        let arming = Arming { program, mode, pid: link.gate.pid, places: &link.places };
-        let sites = &link.occupied.sites;
-        let by = arming.arm(sites, &link.breakpoints, removals, (guardian, *expires_ns))?;
+        let arming = Arming { program, mode, pid: link.gate.pid, places };
+        let by = arming.arm(&wanted, &link.breakpoints, removals, (guardian, *expires_ns))?;
         let attached = Attached { by, took: start.elapsed() };
         *link.attached() = attached;
         Ok(attached)
+    }
+
+    /// Leaves the entries out when the breakpoints of a link are placed again.
+    pub fn leave_entries(&self, id: LinkId) {
+        if let Some(link) = self.get(id) {
+            link.without_entries.store(true, Relaxed);
+        }
+    }
+
+    /// Whether the breakpoints of a link are all in place, those of the entries seen in the process.
+    pub fn has_entries(&self, id: LinkId) -> bool {
+        let Some(link) = self.get(id) else { return false };
+        let (places, _) = link.wanted();
+        let mut entries = places.iter().skip(link.occupied.sites.len());
+        link.breakpoints.are_in_place()
+            && entries.all(|place| place.read_back(link.gate.pid).is_ok())
     }
 
     /// Changes when a probe expires: nanoseconds since boot, 0 for never.
@@ -305,7 +370,7 @@ impl Links {
         let Some(link) = self.get(id) else { return Ok(()) };
         *link.expires_ns() = expires_ns;
         link.breakpoints.expire_at(expires_ns);
-        program.maps().change(&link.occupied.sites, |site| site.expires_ns = expires_ns)
+        program.maps().change(&link.occupied.all(), |site| site.expires_ns = expires_ns)
     }
 
     fn insert(&self, link: Link) -> LinkId {
@@ -316,11 +381,14 @@ impl Links {
         id
     }
 
-    /// Keeps others from placing breakpoints there meanwhile: two that look at once would both
-    /// see none.
+    /// Keeps others from placing breakpoints there meanwhile: one that looks while another's is on its
+    /// way can't tell whose it is. Waits for those who came before.
     fn reserve(&self, pid: u32, places: &[Place]) -> Result<Reserved<'_>, Issue> {
-        let mut table = self.table();
-        if let Some(place) = places.iter().find(|place| table.reserved.contains(&(pid, place.pc))) {
+        let is_reserved = |table: &Table, place: &Place| table.reserved.contains(&(pid, place.pc));
+        let any = |table: &mut Table| places.iter().any(|place| is_reserved(table, place));
+        let waited = self.released.wait_timeout_while(self.table(), RESERVED, any);
+        let (mut table, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        if let Some(place) = places.iter().find(|place| is_reserved(&table, place)) {
             return Err(place.already_probed());
         }
         let places: Vec<_> = places.iter().map(|place| (pid, place.pc)).collect();
@@ -414,13 +482,28 @@ impl Links {
     pub fn counts(&self, program: &Program, id: LinkId) -> Result<Counts, AttachError> {
         let mut counts = Counts::default();
         let Some(link) = self.get(id) else { return Ok(counts) };
-        for (site, trap_ns) in link.occupied.sites.clone().zip(&link.occupied.trap_ns) {
+        for (site, trap_ns) in link.occupied.all().zip(&link.occupied.trap_ns) {
+            if link.occupied.entries.contains(&site) {
+                let entries = program.maps().entered(site)?;
+                let entry_ns = entries * u64::from(*trap_ns);
+                counts += Counts { entries, entry_ns, trap_ns: entry_ns, ..Counts::default() };
+                continue;
+            }
             let (hits, counted) = program.maps().counts(site)?;
             let Counters { outcomes, capture_ns } = counted;
             let trap_ns = hits * u64::from(*trap_ns);
-            counts += Counts { hits, outcomes, capture_ns, trap_ns };
+            counts += Counts { hits, outcomes, capture_ns, trap_ns, ..Counts::default() };
         }
         Ok(counts)
+    }
+
+    /// When the last hit came after the probe was tripped, in nanoseconds since boot; 0 for none.
+    ///
+    /// # Errors
+    ///
+    /// The map can't be read.
+    pub fn last_hit(&self, program: &Program, id: LinkId) -> Result<u64, AttachError> {
+        self.get(id).map_or(Ok(0), |link| program.maps().last_hit(&link.occupied))
     }
 
     /// Gives back the part of the maps that a detached link occupied.
@@ -455,7 +538,25 @@ impl Taken {
 }
 
 /// The sites as the maps take them; those at the same place of one file know of each other.
-fn site_plans<'p>(costs: CostModel, sites: &[SiteToArm<'p>]) -> Result<Vec<SitePlan<'p>>, Issue> {
+fn site_plans<'p>(
+    costs: &CostModel,
+    sites: &[SiteToArm<'p>],
+    entries: &[SiteToArm<'_>],
+) -> Result<Vec<SitePlan<'p>>, Issue> {
+    let twins = twins(sites)?;
+    let index_of = |entry: &Entry| entries.iter().position(|other| other.pc == entry.pc);
+    let plans = sites.iter().zip(twins).map(|(site, has_twin)| SitePlan {
+        pc: site.pc,
+        has_twin,
+        trap_ns: costs.trap_ns(site.trap) as u32,
+        plan: site.plan,
+        entry: site.entry.and_then(index_of),
+    });
+    Ok(plans.collect())
+}
+
+/// Which of these places have another one at the same place of the file.
+fn twins(sites: &[SiteToArm<'_>]) -> Result<Vec<bool>, Issue> {
     let mut places = Vec::new();
     for site in sites {
         let stat = rustix::fs::fstat(site.file).map_err(|error| {
@@ -463,14 +564,37 @@ fn site_plans<'p>(costs: CostModel, sites: &[SiteToArm<'p>]) -> Result<Vec<SiteP
         })?;
         places.push((stat.st_dev, stat.st_ino, site.offset));
     }
-    let twins = |place| places.iter().filter(|other| *other == place).count() > 1;
-    let plans = sites.iter().zip(&places);
-    Ok(plans
-        .map(|(site, place)| SitePlan {
-            pc: site.pc,
-            has_twin: twins(place),
-            trap_ns: costs.trap_ns(site.trap) as u32,
-            plan: site.plan,
-        })
-        .collect())
+    let is_twin = |place| places.iter().filter(|other| *other == place).count() > 1;
+    Ok(places.iter().map(is_twin).collect())
+}
+
+/// The entries that the sites' plans use, each once, as places for breakpoints.
+fn entries_of<'a>(sites: &[SiteToArm<'a>]) -> Vec<SiteToArm<'a>> {
+    let mut entries: Vec<SiteToArm<'a>> = Vec::new();
+    for site in sites {
+        let Some(entry) = site.entry else { continue };
+        if entries.iter().all(|other| other.pc != entry.pc) {
+            entries.push(SiteToArm {
+                offset: entry.file_offset,
+                pc: entry.pc,
+                instruction: &entry.instruction,
+                trap: entry.trap,
+                entry: Some(entry),
+                ..site.clone()
+            });
+        }
+    }
+    entries
+}
+
+/// The entries as the maps take them.
+fn entry_plans(costs: &CostModel, entries: &[SiteToArm<'_>]) -> Result<Vec<EntryPlan>, Issue> {
+    let twins = twins(entries)?;
+    let plans = entries.iter().zip(twins).map(|(site, has_twin)| EntryPlan {
+        pc: site.pc,
+        has_twin,
+        trap_ns: costs.trap_ns(site.trap) as u32,
+        frame_offset: site.entry.map_or(0, |entry| entry.frame_offset),
+    });
+    Ok(plans.collect())
 }

@@ -107,6 +107,8 @@ pub(crate) struct Maps {
     processes: BTreeMap<(u32, u64), (u32, usize)>,
     /// What processes and the node may cost.
     shared: Budgets,
+    /// The last key that entries were given.
+    entry_key: u64,
     states: Array<MapData, Plain<SiteState>>,
     counters: PerCpuArray<MapData, Plain<Counters>>,
     rings: Arc<MapData>,
@@ -116,8 +118,12 @@ pub(crate) struct Maps {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Occupied {
     pub(crate) sites: Range<u32>,
+    /// The entries of the functions that they are in, behind them.
+    pub(crate) entries: Range<u32>,
+    /// The entry of each site, counted from the first one.
+    entry_of: Vec<Option<usize>>,
     rest: Vec<(Range<u32>, Range<u32>, Range<u32>)>,
-    /// What the trap of a hit costs at each site, in nanoseconds.
+    /// What the trap of a hit costs at each site, then at each entry, in nanoseconds.
     pub(crate) trap_ns: Vec<u32>,
     /// Index of the probe's budget.
     budget: Option<u32>,
@@ -126,6 +132,11 @@ pub(crate) struct Occupied {
 }
 
 impl Occupied {
+    /// Sites and entries: all that have a breakpoint.
+    pub(crate) fn all(&self) -> Range<u32> {
+        self.sites.start..self.entries.end
+    }
+
     /// Number of the first layout of the probe's site with this index.
     pub(crate) fn first_layout(&self, site: usize) -> Option<u32> {
         self.rest.get(site).map(|(_, layouts, _)| layouts.start)
@@ -164,6 +175,21 @@ pub(crate) struct SitePlan<'p> {
     pub(crate) trap_ns: u32,
     /// What to capture.
     pub(crate) plan: &'p Plan,
+    /// Index of the entry whose registers the plan uses.
+    pub(crate) entry: Option<usize>,
+}
+
+/// The entry of a function, as the maps take it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct EntryPlan {
+    /// The address that is probed.
+    pub(crate) pc: Avma,
+    /// The probe has another entry at the same place of the file.
+    pub(crate) has_twin: bool,
+    /// What the trap of a hit costs, in nanoseconds.
+    pub(crate) trap_ns: u32,
+    /// The canonical frame address is the stack pointer plus this.
+    pub(crate) frame_offset: u32,
 }
 
 impl Maps {
@@ -176,6 +202,7 @@ impl Maps {
             budgets: cells,
             processes: BTreeMap::new(),
             shared: budgets,
+            entry_key: 0,
             sites: Table::open(bpf, names::SITES, "sites", limits::SITES)?,
             ops: Table::open(bpf, names::OPS, "plan operations", limits::OPS)?,
             layouts: Table::open(bpf, names::LAYOUTS, "plan layouts", limits::LAYOUTS)?,
@@ -196,12 +223,24 @@ impl Maps {
         gate: Gate,
         ring: &Ring,
         sites: &[SitePlan<'_>],
+        entries: &[EntryPlan],
     ) -> Result<Occupied, AttachError> {
-        let mut occupied = Occupied { sites: self.sites.take(sites.len())?, ..Occupied::default() };
+        let all = self.sites.take(sites.len() + entries.len())?;
+        let behind = all.end - entries.len() as u32;
+        let mut occupied = Occupied {
+            sites: all.start..behind,
+            entries: behind..all.end,
+            entry_of: sites.iter().map(|site| site.entry).collect(),
+            ..Occupied::default()
+        };
         let written = self
             .set_ring(occupied.sites.start, ring)
             .and_then(|()| self.open_budgets(gate, &mut occupied))
-            .and_then(|process| self.write_plans(gate, process, sites, &mut occupied));
+            .and_then(|process| {
+                self.write_plans(gate, process, sites, &mut occupied)?;
+                self.write_entries(gate, process, entries, &mut occupied)
+            })
+            .and_then(|()| self.renew_entries(&occupied));
         match written {
             Ok(()) => Ok(occupied),
             Err(error) => {
@@ -260,7 +299,9 @@ impl Maps {
     ) -> Result<(), AttachError> {
         let cpus = aya::util::nr_cpus().map_err(|(_, error)| AttachError::object(error))?;
         let budget = occupied.budget.unwrap_or_default();
-        for (site, SitePlan { pc, has_twin, trap_ns, plan }) in occupied.sites.clone().zip(sites) {
+        for (site, SitePlan { pc, has_twin, trap_ns, plan, .. }) in
+            occupied.sites.clone().zip(sites)
+        {
             let ops = self.ops.take(plan.ops.len())?;
             let layouts = self.layouts.take(plan.layouts.len())?;
             let edges = self.edges.take(plan.edges.len())?;
@@ -270,7 +311,7 @@ impl Maps {
             self.ops.write(ops.start, &moved_ops)?;
             self.layouts.write(layouts.start, &moved_layouts)?;
             self.edges.write(edges.start, &moved_edges)?;
-            self.states.set(site, Plain(SiteState::default()), 0).map_err(AttachError::object)?;
+            self.reset_state(site)?;
             let zeros = vec![Plain(Counters::default()); cpus];
             let zeros = zeros.try_into().map_err(AttachError::object)?;
             self.counters.set(site, zeros, 0).map_err(AttachError::object)?;
@@ -281,6 +322,56 @@ impl Maps {
             self.sites.write(site, &[own])?;
         }
         Ok(())
+    }
+
+    fn write_entries(
+        &mut self,
+        gate: Gate,
+        process_budget: u32,
+        entries: &[EntryPlan],
+        occupied: &mut Occupied,
+    ) -> Result<(), AttachError> {
+        let budget = occupied.budget.unwrap_or_default();
+        for (index, entry) in occupied.entries.clone().zip(entries) {
+            self.reset_state(index)?;
+            occupied.trap_ns.push(entry.trap_ns);
+            let own = Site {
+                pid: gate.pid,
+                start_ticks: gate.start_ticks,
+                pc: entry.pc.0,
+                gate: occupied.sites.start,
+                has_twin: u32::from(entry.has_twin),
+                action: action::KEEP,
+                expires_ns: gate.expires_ns,
+                trap_ns: entry.trap_ns,
+                budget,
+                process_budget,
+                frame_offset: entry.frame_offset,
+                ..Site::default()
+            };
+            self.sites.write(index, &[own])?;
+        }
+        Ok(())
+    }
+
+    /// Gives the entries of a probe, whose breakpoints are out, keys that nothing was kept for: no
+    /// site finds what was kept before they are placed.
+    pub(crate) fn renew_entries(&mut self, occupied: &Occupied) -> Result<(), AttachError> {
+        let first = self.entry_key + 1;
+        self.entry_key += occupied.entries.len() as u64;
+        for (key, index) in (first..).zip(occupied.entries.clone()) {
+            self.change(&(index..index + 1), |entry| entry.entry_key = key)?;
+        }
+        for (index, entry) in occupied.sites.clone().zip(&occupied.entry_of) {
+            if let Some(entry) = entry {
+                self.change(&(index..index + 1), |site| site.entry_key = first + *entry as u64)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn reset_state(&mut self, site: u32) -> Result<(), AttachError> {
+        self.states.set(site, Plain(SiteState::default()), 0).map_err(AttachError::object)
     }
 
     fn set_ring(&mut self, index: u32, ring: &Ring) -> Result<(), AttachError> {
@@ -320,6 +411,13 @@ impl Maps {
         Ok(std::mem::replace(&mut self.shared, budgets))
     }
 
+    /// When the last hit came after a probe was tripped, in nanoseconds since boot; 0 for none.
+    pub(crate) fn last_hit(&self, occupied: &Occupied) -> Result<u64, AttachError> {
+        let Some(own) = occupied.budget else { return Ok(0) };
+        let Plain(budget) = self.budgets.map.get(&own, 0).map_err(AttachError::object)?;
+        Ok(budget.last_ns)
+    }
+
     /// Forgets that a probe was tripped, and what it spent. Its breakpoints are out.
     pub(crate) fn reset_budget(&mut self, occupied: &Occupied) -> Result<(), AttachError> {
         let Some(own) = occupied.budget else { return Ok(()) };
@@ -342,12 +440,18 @@ impl Maps {
     /// Gives back what a probe occupied whose ring is removed.
     pub(crate) fn give_back(&mut self, occupied: &Occupied) {
         self.close_budgets(occupied);
-        self.sites.give_back(&occupied.sites);
+        self.sites.give_back(&occupied.all());
         for (ops, layouts, edges) in &occupied.rest {
             self.ops.give_back(ops);
             self.layouts.give_back(layouts);
             self.edges.give_back(edges);
         }
+    }
+
+    /// Threads that came by an entry.
+    pub(crate) fn entered(&self, entry: u32) -> Result<u64, AttachError> {
+        let Plain(state) = self.states.get(&entry, 0).map_err(AttachError::object)?;
+        Ok(state.hits)
     }
 
     /// Hits of a site and how they ended, over all cpus.
@@ -409,7 +513,8 @@ fn parameters(gate: Gate, limits: Limits, first_site: u32, op_first: u32) -> Sit
         trap_ns: 0,
         budget: 0,
         process_budget: 0,
-        reserved: 0,
+        frame_offset: 0,
+        entry_key: 0,
     }
 }
 

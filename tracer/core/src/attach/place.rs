@@ -32,7 +32,9 @@ pub(super) struct Place {
 }
 
 /// The places of sites, with files of their own: they stay open when the caller closes theirs.
-pub(super) fn places(sites: &[SiteToArm<'_>]) -> Result<Vec<Place>, Issue> {
+pub(super) fn places<'s, 'f: 's>(
+    sites: impl Iterator<Item = &'s SiteToArm<'f>>,
+) -> Result<Vec<Place>, Issue> {
     let mut files = HashMap::new();
     let mut places = Vec::new();
     for site in sites {
@@ -55,15 +57,21 @@ pub(super) fn places(sites: &[SiteToArm<'_>]) -> Result<Vec<Place>, Issue> {
 }
 
 impl Place {
-    /// Compares the bytes in file, process and decoder.
-    pub(super) fn check(&self, gate: Gate) -> Result<(), AttachError> {
+    /// Compares the bytes in file, process and decoder. A breakpoint there is borne if `is_ours` says
+    /// that it is another probe's of this process: the kernel lets several share one.
+    pub(super) fn check(&self, gate: Gate, is_ours: &dyn Fn() -> bool) -> Result<(), AttachError> {
         let file = self.file.as_fd();
         text::check_filesystem(file, &self.file_name)?;
         let in_file = text::read_page_first(file, self.offset, &self.file_name)?;
-        let in_process = unprobed_bytes(gate.pid, self.pc)?;
+        let (mut in_process, whose) = settled_bytes(gate.pid, self.pc, is_ours)?;
         let changed = |detail| Issue::new(IssueKind::TextChanged, self.subject(), detail);
-        if in_process.first() == Some(&BREAKPOINT) {
-            return Err(self.already_probed().into());
+        match whose {
+            Whose::Nobodys => {}
+            // What it replaces is known: whoever placed it has compared it.
+            Whose::Ours => {
+                in_process.iter_mut().zip(&self.instruction).take(1).for_each(|(b, i)| *b = *i)
+            }
+            Whose::Foreign => return Err(self.already_probed().into()),
         }
         if self.instruction.is_empty() || !in_file.starts_with(&self.instruction) {
             let detail = "the file does not hold the instruction that was decoded";
@@ -100,6 +108,12 @@ impl Place {
         }
     }
 
+    /// The text is as before but for a breakpoint.
+    pub(super) fn is_probed(&self, pid: u32) -> bool {
+        let now = text::process_bytes(pid, self.pc, self.instruction.len()).unwrap_or_default();
+        now.first() == Some(&BREAKPOINT) && now.get(1..) == self.instruction.get(1..)
+    }
+
     /// How the text looks when the breakpoint goes with the process that held it: the kernel tells
     /// nobody when that is.
     pub(super) fn text_soon(&self, pid: u32) -> TextAfter {
@@ -114,7 +128,8 @@ impl Place {
     }
 
     pub(super) fn already_probed(&self) -> Issue {
-        Issue::new(IssueKind::AlreadyProbed, self.subject(), "")
+        let detail = "a debugger's or another tracer's: probes of one daemon may share a place";
+        Issue::new(IssueKind::AlreadyProbed, self.subject(), detail)
     }
 
     fn subject(&self) -> String {
@@ -122,14 +137,32 @@ impl Place {
     }
 }
 
-/// The code of a process at a place. A breakpoint there may be that of a tracer that was killed: the
-/// kernel takes it out a moment later, and tells nobody.
-fn unprobed_bytes(pid: u32, pc: Avma) -> Result<Vec<u8>, Issue> {
+/// Who has a breakpoint at a place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Whose {
+    Nobodys,
+    /// Another probe of this process.
+    Ours,
+    Foreign,
+}
+
+/// The code of a process at a place. A breakpoint there that is not ours may be that of a tracer that
+/// was killed: the kernel takes it out a moment later, and tells nobody.
+fn settled_bytes(
+    pid: u32,
+    pc: Avma,
+    is_ours: &dyn Fn() -> bool,
+) -> Result<(Vec<u8>, Whose), Issue> {
     let start = Instant::now();
     loop {
         let bytes = text::process_bytes(pid, pc, COMPARED_BYTES)?;
-        if bytes.first() != Some(&BREAKPOINT) || start.elapsed() >= LEAVING {
-            return Ok(bytes);
+        let whose = match bytes.first() {
+            Some(&BREAKPOINT) if is_ours() => Whose::Ours,
+            Some(&BREAKPOINT) => Whose::Foreign,
+            _ => Whose::Nobodys,
+        };
+        if whose != Whose::Foreign || start.elapsed() >= LEAVING {
+            return Ok((bytes, whose));
         }
         std::thread::sleep(LEAVING / 100);
     }

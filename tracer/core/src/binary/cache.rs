@@ -6,6 +6,7 @@
 //! container tells nothing of another.
 
 use super::debugfile::Attempt;
+use super::debuginfod::DebugServers;
 use super::file_code::FileCode;
 use super::files::Files;
 use super::index_store::IndexStore;
@@ -61,6 +62,7 @@ pub struct CacheReadings {
 pub struct Cache {
     options: CacheOptions,
     store: Option<Arc<IndexStore>>,
+    servers: Option<DebugServers>,
     kept: Mutex<Kept>,
 }
 
@@ -97,7 +99,19 @@ struct Identity {
 impl Cache {
     /// Nothing is kept yet, but what `store` has of files that were read before.
     pub fn new(options: CacheOptions, store: Option<IndexStore>) -> Self {
-        Self { options, store: store.map(Arc::new), kept: Mutex::default() }
+        Self { options, store: store.map(Arc::new), servers: None, kept: Mutex::default() }
+    }
+
+    /// The same with servers that are asked for debug files.
+    #[must_use]
+    pub fn with_servers(self, servers: Option<DebugServers>) -> Self {
+        Self { servers, ..self }
+    }
+
+    /// The servers that are asked for whom: a user's build-ids are not told to anybody, who may have
+    /// put into them what they like.
+    pub(super) fn servers(&self, reader: Caller) -> Option<&DebugServers> {
+        self.servers.as_ref().filter(|_| reader == Caller::Root)
     }
 
     /// What is kept of these files, or the start of it. Only for root an index on disk serves: of a

@@ -9,6 +9,7 @@ pub use lookup::{Cfi, CfiSections, Covered, Section};
 
 use crate::model::location::Expression;
 use crate::model::reason::Reason;
+use tracer_common::code::{Code, Op};
 
 /// How to find the caller's registers from a frame at one pc.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -34,6 +35,18 @@ pub enum CfaRule {
     },
     /// A computation.
     Expression(Expression),
+}
+
+impl CfaRule {
+    /// The computation.
+    pub fn computed(&self) -> Expression {
+        match self {
+            Self::Register { register, offset } => {
+                vec![Op::new(Code::Register, *register, *offset as u64)]
+            }
+            Self::Expression(expression) => expression.clone(),
+        }
+    }
 }
 
 /// DWARF 5, 6.4.1: where the caller's value of a register is.

@@ -10,6 +10,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const OUTPUT_BYTES_MAX: u64 = 1 << 30;
 /// Bytes reserved at once for each byte of input; real sections grow about threefold.
 const RESERVE_RATIO: u64 = 8;
+/// Bytes of output for each byte of input; the best of real sections come near 30.
+const RATIO_MAX: u64 = 64;
+/// An output of so many bytes is no bomb, whatever the ratio.
+const HARMLESS_BYTES: u64 = 1 << 20;
+/// The furthest that Zstandard may look back where the output is shorter (`zstd -19`).
+const WINDOW_BYTES: u64 = 8 << 20;
 
 /// Memory for the dictionary of xz; its highest preset takes 64 MiB.
 const XZ_MEMORY_KIB: u32 = 72 << 10;
@@ -53,9 +59,16 @@ pub(super) fn decompress(
     size: u64,
     budget: &Budget,
 ) -> Result<Box<[u8]>, String> {
+    if size > (input.len() as u64).saturating_mul(RATIO_MAX).max(HARMLESS_BYTES) {
+        let input = input.len();
+        return Err(format!("declares {size} bytes in {input} compressed ones; no real one does"));
+    }
     budget.take(size)?;
     let output = match compression {
         Compression::Zlib => read_exactly(flate2::bufread::ZlibDecoder::new(input), input, size)?,
+        Compression::Zstd if zstd_window(input).is_none_or(|w| w > size.max(WINDOW_BYTES)) => {
+            return Err("needs more memory than its declared size".to_owned());
+        }
         Compression::Zstd => {
             let decoder = ruzstd::decoding::StreamingDecoder::new(input)
                 .map_err(|error| error.to_string())?;
@@ -81,6 +94,23 @@ pub(super) fn unxz(input: &[u8]) -> Result<Vec<u8>, String> {
         return Err(format!("grows to more than {XZ_OUTPUT_BYTES_MAX} bytes"));
     }
     Ok(output)
+}
+
+/// Bytes that a decoder of Zstandard keeps, as the head of the frame tells (RFC 8878, 3.1.1.1):
+/// it allocates them before it gives the first byte. `None` where there is no such head.
+fn zstd_window(frame: &[u8]) -> Option<u64> {
+    let descriptor = *frame.get(4)?;
+    if descriptor & 0x20 == 0 {
+        let window = *frame.get(5)?;
+        let base = 1_u64 << (10 + (window >> 3));
+        return Some(base + base / 8 * u64::from(window & 7));
+    }
+    // The whole content is the window; the identity of a dictionary stands before its size.
+    let start = 5 + [0, 1, 2, 4].get(usize::from(descriptor & 3))?;
+    let length: usize = 1 << (descriptor >> 6);
+    let size = frame.get(start..start + length)?.iter().rev();
+    let size = size.fold(0, |size, byte| size << 8 | u64::from(*byte));
+    Some(if length == 2 { size + 256 } else { size })
 }
 
 fn read_exactly(decoder: impl Read, input: &[u8], size: u64) -> Result<Vec<u8>, String> {
@@ -136,6 +166,31 @@ mod tests {
             }
             let half = &input[..input.len() / 2];
             assert!(decompress(how, half, bytes.len() as u64, &Budget::new()).is_err(), "{how:?}");
+        }
+    }
+
+    /// A frame whose blocks are one byte, repeated; HOST-1.
+    fn zstd_zeros(size: u64) -> Vec<u8> {
+        let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0xe0];
+        frame.extend(size.to_le_bytes());
+        for block in (0..size).step_by(128 << 10) {
+            let length = (size - block).min(128 << 10) as u32;
+            let last = u32::from(block + u64::from(length) == size);
+            frame.extend(&(last | 2 | length << 3).to_le_bytes()[..3]);
+            frame.push(0);
+        }
+        frame
+    }
+
+    #[test]
+    fn a_small_input_does_not_unfold_to_gigabytes() {
+        let small = zstd_zeros(1 << 20);
+        let output = decompress(Compression::Zstd, &small, 1 << 20, &Budget::new()).unwrap();
+        assert!(output.len() == 1 << 20 && output.iter().all(|byte| *byte == 0));
+        let bomb = zstd_zeros(1 << 30);
+        for size in [64, 1 << 20, 1 << 22, 1 << 30] {
+            let error = decompress(Compression::Zstd, &bomb, size, &Budget::new()).unwrap_err();
+            assert!(error.contains("memory") || error.contains("no real one"), "{error}");
         }
     }
 

@@ -1,9 +1,10 @@
 //! Where the debug info of a file is, and whether it truly belongs to it.
 //!
 //! Looked for in the file itself, by build-id under `/usr/lib/debug/.build-id`, and by
-//! `.gnu_debuglink` beside the file, each in the target's root and in ours. A file with another
+//! `.gnu_debuglink` beside the file, each in the target's root and in ours; then servers are asked. A file with another
 //! build-id is never used: its variables would be wrong with full confidence.
 
+use super::debuginfod::DebugServers;
 use super::elf::ElfFile;
 use super::open::{DEBUG_DIRECTORY, MappedFile, Root};
 use std::fmt;
@@ -64,9 +65,9 @@ pub fn hex(build_id: &[u8]) -> String {
 }
 
 /// Looks for the debug info of `binary`. `roots` are the roots that it may be in, the target's
-/// first; the last one is ours.
-pub fn find(binary: &ElfFile, roots: Vec<Root>) -> DebugFiles {
-    let mut files = find_in(binary, &roots);
+/// first; the last one is ours. `servers` are asked last.
+pub fn find(binary: &ElfFile, roots: Vec<Root>, servers: Option<&DebugServers>) -> DebugFiles {
+    let mut files = find_in(binary, &roots, servers);
     let debug = files.separate.as_ref().unwrap_or(binary);
     // The one section that stays here of all that is split.
     if debug.has_section(".debug_addr") {
@@ -76,18 +77,35 @@ pub fn find(binary: &ElfFile, roots: Vec<Root>) -> DebugFiles {
     files
 }
 
-fn find_in(binary: &ElfFile, roots: &[Root]) -> DebugFiles {
+fn find_in(binary: &ElfFile, roots: &[Root], servers: Option<&DebugServers>) -> DebugFiles {
     let mut files = DebugFiles::default();
     if !binary.has_section(".debug_info") {
         files.separate = find_separate(binary, roots, &mut files.tried);
+        // One with symbols only must not hide what a server has.
+        let has_all = files.separate.as_ref().is_some_and(|file| file.has_section(".debug_info"));
+        if !has_all && let Some(id) = binary.build_id() {
+            files.separate = fetch(servers, id, &mut files.tried).or(files.separate);
+        }
     }
     let debug = files.separate.as_ref().unwrap_or(binary);
     if let Some(link) = alternate_link(debug) {
-        let found = find_supplementary(debug, &link, roots, &mut files.tried);
+        let found = find_supplementary(debug, &link, roots, &mut files.tried)
+            .or_else(|| fetch(servers, &link.1, &mut files.tried));
         files.supplementary_missing = found.is_none();
         files.supplementary = found;
     }
     files
+}
+
+fn fetch(servers: Option<&DebugServers>, id: &[u8], tried: &mut Vec<Attempt>) -> Option<ElfFile> {
+    match servers?.find(id) {
+        Ok(file) => Some(file),
+        Err(attempts) => {
+            let attempt = |(url, why)| Attempt { path: PathBuf::from(url), why };
+            tried.extend(attempts.into_iter().map(attempt));
+            None
+        }
+    }
 }
 
 /// How a candidate proves that it belongs to the file.

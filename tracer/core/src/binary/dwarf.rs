@@ -5,20 +5,23 @@ use super::files::Files;
 use super::function_index::FunctionIndex;
 use super::functions::{self, Scopes, UnitFunctions};
 use super::index_store::{IndexStore, Stored};
+use super::line_sites::Sites;
 use super::lines::UnitLines;
+use super::lists;
 use super::memo::Memo;
 use super::range_map::RangeMap;
 use super::scan::{self, Read};
 use super::sections::{Part, Sections, SharedUnit};
 use super::source_index::SourceIndex;
 use super::split::{Split, SplitSections};
-pub use super::unit::Unit;
 use super::unit;
+pub use super::unit::Unit;
 use super::units::Headers;
 use crate::model::address::Svma;
 use crate::model::issue::Issue;
 use gimli::{AttributeValue, UnitOffset};
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::cell::Cell;
+use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -64,7 +67,7 @@ pub struct DebugInfo {
     scopes: Mutex<HashMap<(UnitIndex, UnitOffset), Arc<Scopes>>>,
     function_index: OnceLock<FunctionIndex>,
     source_index: OnceLock<SourceIndex>,
-    sites: Memo<BTreeSet<Svma>>,
+    sites: Memo<Sites>,
 }
 
 /// A DIE and the unit it is in.
@@ -254,7 +257,7 @@ impl DebugInfo {
             + scopes
             + self.function_index.get().map_or(0, FunctionIndex::bytes)
             + self.source_index.get().map_or(0, SourceIndex::bytes)
-            + self.sites.bytes(|sites| sites.len() * size_of::<Svma>())
+            + self.sites.bytes(|sites| sites.len() * size_of::<(Svma, Option<UnitOffset>)>())
     }
 
     /// Gives the pages of the files back that were touched; they are read again when needed.
@@ -366,7 +369,7 @@ impl DebugInfo {
     }
 
     /// The sites of lines that were asked for.
-    pub(super) fn sites(&self) -> &Memo<BTreeSet<Svma>> {
+    pub(super) fn sites(&self) -> &Memo<Sites> {
         &self.sites
     }
 
@@ -397,15 +400,24 @@ impl DebugInfo {
         let unlisted = (0..self.unit_count()).filter(|index| listed.get(*index) == Some(&false));
         let unlisted: Vec<UnitIndex> = unlisted.collect();
         type Found = Vec<(Range<u64>, u32)>;
+        // Each list is one unit's, so there are no more entries than bytes.
+        let section = |name| self.sections.files().debug_elf()?.section(name).ok()?;
+        let lists = [".debug_ranges", ".debug_rnglists"].into_iter().filter_map(section);
+        let bytes: usize = lists.map(<[u8]>::len).sum();
+        let left = AtomicUsize::new(bytes + self.unit_count());
         let found = scan::units(self, &unlisted, Read::Root, |found: &mut Found, index, unit| {
             let Ok(number) = u32::try_from(index) else { return };
-            let Ok(mut iter) = unit.dwarf().unit_ranges(unit) else { return };
-            for _ in 0..RANGES_MAX {
-                let Ok(Some(range)) = iter.next() else { break };
-                if self.is_text(range.begin) {
-                    found.push((range.begin..range.end, number));
-                }
-            }
+            let mut entries = unit.entries();
+            let Ok(Some(root)) = entries.next_dfs() else { return };
+            let value = |name| root.attr_value(name);
+            let (low, high) = (value(gimli::DW_AT_low_pc), value(gimli::DW_AT_high_pc));
+            let own = Cell::new(left.load(Ordering::Relaxed));
+            let ranges = self.each_pc_range(unit, low, high, value(gimli::DW_AT_ranges), &own);
+            let before = own.get();
+            found.extend(ranges.take(RANGES_MAX).map(|range| (range, number)));
+            let read = before - own.get();
+            let less = |left: usize| Some(left.saturating_sub(read));
+            let _before = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
         });
         RangeMap::new(ranges.into_iter().chain(found.into_iter().flatten()))
     }
@@ -419,16 +431,17 @@ impl DebugInfo {
         high: Option<Value<'_>>,
         list: Option<Value<'_>>,
     ) -> Vec<Range<u64>> {
-        self.each_pc_range(unit, low, high, list).collect()
+        self.each_pc_range(unit, low, high, list, &Cell::new(RANGES_MAX)).collect()
     }
 
-    /// The same, one by one.
+    /// The same, one by one. What is read of a list is taken off `left`, and no more is read.
     pub(super) fn each_pc_range<'s>(
         &'s self,
         unit: &'s Unit<'s>,
         low: Option<Value<'s>>,
         high: Option<Value<'s>>,
         list: Option<Value<'s>>,
+        left: &'s Cell<usize>,
     ) -> impl Iterator<Item = Range<u64>> + 's {
         let mut listed = None;
         let mut single = None;
@@ -442,11 +455,16 @@ impl DebugInfo {
             };
             single = end.map(|end| low..end);
         }
+        let step = || {
+            let less = left.get().checked_sub(1).ok_or(gimli::Error::UnsupportedOffset)?;
+            left.set(less);
+            Ok::<(), gimli::Error>(())
+        };
         let listed = std::iter::from_fn(move || {
-            let range = listed.as_mut()?.next().ok().flatten()?;
+            let range = lists::next_range(listed.as_mut()?, step).ok().flatten()?;
             Some(range.begin..range.end)
         });
-        let ranges = single.into_iter().chain(listed.take(RANGES_MAX));
+        let ranges = single.into_iter().chain(listed);
         ranges.filter(|range| !range.is_empty() && self.is_text(range.start))
     }
 }

@@ -2,10 +2,16 @@
 
 use super::dwarf::{DebugInfo, Reader, Unit, Value};
 use gimli::{Reader as _, UnitOffset};
+use std::cell::Cell;
 use std::ops::Range;
 
 /// Nesting of DIEs that is looked into.
 const DEPTH_MAX: isize = 256;
+/// Entries of lists of ranges that are read for each byte of a unit; hostile DIEs may share a long
+/// list.
+const RANGES_PER_BYTE: usize = 2;
+/// The same for a small unit.
+const RANGES_MIN: usize = 1 << 16;
 
 /// Whether to look at the children of an entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,6 +28,8 @@ pub(super) struct Entry<'e, 'a> {
     /// How many entries that were visited enclose it.
     pub(super) nesting: usize,
     attributes: &'e [gimli::Attribute<Reader<'a>>],
+    /// Entries of lists of ranges that may still be read in this walk.
+    ranges_left: &'e Cell<usize>,
 }
 
 impl<'a> Entry<'_, 'a> {
@@ -48,12 +56,14 @@ impl<'a> Entry<'_, 'a> {
     pub(super) fn first_address(&self, info: &DebugInfo) -> Option<u64> {
         let (low, high) = (self.value(gimli::DW_AT_low_pc), self.value(gimli::DW_AT_high_pc));
         let list = self.value(gimli::DW_AT_ranges);
-        info.each_pc_range(self.unit, low, high, list).next().map(|range| range.start)
+        let mut ranges = info.each_pc_range(self.unit, low, high, list, self.ranges_left);
+        ranges.next().map(|range| range.start)
     }
 
     pub(super) fn ranges(&self, info: &DebugInfo) -> Vec<Range<u64>> {
         let (low, high) = (self.value(gimli::DW_AT_low_pc), self.value(gimli::DW_AT_high_pc));
-        info.pc_ranges(self.unit, low, high, self.value(gimli::DW_AT_ranges))
+        let list = self.value(gimli::DW_AT_ranges);
+        info.each_pc_range(self.unit, low, high, list, self.ranges_left).collect()
     }
 
     /// DW_AT_entry_pc: an address, or a distance from DW_AT_low_pc (DWARF 5, 2.18).
@@ -81,6 +91,9 @@ pub(super) fn walk<'a>(
     let end = first.0.saturating_add(input.len());
     let mut forms = Forms::of(unit);
     let mut attributes = Vec::new();
+    let length = unit.header.length_including_self();
+    let ranges_left = Cell::new(length.saturating_mul(RANGES_PER_BYTE).max(RANGES_MIN));
+    let ranges_left = &ranges_left;
     // Depths of the visited entries that enclose the next one.
     let mut enclosing: Vec<isize> = Vec::new();
     let mut skip_below = None;
@@ -109,7 +122,7 @@ pub(super) fn walk<'a>(
         } else {
             let tag = forms.read(code, &mut input, &mut attributes)?;
             let nesting = enclosing.len();
-            let entry = Entry { unit, offset, tag, nesting, attributes: &attributes };
+            let entry = Entry { unit, offset, tag, nesting, attributes: &attributes, ranges_left };
             match visit(&entry) {
                 Walk::Into => enclosing.push(depth),
                 Walk::Over => skip_below = Some(depth),

@@ -11,7 +11,7 @@ mod tests;
 
 use self::stack::{Kind, Stack};
 use super::dwarf::{Dwarf, Reader, Unit};
-use crate::model::location::{Expression, Location, Piece};
+use crate::model::location::{Expression, Location, Piece, Step, Steps};
 use crate::model::reason::{Reason, ReasonCode};
 use gimli::Reader as _;
 use tracer_common::code::{Code, Op};
@@ -30,6 +30,8 @@ pub struct Context<'a> {
     pub bias: u64,
     /// The stack starts with this on it: CFI expressions start with the CFA.
     pub initial: Option<&'a Expression>,
+    /// What registers held at the function's entry (DW_OP_entry_value) may be made use of.
+    pub entry_values: bool,
     /// The unit that the expression is in, for base types and indexed addresses. CFI has none.
     pub unit: Option<(&'a Dwarf<'a>, &'a Unit<'a>)>,
 }
@@ -57,6 +59,26 @@ pub fn translate(
             translation.run(expression.0)
         }
         _ => plain,
+    }
+}
+
+/// Translates an expression that gives a value, not a location (DWARF 5, 2.5), with the help of what
+/// registers held at the function's entry.
+///
+/// # Errors
+///
+/// As [`translate`].
+pub fn translate_value(
+    expression: gimli::Expression<Reader<'_>>,
+    encoding: gimli::Encoding,
+    context: Context<'_>,
+) -> Result<Steps, Reason> {
+    let context = Context { entry_values: true, ..context };
+    let mut translation = Translation::new(encoding, context);
+    translation.all(expression.0)?;
+    match (translation.place, translation.pieces.as_slice()) {
+        (None, []) => translation.stack.value(),
+        _ => Err(unsupported("a location where a value is due")),
     }
 }
 
@@ -97,7 +119,21 @@ impl<'a> Translation<'a> {
         Self { encoding, context, stack: Stack::default(), place: None, pieces: Vec::new() }
     }
 
-    fn run(mut self, mut bytes: Reader<'_>) -> Result<Location, Reason> {
+    fn run(mut self, bytes: Reader<'_>) -> Result<Location, Reason> {
+        self.all(bytes)?;
+        if self.pieces.is_empty() {
+            return self.take()?.ok_or_else(|| ReasonCode::OptimizedOut.into());
+        }
+        if self.place.is_some() || !self.stack.is_empty() {
+            return Err(unsupported("operations behind the last DW_OP_piece"));
+        }
+        if self.pieces.iter().all(|piece| piece.location.is_none()) {
+            return Err(ReasonCode::OptimizedOut.into());
+        }
+        Ok(Location::Pieces(self.pieces))
+    }
+
+    fn all(&mut self, mut bytes: Reader<'_>) -> Result<(), Reason> {
         if self.encoding.address_size != 8 {
             return Err(unsupported("addresses are not 8 bytes wide"));
         }
@@ -109,16 +145,7 @@ impl<'a> Translation<'a> {
             }
             self.step(&mut bytes)?;
         }
-        if self.pieces.is_empty() {
-            return self.take()?.ok_or_else(|| ReasonCode::OptimizedOut.into());
-        }
-        if self.place.is_some() || !self.stack.is_empty() {
-            return Err(unsupported("operations behind the last DW_OP_piece"));
-        }
-        if self.pieces.iter().all(|piece| piece.location.is_none()) {
-            return Err(ReasonCode::OptimizedOut.into());
-        }
-        Ok(Location::Pieces(self.pieces))
+        Ok(())
     }
 
     fn step(&mut self, bytes: &mut Reader<'_>) -> Result<(), Reason> {
@@ -165,7 +192,11 @@ impl<'a> Translation<'a> {
                 self.place = Some(Place::OnStack);
                 Ok(())
             }
-            O::EntryValue { .. } | O::ParameterRef { .. } => Err(ReasonCode::EntryValue.into()),
+            O::EntryValue { expression } => {
+                let number = self.entry_register(expression)?;
+                self.stack.entry(number)
+            }
+            O::ParameterRef { .. } => Err(ReasonCode::EntryValue.into()),
             O::TLS => Err(ReasonCode::ThreadLocal.into()),
             O::UnsignedConstant { value } => self.stack.constant(value),
             O::SignedConstant { value } => self.stack.constant(value as u64),
@@ -264,10 +295,29 @@ impl<'a> Translation<'a> {
         Ok(match self.place.take() {
             Some(Place::Register(number)) => Some(Location::Register(number)),
             Some(Place::Bytes(bytes)) => Some(Location::Bytes(bytes)),
-            Some(Place::OnStack) => Some(Location::Value(stack.value()?)),
+            Some(Place::OnStack) => Some(value_of(stack.value()?)),
             None if stack.is_empty() => None,
-            None => Some(Location::Memory(stack.address()?)),
+            None => match value_of(stack.address()?) {
+                Location::Value(address) => Some(Location::Memory(address)),
+                _ => {
+                    let detail = "it was in memory at an address that was known at entry";
+                    return Err(Reason::new(ReasonCode::EntryValue, detail));
+                }
+            },
         })
+    }
+
+    /// The register of a DW_OP_entry_value (DWARF 5, 2.5.1.7).
+    fn entry_register(&self, mut expression: Reader<'_>) -> Result<u8, Reason> {
+        if !self.context.entry_values {
+            return Err(ReasonCode::EntryValue.into());
+        }
+        match next_operation(&mut expression, self.encoding).map_err(malformed)? {
+            gimli::Operation::Register { register } if expression.is_empty() => {
+                register_number(register)
+            }
+            _ => Err(Reason::new(ReasonCode::EntryValue, "what it pointed to then")),
+        }
     }
 
     fn literal(
@@ -321,6 +371,18 @@ impl<'a> Translation<'a> {
     }
 }
 
+/// A value by the computation that gives it.
+fn value_of(steps: Steps) -> Location {
+    let op = |step: &Step| match step {
+        Step::Op(op) => Some(*op),
+        Step::Entry(_) => None,
+    };
+    match steps.iter().map(op).collect() {
+        Some(expression) => Location::Value(expression),
+        None => Location::Derived(steps),
+    }
+}
+
 /// The `size` bytes of a location that start at byte `offset` of it.
 fn part(location: Location, size: u32, offset: u64) -> Result<Location, Reason> {
     let end = offset.checked_add(u64::from(size)).ok_or_else(|| unsupported("a piece too far"))?;
@@ -338,7 +400,7 @@ fn part(location: Location, size: u32, offset: u64) -> Result<Location, Reason> 
             }
             Ok(Location::Memory(expression))
         }
-        Location::Register(_) | Location::Value(_) if end > 8 => {
+        Location::Register(_) | Location::Value(_) | Location::Derived(_) if end > 8 => {
             Err(unsupported("a piece wider than its register or value"))
         }
         Location::Register(number) if offset == 0 => Ok(Location::Register(number)),
@@ -346,6 +408,10 @@ fn part(location: Location, size: u32, offset: u64) -> Result<Location, Reason> 
             Ok(Location::Value(shift(vec![Op::new(Code::Register, number, 0)])))
         }
         Location::Value(expression) => Ok(Location::Value(shift(expression))),
+        Location::Derived(mut steps) => {
+            steps.extend(shift(Vec::new()).into_iter().map(Step::Op));
+            Ok(Location::Derived(steps))
+        }
         Location::Bytes(bytes) => {
             let range = usize::try_from(offset).ok().zip(usize::try_from(end).ok());
             let bytes = range.and_then(|(start, end)| bytes.get(start..end));

@@ -20,6 +20,11 @@ pub(super) struct Scanned {
     pub(super) code: Vec<u64>,
 }
 
+/// Subprograms of one unit, and DIEs with code; a unit of more is hostile, and what it has more is
+/// left out.
+const NAMED_MAX: usize = 1 << 19;
+const UNNAMED_MAX: usize = 1 << 22;
+
 /// Reads all units.
 pub(super) fn scan(info: &DebugInfo) -> Scanned {
     let all: Vec<UnitIndex> = (0..info.unit_count()).collect();
@@ -63,6 +68,9 @@ impl Found {
         unnamed.clear();
         // What follows a malformed entry is lost; what came before it is right.
         let _ended: Result<(), gimli::Error> = walk(unit, None, |entry| {
+            if named.len() >= NAMED_MAX || unnamed.len() >= UNNAMED_MAX {
+                return Walk::Over;
+            }
             let is_subprogram = entry.tag == gimli::DW_TAG_subprogram;
             // An inlined copy of which no code is left can't be told from what is around it.
             let has_code = entry.first_address(info).is_some();

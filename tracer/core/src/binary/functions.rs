@@ -103,6 +103,8 @@ pub struct Declaration<'a> {
     pub name: FunctionName<'a>,
     /// Where it is declared.
     pub line: Option<SourceLine>,
+    /// The column of that, from 1; 0 where the compiler gives none.
+    pub column: u64,
 }
 
 /// Reads the name and place of a subprogram or inlined subroutine through
@@ -134,6 +136,7 @@ pub fn declaration<'a>(info: &'a DebugInfo, die: Die<'_>) -> Declaration<'a> {
     Declaration {
         name: FunctionName { linkage: text(said.linkage), plain: text(said.plain) },
         line: said.file.flatten().zip(said.line).map(|(file, line)| SourceLine { file, line }),
+        column: said.column.unwrap_or(0),
     }
 }
 
@@ -145,6 +148,7 @@ struct Said {
     /// The path, where it can be told.
     file: Option<Option<String>>,
     line: Option<u64>,
+    column: Option<u64>,
 }
 
 impl Said {
@@ -171,6 +175,9 @@ impl Said {
                     self.file = self.file.take().or_else(path);
                 }
                 (gimli::DW_AT_decl_line, _) => self.line = self.line.or(attribute.udata_value()),
+                (gimli::DW_AT_decl_column, _) => {
+                    self.column = self.column.or(attribute.udata_value());
+                }
                 (gimli::DW_AT_abstract_origin | gimli::DW_AT_specification, value) => {
                     reference = Some(value);
                 }

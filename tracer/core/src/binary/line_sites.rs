@@ -70,10 +70,14 @@ pub fn lines_with_code(info: &DebugInfo, file: &SourceFile) -> BTreeSet<u64> {
     lines
 }
 
-/// The sites of a line, by address.
-pub fn sites(info: &DebugInfo, file: &SourceFile, line: u64) -> Arc<BTreeSet<Svma>> {
+/// The sites of a line, by address, each with the function or inlined copy that the line is of:
+/// the DIE in the unit of the address; `None` for assembly.
+pub type Sites = BTreeMap<Svma, Option<UnitOffset>>;
+
+/// The sites of a line.
+pub fn sites(info: &DebugInfo, file: &SourceFile, line: u64) -> Arc<Sites> {
     info.sites().answer(&format!("{}:{line}", file.path), || {
-        let mut sites = BTreeSet::new();
+        let mut sites = Sites::new();
         for index in units_of_line(info, file, line) {
             let Some(unit) = info.unit(index) else { continue };
             let indices = file.indices_in(index, unit);
@@ -81,7 +85,7 @@ pub fn sites(info: &DebugInfo, file: &SourceFile, line: u64) -> Arc<BTreeSet<Svm
             let functions = functions_with(info, index, &is_line);
             let key = |place| is_line(place).then_some(());
             let found = Blocks::new(&key).read(info, index, &functions);
-            sites.extend(found.into_iter().map(|site| site.svma));
+            sites.extend(found.into_iter().map(|site| (site.svma, site.scope)));
         }
         sites
     })
@@ -120,6 +124,8 @@ pub struct LineSite<Line> {
     /// Inlined calls between the function that the line is of and the code at the address: 0 where
     /// the code is the line's own.
     pub depth: usize,
+    /// The function or inlined copy that the line is of; `None` for assembly.
+    pub scope: Option<UnitOffset>,
 }
 
 /// File (index in the unit's line table) and line.
@@ -191,6 +197,7 @@ struct Block<Line> {
     own: Option<Svma>,
     /// The first address, where a statement of what is inlined starts there, and how deep.
     inlined: Option<(Svma, usize)>,
+    scope: Option<UnitOffset>,
 }
 
 impl<'k, Line: PartialEq> Blocks<'k, Line> {
@@ -231,10 +238,11 @@ impl<'k, Line: PartialEq> Blocks<'k, Line> {
             let is_line = line.is_some();
             let has_line = place.is_some_and(|(_, line)| line != 0);
             place = scopes.list.get(scope).and_then(|scope| scope.call);
-            let block = self.open.entry((function, scope)).or_insert_with(Block::other);
+            let die = scopes.list.get(scope).map(|scope| scope.offset);
+            let block = self.open.entry((function, scope)).or_insert_with(|| Block::other(die));
             if has_line && (block.end != row.svma.0 || block.line != line) {
                 let inlined = (depth > 0 && row.is_stmt).then_some((row.svma, depth));
-                let next = Block { line, inlined, ..Block::other() };
+                let next = Block { line, inlined, ..Block::other(die) };
                 self.sites.extend(std::mem::replace(block, next).site());
             }
             if is_line && depth == 0 && row.is_stmt {
@@ -246,12 +254,12 @@ impl<'k, Line: PartialEq> Blocks<'k, Line> {
 }
 
 impl<Line> Block<Line> {
-    fn other() -> Self {
-        Self { end: 0, line: None, own: None, inlined: None }
+    fn other(scope: Option<UnitOffset>) -> Self {
+        Self { end: 0, line: None, own: None, inlined: None, scope }
     }
 
     fn site(self) -> Option<LineSite<Line>> {
         let (svma, depth) = self.own.map(|svma| (svma, 0)).or(self.inlined)?;
-        Some(LineSite { line: self.line?, svma, depth })
+        Some(LineSite { line: self.line?, svma, depth, scope: self.scope })
     }
 }

@@ -7,8 +7,8 @@ use crate::model::resolved::SourceLine;
 use gimli::LineProgramHeader;
 use std::ops::Range;
 
-/// Rows of one line program that are read, at most.
-const ROWS_MAX: usize = 50_000_000;
+/// Rows of one line program that are read, at most: 96 MiB. The largest real units have a million.
+const ROWS_MAX: usize = 4 << 20;
 
 /// Longer paths are left out: no file has one, and many entries may share it.
 const PATH_BYTES_MAX: usize = 4096;
@@ -22,6 +22,8 @@ pub struct Row {
     pub file: u32,
     /// From 1; 0 where the compiler gives none.
     pub line: u32,
+    /// From 1; 0 where the compiler gives none, or a very large one.
+    pub column: u16,
     /// A good place for a breakpoint: a statement starts here.
     pub is_stmt: bool,
     /// A good place for a breakpoint on function entry.
@@ -58,6 +60,7 @@ impl UnitLines {
                 svma: Svma(row.address()),
                 file: u32::try_from(row.file_index()).unwrap_or(u32::MAX),
                 line: row.line().and_then(|line| u32::try_from(line.get()).ok()).unwrap_or(0),
+                column: column(row.column()),
                 is_stmt: row.is_stmt(),
                 prologue_end: row.prologue_end(),
                 end_sequence: row.end_sequence(),
@@ -108,6 +111,13 @@ impl UnitLines {
             let after = rows.partition_point(|row| row.svma < range.end);
             rows.get(first..after).unwrap_or_default()
         })
+    }
+}
+
+fn column(column: gimli::ColumnType) -> u16 {
+    match column {
+        gimli::ColumnType::LeftEdge => 0,
+        gimli::ColumnType::Column(column) => u16::try_from(column.get()).unwrap_or(0),
     }
 }
 

@@ -1,10 +1,12 @@
 //! What a file on disk says; shared ground of resolve and decode.
 
 pub mod cache;
+mod call_sites;
 pub mod cfi;
 pub mod code_map;
 mod compressed;
 pub mod debugfile;
+pub mod debuginfod;
 pub mod demangle;
 pub mod dwarf;
 pub mod elf;
@@ -19,10 +21,12 @@ pub mod functions;
 mod heap;
 mod index_file;
 pub mod index_store;
+pub mod instances;
 pub mod landing_pads;
 mod line_header;
 pub mod line_sites;
 pub mod lines;
+pub mod lists;
 mod memo;
 pub mod module;
 pub mod modules;

@@ -1,8 +1,9 @@
 //! The modules of a process, opened when they are needed, and what is read from them.
 
 use super::cache::Cache;
+use super::call_sites;
 use super::cfi::{Cfi, UnwindRow};
-use super::code_map::{CodeFrame, CodeMap};
+use super::code_map::{CallSite, CodeFrame, CodeMap};
 use super::demangle;
 use super::dwarf::DebugInfo;
 use super::landing_pads::{self, LandingPadError};
@@ -22,6 +23,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 /// Frames of pcs that are remembered.
 const FRAMES_KEPT: usize = 1 << 16;
+/// Calls that are remembered.
+const CALLS_KEPT: usize = 1 << 12;
 
 /// The files that are mapped executable in a process, the main program first.
 #[derive(Debug)]
@@ -159,13 +162,15 @@ fn continues(group: &[Mapping], mapping: &Mapping) -> bool {
 pub struct Code<'m> {
     modules: &'m Modules,
     frames: Mutex<HashMap<Avma, Vec<CodeFrame>>>,
+    /// By return address and where the function is that was called.
+    calls: Mutex<HashMap<(Avma, Avma), Result<Arc<CallSite>, String>>>,
     nop5_is_safe: bool,
 }
 
 impl<'m> Code<'m> {
     /// Nothing is read yet.
     pub fn new(modules: &'m Modules) -> Self {
-        Self { modules, frames: Mutex::default(), nop5_is_safe: false }
+        Self { modules, frames: Mutex::default(), calls: Mutex::default(), nop5_is_safe: false }
     }
 
     /// The same on a machine that can do this.
@@ -317,6 +322,21 @@ impl CodeMap for Code<'_> {
             kept.insert(pc, frames.clone());
         }
         frames
+    }
+
+    fn call_site(&self, return_address: Avma, callee: Avma) -> Result<Arc<CallSite>, String> {
+        let key = (return_address, callee);
+        if let Some(call) = self.calls.lock().ok().and_then(|kept| kept.get(&key).cloned()) {
+            return call;
+        }
+        let call = call_sites::read(self, return_address, callee).map(Arc::new);
+        if let Ok(mut kept) = self.calls.lock() {
+            if kept.len() >= CALLS_KEPT {
+                kept.clear();
+            }
+            kept.insert(key, call.clone());
+        }
+        call
     }
 
     fn symbol_at(&self, address: Avma) -> Option<String> {

@@ -14,7 +14,7 @@ use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 /// Where distributions put separate debug files.
-pub(super) const DEBUG_DIRECTORY: &str = "/usr/lib/debug";
+pub const DEBUG_DIRECTORY: &str = "/usr/lib/debug";
 /// Rights of one class of users in a file's mode.
 const READ: u32 = 0o4;
 const SEARCH: u32 = 0o1;

@@ -188,9 +188,9 @@ impl SplitUnits {
         let elf = all.borrow_owner().debug.package.as_ref()?;
         let package = package(elf).ok()?;
         let row = package.tu_index.find(signature)?;
-        let rows = self.types.get_or_init(|| {
-            (0..=package.tu_index.unit_count()).map(|_| OnceLock::new()).collect()
-        });
+        let rows = self
+            .types
+            .get_or_init(|| (0..=package.tu_index.unit_count()).map(|_| OnceLock::new()).collect());
         let slot = rows.get(usize::try_from(row).ok()?)?;
         let open = || {
             let owner = Owner { all: Arc::clone(all), file: None };
@@ -239,8 +239,7 @@ impl SplitUnits {
         if let Some(elf) = &all.borrow_owner().debug.package {
             let owner = Owner { all: Arc::clone(all), file: None };
             let sections = OfOwner::try_new(owner, |owner| {
-                let dwarf =
-                    of_package(owner, |package, main| package.find_cu(skeleton.id, main))?;
+                let dwarf = of_package(owner, |package, main| package.find_cu(skeleton.id, main))?;
                 listed(dwarf, Some(skeleton.id))
             });
             match sections {
@@ -267,7 +266,8 @@ impl SplitUnits {
         path: &Path,
         open: impl FnOnce() -> Result<ElfFile, Refusal>,
     ) -> Result<Arc<DwoFile>, Refusal> {
-        let known = |count: &HashMap<PathBuf, Arc<DwoFile>>| (count.get(path).cloned(), count.len());
+        let known =
+            |count: &HashMap<PathBuf, Arc<DwoFile>>| (count.get(path).cloned(), count.len());
         let (file, count) = self.opened.lock().map(|opened| known(&opened)).unwrap_or_default();
         if let Some(file) = file {
             return Ok(file);
@@ -329,10 +329,7 @@ fn package(elf: &ElfFile) -> Result<DwarfPackage<Reader<'_>>, Refusal> {
 
 fn of_package<'o>(
     owner: &'o Owner,
-    find: impl FnOnce(
-        &DwarfPackage<Reader<'o>>,
-        &Dwarf<'o>,
-    ) -> Result<Option<Dwarf<'o>>, gimli::Error>,
+    find: impl FnOnce(&DwarfPackage<Reader<'o>>, &Dwarf<'o>) -> Result<Option<Dwarf<'o>>, gimli::Error>,
 ) -> Result<Dwarf<'o>, Refusal> {
     let unusable = |why: &str| Refusal::Unusable(why.to_owned());
     let elf = owner.all.borrow_owner().debug.package.as_ref();

@@ -15,6 +15,9 @@ use std::ops::Range;
 const ENDIAN: LittleEndian = LittleEndian;
 /// Longer names are left out: many symbols may share the end of one name of megabytes.
 const NAME_BYTES_MAX: usize = 1 << 16;
+/// Bytes of names for each byte of the file. Names that end alike may share their end, but real
+/// ones do so seldom.
+const SHARED_MAX: usize = 4;
 /// Names of a resolver that implementations may be named for.
 const RESOLVER_NAMES_MAX: usize = 64;
 
@@ -259,10 +262,10 @@ fn is_implementation(candidate: &[u8], name: &[u8]) -> bool {
     kind == b"c" || families.iter().any(|family| kind.starts_with(family))
 }
 
-fn read<'a>(file: &'a ElfFile, symbols: &mut Vec<Symbol<'a>>) -> object::read::Result<()> {
+fn read<'a>(file: &'a ElfFile, symbols: &mut Vec<Symbol<'a>>) -> Result<(), String> {
     let data = file.file().bytes();
-    let header = FileHeader64::<LittleEndian>::parse(data)?;
-    let sections = header.sections(ENDIAN, data)?;
+    let header = FileHeader64::<LittleEndian>::parse(data).map_err(|error| error.to_string())?;
+    let sections = header.sections(ENDIAN, data).map_err(|error| error.to_string())?;
     for kind in [elf::SHT_SYMTAB, elf::SHT_DYNSYM] {
         read_table(&sections, data, kind, symbols)?;
     }
@@ -274,13 +277,19 @@ fn read_table<'a>(
     data: &'a [u8],
     kind: u32,
     symbols: &mut Vec<Symbol<'a>>,
-) -> object::read::Result<()> {
-    let table = sections.symbols(ENDIAN, data, kind)?;
-    let versions = if kind == elf::SHT_DYNSYM { sections.versions(ENDIAN, data)? } else { None };
+) -> Result<(), String> {
+    let malformed = |error: object::read::Error| error.to_string();
+    let table = sections.symbols(ENDIAN, data, kind).map_err(malformed)?;
+    let versions = match kind {
+        elf::SHT_DYNSYM => sections.versions(ENDIAN, data).map_err(malformed)?,
+        _ => None,
+    };
+    let mut left = data.len().saturating_mul(SHARED_MAX);
     for (index, entry) in table.enumerate() {
         let Some(mut symbol) = function(entry) else { continue };
         // A name that can't be read is a symbol that can't be asked for.
         let Ok(name) = table.symbol_name(ENDIAN, entry) else { continue };
+        left = left.checked_sub(name.len()).ok_or("too many of them share their names")?;
         (symbol.name, symbol.version) = split_version(name);
         if let Some(versions) = &versions {
             let version = versions.version_index(ENDIAN, index);

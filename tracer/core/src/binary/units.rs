@@ -2,7 +2,10 @@
 
 use super::dwarf::{Dwarf, Reader, Unit, UnitHeader};
 use super::line_header;
-use gimli::{Section as _, Abbreviation, Abbreviations, AttributeValue, DebugAbbrevOffset, UnitOffset, UnitType};
+use gimli::{
+    Abbreviation, Abbreviations, AttributeValue, DebugAbbrevOffset, Section as _, UnitOffset,
+    UnitType,
+};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -13,6 +16,8 @@ const WALKED_BYTES: usize = 16 << 20;
 const SHARED_MIN: usize = 8;
 /// Tables of abbreviations that are kept.
 const SHARED_KEPT: usize = 64;
+/// Bytes of one table of abbreviations; what is read of it takes thirty times as many.
+const TABLE_BYTES_MAX: usize = 1 << 20;
 
 /// The headers of a file's units, by offset.
 #[derive(Debug, Default)]
@@ -24,6 +29,8 @@ pub struct Headers<'a> {
     /// Signature of a type unit → whether it is in `.debug_types`, where it starts there, and where
     /// the type is in it.
     signatures: HashMap<u64, (bool, usize, UnitOffset)>,
+    /// Where tables of abbreviations start, in order.
+    tables: Vec<usize>,
     /// Abbreviations that several units share, as those of a file that dwz has worked on do.
     shared: BTreeMap<usize, Arc<Abbreviations>>,
 }
@@ -74,19 +81,29 @@ impl<'a> Headers<'a> {
 
     fn share_abbreviations(&mut self, dwarf: &Dwarf<'a>) {
         let mut offsets: Vec<usize> =
-            self.info.iter().map(|header| header.debug_abbrev_offset().0).collect();
+            self.info.iter().chain(&self.types).map(|unit| unit.debug_abbrev_offset().0).collect();
         offsets.sort_unstable();
         let mut repeated: Vec<&[usize]> =
             offsets.chunk_by(|a, b| a == b).filter(|same| same.len() >= SHARED_MIN).collect();
         repeated.sort_by_key(|same| std::cmp::Reverse(same.len()));
-        let repeated = repeated.iter().filter_map(|same| same.first());
-        self.shared = repeated
-            .take(SHARED_KEPT)
-            .filter_map(|at| {
-                let read = dwarf.debug_abbrev.abbreviations(DebugAbbrevOffset(*at)).ok()?;
-                Some((*at, Arc::new(read)))
-            })
-            .collect();
+        let repeated: Vec<usize> =
+            repeated.iter().take(SHARED_KEPT).filter_map(|same| same.first().copied()).collect();
+        offsets.dedup();
+        self.tables = offsets;
+        let read = |at: usize| Some((at, Arc::new(self.table(dwarf, at).ok()?)));
+        self.shared = repeated.into_iter().filter_map(read).collect();
+    }
+
+    /// Reads a table of abbreviations. It ends where the next one starts, so that all of them
+    /// together take no longer than the section.
+    fn table(&self, dwarf: &Dwarf<'a>, at: usize) -> Result<Abbreviations, gimli::Error> {
+        let after = self.tables.partition_point(|start| *start <= at);
+        let next = self.tables.get(after).copied().unwrap_or(usize::MAX);
+        let section = dwarf.debug_abbrev.reader().slice();
+        let end = next.min(at.saturating_add(TABLE_BYTES_MAX)).min(section.len());
+        let section = section.get(..end).unwrap_or_default();
+        let section = gimli::DebugAbbrev::new(section, gimli::LittleEndian);
+        section.abbreviations(DebugAbbrevOffset(at))
     }
 
     /// Bytes that it takes.
@@ -94,7 +111,8 @@ impl<'a> Headers<'a> {
         let shared: usize = self.shared.values().map(|shared| abbreviation_bytes(shared)).sum();
         let headers = self.info.capacity() + self.types.capacity();
         let signatures = self.signatures.capacity() * size_of::<(u64, (bool, usize, UnitOffset))>();
-        headers * size_of::<UnitHeader<'_>>() + signatures + shared
+        let tables = self.tables.capacity() * size_of::<usize>();
+        headers * size_of::<UnitHeader<'_>>() + signatures + tables + shared
     }
 
     /// How many units `.debug_info` has.
@@ -142,7 +160,7 @@ impl<'a> Headers<'a> {
     ) -> Result<Arc<Abbreviations>, gimli::Error> {
         match self.shared.get(&header.debug_abbrev_offset().0) {
             Some(shared) => Ok(Arc::clone(shared)),
-            None => header.abbreviations(&dwarf.debug_abbrev).map(Arc::new),
+            None => self.table(dwarf, header.debug_abbrev_offset().0).map(Arc::new),
         }
     }
 

@@ -3,7 +3,7 @@
 use super::image::Image;
 use super::registers::Registers;
 use super::source::{Piece, Source};
-use crate::model::location::Location;
+use crate::model::location::{Location, Step};
 use crate::model::reason::{Reason, ReasonCode};
 use tracer_common::code::{Code, Op, binary};
 use tracer_common::wire::{RBP, RSP};
@@ -30,11 +30,39 @@ pub(super) fn evaluate(
     stack.pop()
 }
 
+/// What a register held when the function was entered, by its DWARF number.
+pub(super) type AtEntry<'e> = dyn Fn(u8) -> Result<u64, Reason> + 'e;
+
+/// Computes a value that only the decoder can: the one on the top when the steps end.
+///
+/// # Errors
+///
+/// Those of [`evaluate`] and of `at_entry`.
+pub(super) fn derive(
+    steps: &[Step],
+    registers: &Registers,
+    image: &Image<'_>,
+    at_entry: &AtEntry<'_>,
+) -> Result<u64, Reason> {
+    let mut stack = Stack::default();
+    for it in steps {
+        match it {
+            Step::Op(op) => step(*op, &mut stack, registers, image)?,
+            Step::Entry(number) => stack.push(at_entry(*number)?)?,
+        }
+    }
+    stack.pop()
+}
+
 fn step(op: Op, stack: &mut Stack, registers: &Registers, image: &Image<'_>) -> Result<(), Reason> {
     match op.code().ok_or_else(|| malformed("an unknown operation"))? {
         Code::Const => stack.push(op.imm),
         Code::Register => {
             let value = registers.get(usize::from(op.arg)).ok_or_else(|| unknown(op.arg))?;
+            stack.push(value.wrapping_add(op.imm))
+        }
+        Code::EntryRegister => {
+            let value = registers.at_entry(usize::from(op.arg)).ok_or(ReasonCode::EntryNotSeen)?;
             stack.push(value.wrapping_add(op.imm))
         }
         Code::Deref => {
@@ -132,7 +160,12 @@ fn word(bytes: &[u8]) -> u64 {
 }
 
 /// Where the bytes of a value are, by its location.
-pub(super) fn locate(location: &Location, registers: &Registers, image: &Image<'_>) -> Source {
+pub(super) fn locate(
+    location: &Location,
+    registers: &Registers,
+    image: &Image<'_>,
+    at_entry: &AtEntry<'_>,
+) -> Source {
     match location {
         Location::Pieces(pieces) => {
             let mut start = 0u64;
@@ -141,7 +174,7 @@ pub(super) fn locate(location: &Location, registers: &Registers, image: &Image<'
                 let source = match &piece.location {
                     None => Source::Missing(ReasonCode::OptimizedOut.into()),
                     Some(Location::Pieces(_)) => Source::Missing(malformed("pieces of pieces")),
-                    Some(location) => locate_whole(location, registers, image),
+                    Some(location) => locate_whole(location, registers, image, at_entry),
                 };
                 let placed = Piece { start, size, source };
                 start = start.saturating_add(size);
@@ -149,12 +182,17 @@ pub(super) fn locate(location: &Location, registers: &Registers, image: &Image<'
             };
             Source::Pieces(pieces.iter().map(place).collect())
         }
-        whole => locate_whole(whole, registers, image),
+        whole => locate_whole(whole, registers, image, at_entry),
     }
 }
 
 /// A location that is not made of pieces.
-fn locate_whole(location: &Location, registers: &Registers, image: &Image<'_>) -> Source {
+fn locate_whole(
+    location: &Location,
+    registers: &Registers,
+    image: &Image<'_>,
+    at_entry: &AtEntry<'_>,
+) -> Source {
     let place = match location {
         Location::Register(number) => registers
             .get(usize::from(*number))
@@ -164,6 +202,14 @@ fn locate_whole(location: &Location, registers: &Registers, image: &Image<'_>) -
             .map(|address| Source::Memory { address, stack: of_the_stack(expression) }),
         Location::Value(expression) => evaluate(expression, registers, image)
             .map(|value| Source::Bytes(value.to_le_bytes().to_vec())),
+        Location::Derived(steps) => derive(steps, registers, image, at_entry).map(|value| {
+            let bytes = value.to_le_bytes().to_vec();
+            if steps.iter().any(|it| matches!(it, Step::Entry(_))) {
+                Source::Passed(bytes)
+            } else {
+                Source::Bytes(bytes)
+            }
+        }),
         Location::Bytes(bytes) => Ok(Source::Bytes(bytes.clone())),
         Location::Pieces(_) => Err(malformed("pieces of pieces")),
     };
@@ -179,11 +225,13 @@ fn of_the_stack(expression: &[Op]) -> bool {
 
 /// Whether the compiler knew the value when it wrote the debug info.
 pub(super) fn is_constant(location: &Location) -> bool {
-    let computes = |op: &Op| matches!(op.code(), Some(Code::Register | Code::Deref) | None);
+    let computes = |op: &Op| {
+        matches!(op.code(), Some(Code::Register | Code::EntryRegister | Code::Deref) | None)
+    };
     match location {
         Location::Bytes(_) => true,
         Location::Value(expression) => !expression.iter().any(computes),
-        Location::Register(_) | Location::Memory(_) => false,
+        Location::Register(_) | Location::Memory(_) | Location::Derived(_) => false,
         Location::Pieces(pieces) => {
             pieces.iter().all(|piece| piece.location.as_ref().is_some_and(is_constant_whole))
         }
@@ -265,7 +313,11 @@ mod tests {
                 })
                 .collect();
             if let Err(code) = run(&ops) {
-                let known = [ReasonCode::UnsupportedLocation, ReasonCode::ExpressionFault];
+                let known = [
+                    ReasonCode::UnsupportedLocation,
+                    ReasonCode::ExpressionFault,
+                    ReasonCode::EntryNotSeen,
+                ];
                 assert!(known.contains(&code), "{code:?}");
             }
         }

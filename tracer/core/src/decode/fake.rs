@@ -1,11 +1,12 @@
 //! What tests of this stage are made of: records, a process's code.
 
 use crate::binary::cfi::UnwindRow;
-use crate::binary::code_map::{CodeFrame, CodeMap};
+use crate::binary::code_map::{CallSite, CodeFrame, CodeMap};
 use crate::model::address::Avma;
 use crate::model::record::{Item, Record};
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 use tracer_common::status::Status;
 use tracer_common::wire::{ItemKind, REGISTERS, RSP};
 
@@ -62,6 +63,7 @@ pub(super) struct FakeCode {
     pub(super) modules: Vec<(Range<u64>, &'static str)>,
     pub(super) rows: Vec<(Range<u64>, UnwindRow)>,
     pub(super) frames: Vec<(Range<u64>, Vec<&'static str>)>,
+    pub(super) calls: BTreeMap<u64, CallSite>,
     pub(super) symbols: BTreeMap<u64, &'static str>,
 }
 
@@ -82,6 +84,11 @@ impl CodeMap for FakeCode {
         let names = at(&self.frames, pc).cloned().unwrap_or_default();
         let frame = |name: &str| CodeFrame { function: Some(name.to_owned()), line: None };
         names.into_iter().map(frame).collect()
+    }
+
+    fn call_site(&self, return_address: Avma, _callee: Avma) -> Result<Arc<CallSite>, String> {
+        let known = self.calls.get(&return_address.0).cloned();
+        known.map(Arc::new).ok_or_else(|| "no call is described there".to_owned())
     }
 
     fn symbol_at(&self, address: Avma) -> Option<String> {

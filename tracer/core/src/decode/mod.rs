@@ -2,8 +2,10 @@
 //!
 //! Pure: bytes and debug info in, values out. What can't be shown carries the reason.
 
+mod entry;
 mod evaluate;
 mod image;
+mod kept;
 pub mod record;
 mod registers;
 mod source;
@@ -14,6 +16,7 @@ mod value;
 #[cfg(test)]
 mod fake;
 
+use self::entry::Entries;
 use self::image::Image;
 use self::registers::Registers;
 use self::source::Source;
@@ -21,7 +24,8 @@ use self::value::{Root, World};
 use crate::binary::code_map::CodeMap;
 use crate::model::capture::{Capture, Frame, Provenance, Variable};
 use crate::model::limits::Limits;
-use crate::model::reason::ReasonCode;
+use crate::model::location::Location;
+use crate::model::reason::{Reason, ReasonCode};
 use crate::model::record::Record;
 use crate::model::resolved::{ScopedVariable, Site};
 use crate::model::types::TypeGraph;
@@ -40,10 +44,12 @@ pub fn decode(
     time_unix_ns: i128,
 ) -> Capture {
     let image = Image::new(record);
-    let registers = Registers::known(&record.registers);
+    let mut registers = Registers::known(&record.registers);
     let world = World { image: &image, types, code, limits };
-    let variables = variables(&world, &registers, site);
-    let (physical, end) = unwind::walk(registers, &image, code);
+    let (physical, end) = unwind::walk(registers.clone(), &image, code);
+    registers.set_entry(kept::kept(record, site, physical.get(1)));
+    let entries = Entries::new(&physical, &image, code);
+    let variables = variables(&world, &registers, &entries, site);
     let mut stack = stack::name(&physical, end, code);
     assign(stack.frames.get_mut(..stack.at_hit).unwrap_or(&mut []), variables);
     Capture {
@@ -64,51 +70,79 @@ pub fn decode(
 }
 
 /// The site's variables with the number of the frame that each belongs to.
-fn variables(world: &World<'_>, registers: &Registers, site: &Site) -> Vec<(u32, Variable)> {
+fn variables(
+    world: &World<'_>,
+    registers: &Registers,
+    entries: &Entries<'_>,
+    site: &Site,
+) -> Vec<(u32, Variable)> {
     // Where variables are is known for the site's pc only.
     let is_here = registers.pc() == Some(site.pc.0);
+    // An inlined function has no entry of its own: what is known is that of the function around it.
+    let at_entry = |number| entries.register(0, number);
+    let find = |at: &Location| evaluate::locate(at, registers, world.image, &at_entry);
     let locate = |variable: &ScopedVariable| match &variable.location {
-        _ if !is_here => Source::Missing(ReasonCode::CodeMoved.into()),
-        Ok(location) => evaluate::locate(location, registers, world.image),
-        Err(reason) => Source::Missing(reason.clone()),
+        _ if !is_here => (Source::Missing(ReasonCode::CodeMoved.into()), false),
+        Ok(location) => (find(location), false),
+        Err(reason) => {
+            let kept = variable.kept.as_ref().filter(|_| site.entry.is_some()).map(find);
+            match (kept, variable.at_entry.as_ref().map(find)) {
+                (Some(kept), _) if !matches!(kept, Source::Missing(_)) => (kept, true),
+                (None, Some(Source::Missing(why))) => {
+                    (Source::Missing(without_entry_value(reason, &why)), false)
+                }
+                (Some(missing), None | Some(Source::Missing(_))) => (missing, false),
+                (_, Some(passed)) => (passed, false),
+                (None, None) => (Source::Missing(reason.clone()), false),
+            }
+        }
     };
-    let roots: Vec<Root<'_>> = site
+    let (roots, kept): (Vec<Root<'_>>, Vec<bool>) = site
         .variables
         .iter()
-        .map(|variable| Root {
-            name: &variable.name,
-            type_id: variable.type_id,
-            source: locate(variable),
+        .map(|variable| {
+            let (source, kept) = locate(variable);
+            (Root { name: &variable.name, type_id: variable.type_id, source }, kept)
         })
-        .collect();
+        .unzip();
     let values = value::values(world, &roots);
+    let provenance = |variable, root, kept, value: &Typed| match value.value {
+        Value::Unavailable(_) => Provenance::None,
+        _ if kept => Provenance::EntryProbe,
+        _ => provenance(world, variable, root),
+    };
     site.variables
         .iter()
-        .zip(&roots)
+        .zip(roots.iter().zip(kept))
         .zip(values)
-        .map(|((variable, root), value)| {
-            let provenance = provenance(world, variable, root, &value);
+        .map(|((variable, (root, kept)), value)| {
+            let provenance = provenance(variable, root, kept, &value);
             let ScopedVariable { name, kind, inline_depth, .. } = variable;
             (*inline_depth, Variable { name: name.clone(), kind: *kind, value, provenance })
         })
         .collect()
 }
 
-fn provenance(
-    world: &World<'_>,
-    variable: &ScopedVariable,
-    root: &Root<'_>,
-    value: &Typed,
-) -> Provenance {
-    match &variable.location {
-        _ if matches!(value.value, Value::Unavailable(_)) => Provenance::None,
-        Ok(location) if evaluate::is_constant(location) => Provenance::Constant,
-        Ok(_) => {
+/// Where the value of a variable came from that is there.
+fn provenance(world: &World<'_>, variable: &ScopedVariable, root: &Root<'_>) -> Provenance {
+    match variable.location.as_ref().ok().or(variable.at_entry.as_ref()) {
+        Some(location) if evaluate::is_constant(location) => Provenance::Constant,
+        Some(_) => {
             let size = world.types.get(root.type_id).size.unwrap_or(0);
             root.source.provenance(world.image, 0, size)
         }
-        Err(_) => Provenance::None,
+        None => Provenance::None,
     }
+}
+
+/// Why a variable is missing whose caller could have helped.
+fn without_entry_value(here: &Reason, caller: &Reason) -> Reason {
+    let detail = match (here.detail.as_str(), caller.detail.as_str()) {
+        (_, "") => here.detail.clone(),
+        ("", caller) => format!("its value at entry: {caller}"),
+        (here, caller) => format!("{here}; its value at entry: {caller}"),
+    };
+    Reason::new(here.code, detail)
 }
 
 /// Gives variables to the frames at the hit's pc. Where debug info for lines knows fewer inlined

@@ -17,6 +17,8 @@ pub(super) enum Source {
     },
     /// In no memory: these are the bytes, from the least significant one.
     Bytes(Vec<u8>),
+    /// The same, computed from what the caller passed when the function was entered.
+    Passed(Vec<u8>),
     /// One behind another.
     Pieces(Vec<Piece>),
     /// Nowhere.
@@ -55,7 +57,7 @@ impl Source {
                 let why = if *stack { image.missing_stack(end) } else { image.missing(end) };
                 return (Cow::Borrowed(bytes), Some(why));
             }
-            Self::Bytes(bytes) => {
+            Self::Bytes(bytes) | Self::Passed(bytes) => {
                 usize::try_from(offset).ok().and_then(|offset| bytes.get(offset..)).unwrap_or(&[])
             }
             Self::Pieces(pieces) => return prefix_of_pieces(pieces, image, offset, length),
@@ -90,7 +92,7 @@ impl Source {
             Self::Memory { address, .. } => {
                 address.checked_add(offset).is_some_and(|address| image.any(address, length))
             }
-            Self::Bytes(bytes) => length > 0 && offset < bytes.len() as u64,
+            Self::Bytes(bytes) | Self::Passed(bytes) => length > 0 && offset < bytes.len() as u64,
             Self::Pieces(pieces) => pieces.iter().any(|piece| {
                 let end = offset.saturating_add(length).min(piece.start.saturating_add(piece.size));
                 let start = offset.max(piece.start);
@@ -116,6 +118,7 @@ impl Source {
                 };
                 pieces.iter().filter_map(of).max().unwrap_or(Provenance::Live)
             }
+            Self::Passed(_) => Provenance::EntryValue,
             Self::Bytes(_) | Self::Missing(_) => Provenance::Live,
         }
     }

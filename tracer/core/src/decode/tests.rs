@@ -21,6 +21,8 @@ fn variable(name: &str, location: Result<Location, Reason>, inline_depth: u32) -
         kind: VariableKind::Local,
         type_id: TypeId(0),
         location,
+        at_entry: None,
+        kept: None,
         inline_depth,
     }
 }
@@ -37,9 +39,11 @@ fn site(variables: Vec<ScopedVariable>) -> Site {
         trap: TrapClass::Emulated,
         why: String::new(),
         function: None,
+        inlined_into: Vec::new(),
         line: None,
         cfa: None,
         variables,
+        entry: None,
     }
 }
 

@@ -4,7 +4,7 @@
 use super::callers;
 use super::control::Control;
 use super::error::EngineError;
-use super::event::Ended;
+use super::event::{Ended, Entries};
 use super::figures::{rate, share, time};
 use super::mapped::Mapped;
 use super::probe::{Probe, Wake};
@@ -56,6 +56,8 @@ pub(super) struct Learned {
 #[derive(Clone, Copy, Debug, Default)]
 struct Seen {
     hits: u64,
+    /// Calls at entries.
+    entries: u64,
     seconds: f64,
     cpu_seconds: f64,
 }
@@ -91,25 +93,62 @@ pub(super) fn admit(
     if scene.request.learn.is_zero() {
         return Ok(learned);
     }
-    let seen = watch(scene, probe, late, &costs, &mut learned)?;
-    learned.hit = copied(&costs, scene, probe, &learned.records)?.unwrap_or(learned.hit);
-    let turned_away_ns = learned.hit.trap_ns + costs.limited_ns;
-    let load = Load::seen(seen.hits as f64, turned_away_ns, seen.seconds, seen.cpu_seconds);
+    let mut forecast = learn(scene, probe, late, &costs, &mut learned)?;
+    if let Some(why) = entries_cost_too_much(scene, probe, &costs, &forecast) {
+        probe.leave_entries(why)?;
+        forecast = learn(scene, probe, late, &costs, &mut learned)?;
+    }
     let request = scene.request;
-    let mut forecast = Forecast::new(&costs, learned.hit, load, request.rate);
     match forecast.verdict(&costs, request.budget) {
         Verdict::Refuse if !request.force => {
             probe.remove();
             return Err(refusal(scene, probe, &costs, &forecast, &learned.records)?.into());
         }
         Verdict::Sample(rate) if !request.force => {
-            forecast = Forecast::new(&costs, learned.hit, load, rate);
+            forecast = Forecast::new(&costs, learned.hit, forecast.load, rate);
             probe.limit_rate(rate)?;
         }
         _ => probe.limit_rate(request.rate)?,
     }
     learned.forecast = Some(forecast);
     Ok(learned)
+}
+
+/// Learns what the probe costs as it is placed.
+fn learn(
+    scene: &Scene<'_>,
+    probe: &mut Probe<'_>,
+    late: &mut LateReader,
+    costs: &CostModel,
+    learned: &mut Learned,
+) -> Result<Forecast, EngineError> {
+    let seen = watch(scene, probe, late, costs, learned)?;
+    learned.hit = copied(costs, scene, probe, &learned.records)?.unwrap_or(learned.hit);
+    let turned_away_ns = learned.hit.trap_ns + costs.limited_ns;
+    let (hits, entries) = (seen.hits as f64, seen.entries as f64);
+    let entry_ns = dearest_entry(costs, scene);
+    let came = hits + entries;
+    let mean_ns = (hits * turned_away_ns + entries * entry_ns) / came.max(1.0);
+    let load = Load::seen(came, mean_ns, seen.seconds, seen.cpu_seconds)
+        .of_which_entries(entries / came.max(1.0), entry_ns);
+    Ok(Forecast::new(costs, learned.hit, load, scene.request.rate))
+}
+
+/// Why the probe can't have breakpoints at entries, if it can do without.
+fn entries_cost_too_much(
+    scene: &Scene<'_>,
+    probe: &Probe<'_>,
+    costs: &CostModel,
+    forecast: &Forecast,
+) -> Option<String> {
+    let request = scene.request;
+    let verdict = |forecast: &Forecast| forecast.verdict(costs, request.budget);
+    let too_much = *probe.entries() == Entries::Placed
+        && !request.force
+        && verdict(forecast) == Verdict::Refuse
+        && verdict(&forecast.without_entries(costs)) != Verdict::Refuse;
+    let cores = forecast.load.entries_ns / 1e9;
+    too_much.then(|| format!("the calls of the function would cost {} of a core", share(cores)))
 }
 
 /// Looks at the probe for as long as the request says, or until enough is known.
@@ -123,7 +162,7 @@ fn watch(
     let pid = scene.process.id.pid;
     let cpu = || cpu_clock::of_process(pid).unwrap_or_default();
     let (start, cpu_before) = (Instant::now(), cpu());
-    let (boot_ns, hits_before) = (super::clock::boot_ns(), probe.hits()?);
+    let (boot_ns, before) = (super::clock::boot_ns(), probe.came()?);
     let over = start + scene.request.learn;
     let trip = loop {
         let slice = (Instant::now() + SLICE).min(over);
@@ -152,26 +191,39 @@ fn watch(
             }
             None => {}
         }
-        if Instant::now() >= over || probe.hits()? - hits_before >= ENOUGH {
+        let now = probe.came()?;
+        if Instant::now() >= over || now.hits + now.entries >= ENOUGH + before.hits + before.entries
+        {
             break None;
         }
     };
-    let hits = probe.hits()?;
+    let now = probe.came()?;
+    let (hits, entries) = (now.hits - before.hits, now.entries - before.entries);
     let Some(trip) = trip else {
         let seconds = start.elapsed().as_secs_f64();
         let cpu_seconds = cpu().saturating_sub(cpu_before).as_secs_f64();
-        return Ok(Seen { hits: hits - hits_before, seconds, cpu_seconds });
+        return Ok(Seen { hits, entries, seconds, cpu_seconds });
     };
     // Its first hits may have come before we looked. They took this long at least.
     let cpus = std::thread::available_parallelism().map_or(1, usize::from) as f64;
-    let floor = hits as f64 * dearest_trap(costs, scene) / 1e9 / cpus;
+    let hits_ns = now.hits as f64 * dearest_trap(costs, scene);
+    let floor = (hits_ns + now.entries as f64 * dearest_entry(costs, scene)) / 1e9 / cpus;
     let seconds = (trip.time_boot_ns.saturating_sub(boot_ns) as f64 / 1e9).max(floor);
-    let hits = if trip.time_boot_ns > boot_ns { trip.hits.max(1) } else { hits };
-    Ok(Seen { hits, seconds, cpu_seconds: seconds })
+    let (hits, entries) = match trip.time_boot_ns > boot_ns && now.entries == 0 {
+        true => (trip.hits.max(1), 0),
+        false => (now.hits, now.entries),
+    };
+    Ok(Seen { hits, entries, seconds, cpu_seconds: seconds })
 }
 
 fn dearest_trap(costs: &CostModel, scene: &Scene<'_>) -> f64 {
     scene.resolved.sites.iter().map(|site| costs.trap_ns(site.trap)).fold(0.0, f64::max)
+}
+
+/// What a call costs at an entry.
+fn dearest_entry(costs: &CostModel, scene: &Scene<'_>) -> f64 {
+    let entries = scene.resolved.sites.iter().filter_map(|site| site.entry.as_ref());
+    entries.map(|entry| costs.trap_ns(entry.trap) + costs.count_ns).fold(0.0, f64::max)
 }
 
 /// What a hit costs as far as the plans tell, at the dearest site.

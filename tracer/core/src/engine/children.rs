@@ -35,7 +35,10 @@ pub(super) struct Children {
 impl Children {
     /// Of a target in which breakpoints are about to be placed.
     pub(super) fn new(target: ProcessId, resolved: &Resolved) -> Self {
+        let entries = resolved.sites.iter().filter_map(|site| site.entry.as_ref());
+        let entries = entries.map(|entry| (entry.pc, entry.instruction.clone()));
         let sites = resolved.sites.iter().map(|site| (site.pc, site.instruction.clone()));
+        let sites = sites.chain(entries);
         let since_ticks = clock::boot_ns_after(Duration::ZERO) / TICK_NS;
         Self { target, sites: sites.collect(), since_ticks, carrying: BTreeMap::new(), most: 0 }
     }

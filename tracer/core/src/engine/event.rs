@@ -23,6 +23,8 @@ pub struct Armed {
     pub link: LinkId,
     /// How they were placed, and how long it took.
     pub attached: Attached,
+    /// The breakpoints at entries.
+    pub entries: Entries,
     /// What a hit will cost.
     pub predicted: Predicted,
     /// What the probe will cost; `None` where it was not learned how often it is hit.
@@ -37,6 +39,18 @@ pub struct Armed {
     pub resolved: Resolved,
     /// Path and build-id (hex) of the modules that `resolved` refers to, by index.
     pub modules: Vec<ModuleLabel>,
+}
+
+/// The breakpoints at the entries of the functions that sites are in.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum Entries {
+    /// No argument is gone that they could tell, or nobody wants them.
+    #[default]
+    NotNeeded,
+    /// They are in place while the others are.
+    Placed,
+    /// They would help and are not there: why, for people.
+    LeftOut(String),
 }
 
 /// A module as it is shown.
@@ -91,6 +105,10 @@ pub struct Summary {
     pub hits: u64,
     /// How they ended; the sum is `hits`.
     pub outcomes: Outcomes,
+    /// Calls that were seen at the entries of functions; they are no hits.
+    pub entered: u64,
+    /// What became of the breakpoints there.
+    pub entries: Entries,
     /// Hits that the kernel counted but did not hand to the program; those of the engine's other
     /// probes in that time are among them, for the kernel does not tell them apart.
     pub kernel_misses: u64,
@@ -131,6 +149,8 @@ pub struct Overload {
     pub trips: u64,
     /// When, in nanoseconds since boot.
     pub time_boot_ns: u64,
+    /// From then until the last hit that still came.
+    pub lasted: Duration,
 }
 
 /// Whose budget.

@@ -5,7 +5,7 @@ use crate::model::address::{Avma, Svma};
 use crate::model::issue::Issue;
 use crate::model::process::Process;
 use crate::model::reason::Reason;
-use crate::model::resolved::{Elsewhere, SourceLine, TrapClass, VariableKind};
+use crate::model::resolved::{Elsewhere, InlinedInto, SourceLine, TrapClass, VariableKind};
 
 /// A function of a process that can be asked for by name.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -20,6 +20,10 @@ pub struct Found {
     pub address: Avma,
     /// Where it starts in the source; `None` without debug info.
     pub line: Option<SourceLine>,
+    /// Copies of it that are inlined into other functions.
+    pub copies: u64,
+    /// Some of the functions that call it there.
+    pub callers: Vec<String>,
 }
 
 /// What a location means in a process and what could be seen there.
@@ -50,6 +54,8 @@ pub struct SiteVars {
     pub trap: TrapClass,
     /// The module.
     pub module: ModuleLabel,
+    /// The functions that the code of what was asked for is inlined into, the one that calls first.
+    pub inlined_into: Vec<InlinedInto>,
     /// The functions that the pc is in, innermost inlined first, the physical one last; at least
     /// one.
     pub frames: Vec<FrameVars>,

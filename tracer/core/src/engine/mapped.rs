@@ -2,12 +2,13 @@
 //! more: libraries come and go while a probe waits, and another one may take a freed address.
 
 use crate::binary::cfi::UnwindRow;
-use crate::binary::code_map::{CodeFrame, CodeMap};
+use crate::binary::code_map::{CallSite, CodeFrame, CodeMap};
 use crate::binary::modules::Code;
 use crate::model::address::Avma;
 use crate::model::process::{Mapping, Process};
 use std::cell::RefCell;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// The code of a process, less what has changed since it was looked at.
 pub(super) struct Mapped<'m> {
@@ -69,6 +70,13 @@ impl CodeMap for Mapped<'_> {
 
     fn frames(&self, pc: Avma) -> Vec<CodeFrame> {
         self.then(pc).map(|code| code.frames(pc)).unwrap_or_default()
+    }
+
+    fn call_site(&self, return_address: Avma, callee: Avma) -> Result<Arc<CallSite>, String> {
+        match (self.then(return_address), self.then(callee)) {
+            (Some(code), Some(_)) => code.call_site(return_address, callee),
+            _ => Err("another file was mapped there while the probe was placed".to_owned()),
+        }
     }
 
     fn symbol_at(&self, address: Avma) -> Option<String> {

@@ -98,8 +98,11 @@ pub(super) fn probe(
     target::check(engine, &process)?;
     let modules = Modules::with(&engine.cache, &process, request.caller);
     let code = Code::new(&modules).on(engine.abilities());
-    let resolved = resolve::resolve(&request.location, &request.location_text, &code)
+    let mut resolved = resolve::resolve(&request.location, &request.location_text, &code)
         .map_err(|issue| target::name_anonymous(issue, &process, &request.location))?;
+    if !request.entry_probe {
+        resolved.leave_entries();
+    }
     target::check_text(&process, &resolved)?;
     let plans: Vec<Plan> = resolved
         .sites
@@ -244,6 +247,7 @@ fn armed(scene: &Scene<'_>, probe: &Probe<'_>, learned: &Learned) -> Armed {
     Armed {
         link: probe.link(),
         attached: probe.attached(),
+        entries: probe.entries().clone(),
         predicted: learned.hit,
         forecast: learned.forecast,
         lives: request.timeout,
@@ -283,6 +287,8 @@ fn find(
             svma: found.svma,
             address: module.to_avma(found.svma),
             line: found.line,
+            copies: found.copies,
+            callers: found.callers,
         })
     };
     Ok(resolve::find::find(pattern, &code)?.into_iter().filter_map(label).collect())

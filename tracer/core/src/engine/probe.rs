@@ -1,5 +1,6 @@
 //! A placed probe: its breakpoints, its ring, and what it has counted.
 
+mod entries;
 mod learning;
 mod lease;
 mod overload;
@@ -12,7 +13,7 @@ use super::clock;
 use super::control::Control;
 use super::counted::{Counted, Reader};
 use super::error::EngineError;
-use super::event::{Attached, Ended, Event, Summary};
+use super::event::{Attached, Ended, Entries, Event, Summary};
 use super::files::Files;
 use super::idle::Idle;
 use super::kernel::{Kernel, by_outcome};
@@ -67,6 +68,9 @@ pub(super) struct Probe<'e> {
     kernel: &'e Kernel,
     link: LinkId,
     attached: Attached,
+    entries: Entries,
+    /// Kernel misses when its breakpoints were placed last.
+    misses_before: u64,
     ring: Ring,
     breakpoints: Breakpoints,
     _watchdog: Watchdog,
@@ -140,9 +144,11 @@ impl<'e> Probe<'e> {
         let sites = sites_to_arm(modules, resolved, plans)?;
         let files = Files::watch(modules, resolved)?;
         let children = Children::new(process.id, resolved);
-        let (program, mode) = (&kernel.program, engine.options.attach);
-        let placed = kernel.links.attach(program, mode, gate, &ring, &sites);
-        let (link, attached) = placed.map_err(|error| {
+        let mode = engine.options.attach;
+        let placed = entries::place(&sites, |sites| {
+            kernel.links.attach(&kernel.program, mode, gate, &ring, sites)
+        });
+        let ((link, attached), entries) = placed.map_err(|error| {
             // The kernel has many words for a process that ends while it is being probed.
             match is_readable(pidfd.as_fd()) {
                 true => gone(pid),
@@ -161,6 +167,8 @@ impl<'e> Probe<'e> {
             kernel,
             link,
             attached,
+            entries,
+            misses_before,
             ring,
             breakpoints,
             _watchdog: watchdog,
@@ -321,6 +329,7 @@ impl<'e> Probe<'e> {
         if !batch.is_empty() {
             self.recorded = Some(Instant::now());
         }
+        self.forget_unproven(&mut batch)?;
         let counts = self.counts()?;
         self.reader.look(&counts);
         let captured = counts.outcomes[Outcome::Captured as usize];
@@ -402,6 +411,8 @@ impl<'e> Probe<'e> {
         Ok(Summary {
             hits: counts.hits,
             outcomes: by_outcome(&counts),
+            entered: counts.entries,
+            entries: self.entries.clone(),
             kernel_misses,
             reader_stalls,
             received: self.received,
@@ -440,6 +451,7 @@ fn sites_to_arm<'a>(
             instruction: &site.instruction,
             trap: site.trap,
             plan,
+            entry: site.entry.as_ref(),
         });
     }
     Ok(sites)

@@ -25,6 +25,12 @@ pub fn learn(hits: u64) -> Duration {
     if FEW.contains(&hits) { Duration::ZERO } else { Duration::from_millis(200) }
 }
 
+/// Captures per second for a number of captures, 0 for as many as come: what many of them cost is
+/// their decoding, on the machine that the target runs on.
+pub fn rate(hits: u64) -> u64 {
+    if FEW.contains(&hits) { 0 } else { 50 }
+}
+
 /// Size of the ring for a number of captures, 0 for as many as come, within `limits`: rings are the
 /// kernel's memory, which is never swapped, and a daemon may have a thousand.
 pub fn ring_bytes(hits: u64, limits: &Limits) -> u32 {
@@ -59,6 +65,8 @@ pub struct SnapshotRequest {
     pub learn: Duration,
     /// Do what was asked for whatever it will cost; the budget holds all the same.
     pub force: bool,
+    /// Keep the arguments of each call at the function's entry, where some are gone at the place.
+    pub entry_probe: bool,
     /// How long to wait: for the process, where there is none yet, and for hits together.
     pub timeout: Duration,
     /// How long to wait for the first and the next hit; `None` for as long as the timeout allows.

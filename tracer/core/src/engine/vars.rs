@@ -92,6 +92,7 @@ fn at_site(site: &Site, types: &TypeGraph, absent: Absent, code: &Code<'_>) -> S
         disassembly: site.disassembly.clone(),
         trap: site.trap,
         module: label(code, site.module, true),
+        inlined_into: site.inlined_into.clone(),
         frames,
     }
 }
@@ -103,7 +104,11 @@ fn placed(
     types: &TypeGraph,
 ) -> Placed {
     let ty = types.get(variable.type_id);
+    let kept = variable.kept.as_ref().filter(|_| site.entry.is_some());
     let place = match (&variable.location, unreadable(ty)) {
+        (Err(_), None) if let Some(kept) = kept => {
+            Ok(format!("gone here: {}, where it is kept", place(kept, ty, None)))
+        }
         (Err(reason), None) => {
             let elsewhere = elsewhere.unwrap_or(Elsewhere::Nowhere);
             Err(Missing { reason: reason.clone(), elsewhere })

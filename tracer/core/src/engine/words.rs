@@ -51,6 +51,9 @@ fn whole_place(location: &Location, ty: Option<&Type>, cfa: Option<&Expression>)
         Location::Register(number) => format!("in {}", register(*number)),
         Location::Memory(expression) => memory(expression, cfa),
         Location::Value(expression) => match expression.as_slice() {
+            [op] if op.code() == Some(Code::EntryRegister) && op.imm == 0 => {
+                format!("in {} at the function's entry", register(op.arg))
+            }
             [op] if op.code() == Some(Code::Const) => {
                 let size = ty.and_then(|ty| ty.size).and_then(|size| usize::try_from(size).ok());
                 let bytes = op.imm.to_le_bytes();
@@ -61,6 +64,7 @@ fn whole_place(location: &Location, ty: Option<&Type>, cfa: Option<&Expression>)
                 None => "computed from registers and memory".to_owned(),
             },
         },
+        Location::Derived(_) => "computed from what was passed at entry".to_owned(),
         Location::Bytes(bytes) => constant(bytes, ty),
         // Pieces have no pieces.
         Location::Pieces(pieces) => format!("in {} pieces", pieces.len()),
@@ -100,6 +104,7 @@ fn formula(expression: &[Op]) -> Option<String> {
         let text = match op.code()? {
             Code::Const => number(op.imm),
             Code::Register => plus(register(op.arg), op.imm),
+            Code::EntryRegister => plus(&format!("{} at entry", register(op.arg)), op.imm),
             Code::AddConst => plus(&stack.pop()?, op.imm),
             Code::Deref if op.arg == 8 => format!("[{}]", stack.pop()?),
             Code::Deref => format!("[{}, {} bytes]", stack.pop()?, op.arg),

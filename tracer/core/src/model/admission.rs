@@ -19,6 +19,8 @@ pub struct Load {
     /// Cores that the process keeps busy without a probe; 0 if it waits for others now and then, so
     /// that it can do the same work with a probe.
     pub busy_cores: f64,
+    /// Nanoseconds in a second that calls spend at the entries of functions.
+    pub entries_ns: f64,
 }
 
 /// What a probe will cost.
@@ -26,6 +28,8 @@ pub struct Load {
 pub struct Forecast {
     /// For a hit.
     pub hit: Predicted,
+    /// What it was made of.
+    pub load: Load,
     /// Hits a second without a probe.
     pub hits_per_second: f64,
     /// Captures a second at most; `None` for no limit.
@@ -62,11 +66,19 @@ impl Load {
         let cores = cpu_seconds / seconds;
         let in_probe = rate * hit_ns / SECOND_NS;
         if cores < BUSY && in_probe < cores * BY_PROBE {
-            return Self { hits_per_second: rate, busy_cores: 0.0 };
+            return Self { hits_per_second: rate, ..Self::default() };
         }
         // What is left for its own work, without the probe; neither figure is exact.
         let own = (cores - in_probe).max(cores * 0.01);
-        Self { hits_per_second: rate * cores / own, busy_cores: cores }
+        Self { hits_per_second: rate * cores / own, busy_cores: cores, entries_ns: 0.0 }
+    }
+
+    /// The same where this part of what was seen were no hits, but calls at entries that cost
+    /// `entry_ns` each.
+    pub fn of_which_entries(self, part: f64, entry_ns: f64) -> Self {
+        let came = self.hits_per_second;
+        let entries_ns = came * part * entry_ns;
+        Self { hits_per_second: came * (1.0 - part), entries_ns, ..self }
     }
 }
 
@@ -76,7 +88,8 @@ impl Forecast {
         let rate = load.hits_per_second;
         let most = Some(captures_per_second).filter(|most| *most > 0);
         let captured = most.map_or(rate, |most| rate.min(most as f64));
-        let ns = rate * hit.trap_ns
+        let ns = load.entries_ns
+            + rate * hit.trap_ns
             + captured * hit.program_ns
             + captured.min(WAKES_PER_SECOND) * hit.wake_ns
             + (rate - captured) * costs.limited_ns;
@@ -87,7 +100,13 @@ impl Forecast {
             true => (busy * asked / (busy + asked), 1.0 + asked / busy),
             false => (asked, 1.0),
         };
-        Self { hit, hits_per_second: rate, captures_per_second: most, cores, slowdown }
+        Self { hit, load, hits_per_second: rate, captures_per_second: most, cores, slowdown }
+    }
+
+    /// The same without breakpoints at entries.
+    pub fn without_entries(&self, costs: &CostModel) -> Self {
+        let load = Load { entries_ns: 0.0, ..self.load };
+        Self::new(costs, self.hit, load, self.captures_per_second.unwrap_or(0))
     }
 
     /// Whether it is within a budget.
@@ -98,7 +117,8 @@ impl Forecast {
             return Verdict::Admit;
         }
         let turned_away_ns = self.hit.trap_ns + costs.limited_ns;
-        let left_ns = allowed * SECOND_NS - self.hits_per_second * turned_away_ns;
+        let left_ns =
+            allowed * SECOND_NS - self.load.entries_ns - self.hits_per_second * turned_away_ns;
         let more_ns = (self.hit.program_ns - costs.limited_ns).max(1.0);
         // Few captures wake a reader each, many do so at most as often as the program lets them.
         let few = left_ns / (more_ns + self.hit.wake_ns);
@@ -138,7 +158,7 @@ mod tests {
     const HIT: Predicted = Predicted { trap_ns: 500.0, program_ns: 1000.0, wake_ns: 500.0 };
 
     fn verdict(hits_per_second: f64, rate: u64) -> Verdict {
-        let load = Load { hits_per_second, busy_cores: 1.0 };
+        let load = Load { hits_per_second, busy_cores: 1.0, entries_ns: 0.0 };
         let forecast = Forecast::new(&COSTS, HIT, load, rate);
         forecast.verdict(&COSTS, CpuShare::percent(1.0))
     }
@@ -157,8 +177,21 @@ mod tests {
     }
 
     #[test]
+    fn what_calls_cost_at_entries_counts() {
+        // A million of them and a thousand hits, in two seconds.
+        let seen = Load::seen(1e6 + 1e3, 400.0, 2.0, 1.58);
+        let load = seen.of_which_entries(1e6 / (1e6 + 1e3), 500.0);
+        assert!((load.hits_per_second - 500.0).abs() < 1.0, "{load:?}");
+        assert!((load.entries_ns - 2.5e8).abs() < 1e6, "{load:?}");
+        let forecast = Forecast::new(&COSTS, HIT, load, 0);
+        let verdict = |forecast: &Forecast| forecast.verdict(&COSTS, CpuShare::percent(1.0));
+        assert_eq!(verdict(&forecast), Verdict::Refuse);
+        assert_eq!(verdict(&forecast.without_entries(&COSTS)), Verdict::Admit);
+    }
+
+    #[test]
     fn no_budget_admits_all() {
-        let load = Load { hits_per_second: 1e9, busy_cores: 1.0 };
+        let load = Load { hits_per_second: 1e9, busy_cores: 1.0, entries_ns: 0.0 };
         let forecast = Forecast::new(&COSTS, HIT, load, 0);
         assert_eq!(forecast.verdict(&COSTS, CpuShare::UNLIMITED), Verdict::Admit);
         assert!(forecast.cores < 1.0, "{forecast:?}");
@@ -172,7 +205,7 @@ mod tests {
         assert_eq!(busy.hits_per_second, 2e6);
         // One that waits would have done the same work.
         let waits = Load::seen(1e5, 500.0, 1.0, 0.7);
-        assert_eq!(waits, Load { hits_per_second: 1e5, busy_cores: 0.0 });
+        assert_eq!(waits, Load { hits_per_second: 1e5, ..Load::default() });
         // One that got a cpu now and then only, and had it for the probe.
         assert_eq!(Load::seen(4e5, 500.0, 1.0, 0.25).busy_cores, 0.25);
         // Figures that contradict each other give no nonsense.

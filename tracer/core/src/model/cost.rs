@@ -182,7 +182,7 @@ impl Work {
                 (Some(Code::Chase | Code::ChaseSlice), Some(layout)) => {
                     work.add_object(layout, 1.0);
                 }
-                (Some(Code::Deref), _) => work.items += 1.0,
+                (Some(Code::Deref | Code::Entry), _) => work.items += 1.0,
                 (Some(Code::ChaseText), _) => work.add_text(),
                 _ => {}
             }
@@ -221,7 +221,7 @@ impl Work {
                 ItemKind::Stack => work.stack_bytes += bytes,
                 // The rest of a string is looked through for its end.
                 ItemKind::Text => work.text_bytes += bytes.max(item.want as f64),
-                ItemKind::Deref => {}
+                ItemKind::Deref | ItemKind::Entry => {}
                 ItemKind::Object => {
                     work.object_bytes += bytes;
                     if let Some(layout) = layout(item.layout).filter(|l| l.size > 0) {

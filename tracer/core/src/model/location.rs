@@ -7,6 +7,19 @@ use tracer_common::code::Op;
 /// the decoder can repeat it over the record.
 pub type Expression = Vec<Op>;
 
+/// A computation that the kernel program can't do, for it needs what only the decoder knows.
+pub type Steps = Vec<Step>;
+
+/// A step of a computation in the decoder, on a stack of `u64`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Step {
+    /// An operation that the kernel program has too.
+    Op(Op),
+    /// Pushes what a register held when the function was entered (DW_OP_entry_value), by its
+    /// DWARF number: the caller may tell.
+    Entry(u8),
+}
+
 /// Where a value is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Location {
@@ -18,6 +31,8 @@ pub enum Location {
     Value(Expression),
     /// Nowhere: these are its bytes (DW_OP_implicit_value, DW_AT_const_value).
     Bytes(Vec<u8>),
+    /// Nowhere: the steps give the value itself, in the decoder alone.
+    Derived(Steps),
     /// In several places; pieces in ascending order of the value's bytes (DW_OP_piece).
     Pieces(Vec<Piece>),
 }

@@ -40,6 +40,13 @@ pub struct Resolved {
     pub issues: Vec<Issue>,
 }
 
+impl Resolved {
+    /// Does without breakpoints at entries: what is gone is told as gone.
+    pub fn leave_entries(&mut self) {
+        self.sites.iter_mut().for_each(|site| site.entry = None);
+    }
+}
+
 /// Index of a module in the list that resolve was given.
 pub type ModuleIndex = usize;
 
@@ -66,12 +73,44 @@ pub struct Site {
     pub why: String,
     /// The function, demangled; `None` where nothing names it.
     pub function: Option<String>,
+    /// The functions that the code is inlined into, the one that calls first, the one that it is part
+    /// of last; empty where it is a function's own.
+    pub inlined_into: Vec<InlinedInto>,
     /// Source file and line of `pc`.
     pub line: Option<SourceLine>,
     /// The canonical frame address at `pc`, by CFI.
     pub cfa: Option<Expression>,
     /// Variables in scope at `pc`, innermost scope first.
     pub variables: Vec<ScopedVariable>,
+    /// Where its function is entered, if parameters that are gone at `pc` are there still.
+    pub entry: Option<Entry>,
+}
+
+/// Where a function is entered: a second breakpoint that keeps the registers of each call.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Entry {
+    /// The address that is probed: the first instruction, or one of the next that means the same.
+    pub pc: Avma,
+    /// The same, in the file.
+    pub file_offset: FileOffset,
+    /// The bytes of the instruction, as they are in the file.
+    pub instruction: Vec<u8>,
+    /// What its trap costs.
+    pub trap: TrapClass,
+    /// The canonical frame address at `pc` is the stack pointer plus this.
+    pub frame_offset: u32,
+    /// Registers that the function has not saved yet at `pc` and that it restores for its caller,
+    /// as bits by DWARF number.
+    pub untouched: u32,
+}
+
+/// A function that another one is inlined into.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct InlinedInto {
+    /// Its name, demangled; `None` where nothing names it.
+    pub function: Option<String>,
+    /// Where the call is in it.
+    pub line: Option<SourceLine>,
 }
 
 /// How the kernel executes a probed instruction; it decides what a hit costs.
@@ -103,6 +142,13 @@ pub struct ScopedVariable {
     pub type_id: TypeId,
     /// Where it is at this pc, or why it can't be shown.
     pub location: Result<Location, Reason>,
+    /// Where `location` has no value: the value as it was when the function was entered, by what
+    /// registers held then. Debug info that gives one for this pc says that it is the same still;
+    /// of a parameter without any, the function may have changed it since.
+    pub at_entry: Option<Location>,
+    /// Where it was when the function was entered, by the registers that were kept there
+    /// ([`tracer_common::code::Code::EntryRegister`]), if it is gone at this pc.
+    pub kept: Option<Location>,
     /// Number of inlined calls around its scope: the function whose code this is has the highest
     /// number among the frames at this pc; 0 is the innermost inlined function.
     pub inline_depth: u32,

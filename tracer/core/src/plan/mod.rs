@@ -17,8 +17,12 @@ use tracer_common::code::{Code, Op};
 pub fn compile(site: &Site, types: &TypeGraph, limits: Limits) -> Plan {
     let mut layouts = Layouts::new(types, limits);
     let mut ops = Vec::new();
+    roots::keep_entry(&mut ops, site);
     for variable in &site.variables {
-        if let Ok(location) = &variable.location {
+        let kept = variable.kept.as_ref().filter(|_| site.entry.is_some());
+        let here = variable.location.as_ref().ok();
+        // What is known from the caller alone may have parts that are here.
+        for location in here.or(kept).into_iter().chain(variable.at_entry.as_ref()) {
             roots::compile(&mut ops, &mut layouts, variable.type_id, location);
         }
     }

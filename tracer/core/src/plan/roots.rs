@@ -2,6 +2,7 @@
 
 use super::layouts::{Layouts, Pointer, Target};
 use crate::model::location::{Expression, Location, Piece};
+use crate::model::resolved::Site;
 use crate::model::types::TypeId;
 use tracer_common::code::{Code, Op};
 
@@ -37,7 +38,16 @@ pub(super) fn compile(
             }
             chase_pieces(ops, layouts, id, pieces);
         }
-        Location::Bytes(_) => {}
+        Location::Bytes(_) | Location::Derived(_) => {}
+    }
+}
+
+/// Puts what was kept at the function's entry into the record: the roots that use it come behind.
+pub(super) fn keep_entry(ops: &mut Vec<Op>, site: &Site) {
+    if let (Some(_), Some(cfa)) = (&site.entry, &site.cfa) {
+        let mut body = cfa.clone();
+        body.push(Op::new(Code::Entry, 0, 0));
+        root(ops, body);
     }
 }
 

@@ -35,6 +35,7 @@ fn site(id: u32, location: Location) -> Site {
         trap: TrapClass::Emulated,
         why: String::new(),
         function: None,
+        inlined_into: Vec::new(),
         line: None,
         cfa: None,
         variables: vec![ScopedVariable {
@@ -42,8 +43,11 @@ fn site(id: u32, location: Location) -> Site {
             kind: VariableKind::Parameter,
             type_id: TypeId(id),
             location: Ok(location),
+            at_entry: None,
+            kept: None,
             inline_depth: 0,
         }],
+        entry: None,
     }
 }
 

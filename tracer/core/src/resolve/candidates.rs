@@ -10,6 +10,7 @@ use super::name::{Fit, Query, short};
 use crate::binary::demangle;
 use crate::binary::dwarf::{Unit, UnitIndex};
 use crate::binary::functions::declaration;
+use crate::binary::instances::Instance;
 use crate::binary::lines::{has_tail, normalize};
 use crate::binary::modules::Code;
 use crate::binary::symbols::{Part, Symbol, SymbolTable, split_suffix};
@@ -86,13 +87,44 @@ pub(super) fn function(
     let Some((_, hits)) = groups.pop_first() else {
         return Err(offer::no_function(code, &modules, subject, name));
     };
-    let entries: BTreeMap<Svma, &Hit<'_>> = hits.iter().rev().map(|hit| (hit.svma, hit)).collect();
-    let into_target = |hit: &Hit<'_>| {
-        let mut target = target(code, hit.module, hit.svma);
-        target.at_entry = !hit.inlined;
-        target
-    };
-    Ok(entries.into_values().map(into_target).collect())
+    Ok(entries(code, &hits))
+}
+
+/// Where calls enter a function. A copy that is inlined into another one of the same function may be
+/// entered at the same address: that is two calls.
+fn entries(code: &Code<'_>, hits: &[Hit<'_>]) -> Vec<Target> {
+    let mut entries: BTreeMap<Svma, Vec<(UnitIndex, UnitOffset)>> = BTreeMap::new();
+    let (inlined, own): (Vec<_>, Vec<_>) = hits.iter().partition(|hit| hit.inlined);
+    for hit in inlined {
+        let Some((unit, offset)) = hit.die else { continue };
+        let info = code.debug_info(hit.module).ok();
+        let copy = info.and_then(|info| Instance::find(info, unit, offset, hit.svma));
+        let found = copy.map(|copy| copy.entries()).unwrap_or_default();
+        for svma in if found.is_empty() { BTreeSet::from([hit.svma]) } else { found } {
+            let here = entries.entry(svma).or_default();
+            // Units may share their code, but not the calls in it.
+            if here.iter().all(|(other, die)| *other == unit && *die != offset) {
+                here.push((unit, offset));
+            }
+        }
+    }
+    for hit in own {
+        entries.insert(hit.svma, Vec::new());
+    }
+    let Some(module) = hits.first().map(|hit| hit.module) else { return Vec::new() };
+    let mut targets = Vec::new();
+    for (svma, copies) in entries {
+        let target = target(code, module, svma);
+        if copies.is_empty() {
+            targets.push(Target { at_entry: true, ..target.clone() });
+        }
+        targets.extend(copies.into_iter().map(|(_, offset)| Target {
+            at_entry: false,
+            instance: Some(offset),
+            ..target.clone()
+        }));
+    }
+    targets
 }
 
 /// `file.c:function`, as debuggers tell static functions of one name apart.

@@ -9,12 +9,18 @@ use crate::binary::dwarf::{DebugInfo, Dwarf, Reader, Unit, UnitIndex};
 use crate::binary::split::SplitSections;
 use crate::binary::units::Headers;
 use gimli::{AttributeValue, SectionId, UnitOffset};
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
 /// References followed in a row.
 pub const WALK_MAX: usize = 64;
+/// Steps that the questions of one request may take together: entries and members of lists that
+/// are looked at, and so many bytes that are passed over.
+const STEPS_MAX: u64 = 24 << 20;
+const BYTES_OF_STEP: u64 = 16;
+/// Children of one entry.
+const CHILDREN_MAX: usize = 100_000;
 /// Bytes of a name; the rest is cut.
 const NAME_BYTES_MAX: usize = 2048;
 
@@ -44,6 +50,12 @@ pub enum DieError {
     /// References go round in a circle or on for too long.
     #[error("more than 64 references in a row")]
     TooDeep,
+    /// An entry with more children than any real one.
+    #[error("an entry of more than {CHILDREN_MAX} others")]
+    TooWide,
+    /// Lists that many entries share, or trees that are gone through again and again.
+    #[error("its debug info takes more than {STEPS_MAX} steps")]
+    TooLong,
 }
 
 /// Which file's sections an entry is in.
@@ -78,6 +90,8 @@ pub struct SourceUnit<'a> {
     pub language: Option<Language>,
     /// DW_AT_producer; empty where there is none.
     pub producer: Reader<'a>,
+    /// Shared by all units of a request.
+    pub steps: Steps,
     file: File,
 }
 
@@ -150,6 +164,7 @@ pub struct Dies<'a> {
     supplementary: Option<Units<'a>>,
     /// Of split units.
     split: RefCell<HashMap<File, Rc<Units<'a>>>>,
+    steps: Steps,
 }
 
 struct Units<'a> {
@@ -161,24 +176,51 @@ struct Units<'a> {
     given: Option<&'a Headers<'a>>,
     listed: OnceCell<Headers<'a>>,
     loaded: RefCell<HashMap<(bool, usize), Rc<SourceUnit<'a>>>>,
+    steps: Steps,
+}
+
+/// What is left of [`STEPS_MAX`].
+#[derive(Clone, Debug)]
+pub struct Steps(Rc<Cell<u64>>);
+
+impl Default for Steps {
+    fn default() -> Self {
+        Self(Rc::new(Cell::new(STEPS_MAX)))
+    }
+}
+
+impl Steps {
+    /// Takes a step over `bytes` of entries.
+    ///
+    /// # Errors
+    ///
+    /// [`DieError::TooLong`].
+    pub fn take(&self, bytes: usize) -> Result<(), DieError> {
+        let left = self.0.get().checked_sub(1 + bytes as u64 / BYTES_OF_STEP);
+        self.0.set(left.unwrap_or(0));
+        left.map(drop).ok_or(DieError::TooLong)
+    }
 }
 
 impl<'a> Dies<'a> {
     /// The DIEs of `dwarf`.
     pub fn new(dwarf: &'a Dwarf<'a>) -> Self {
-        let supplementary = dwarf.sup().map(|dwarf| Units::new(File::Supplementary, dwarf, None));
-        let main = Units::new(File::Main, dwarf, None);
-        Self { info: None, main, supplementary, split: RefCell::default() }
+        let steps = Steps::default();
+        let units = |file, dwarf| Units::new(file, dwarf, None, &steps);
+        let supplementary = dwarf.sup().map(|dwarf| units(File::Supplementary, dwarf));
+        let (main, split) = (units(File::Main, dwarf), RefCell::default());
+        Self { info: None, main, supplementary, split, steps }
     }
 
     /// The DIEs of a file whose units were listed.
     pub fn of(info: &'a DebugInfo) -> Self {
-        let dwarf = info.dwarf();
+        let (dwarf, steps) = (info.dwarf(), Steps::default());
         let supplementary = dwarf.sup().map(|dwarf| {
-            Units::new(File::Supplementary, dwarf, Some(info.supplementary_headers()))
+            let headers = Some(info.supplementary_headers());
+            Units::new(File::Supplementary, dwarf, headers, &steps)
         });
-        let main = Units::new(File::Main, dwarf, Some(info.headers()));
-        Self { info: Some(info), main, supplementary, split: RefCell::default() }
+        let main = Units::new(File::Main, dwarf, Some(info.headers()), &steps);
+        Self { info: Some(info), main, supplementary, split: RefCell::default(), steps }
     }
 
     /// Gives back the pages of the file that were touched.
@@ -216,7 +258,7 @@ impl<'a> Dies<'a> {
             File::Packaged(signature) => info.packaged_type(signature)?,
             File::Main | File::Supplementary => return None,
         };
-        let units = Units::new(file, &sections.dwarf, Some(&sections.headers));
+        let units = Units::new(file, &sections.dwarf, Some(&sections.headers), &self.steps);
         let units = Rc::new(Units { split: Some((info, sections)), ..units });
         self.split.borrow_mut().insert(file, Rc::clone(&units));
         Some(units)
@@ -228,6 +270,7 @@ impl<'a> Dies<'a> {
     ///
     /// When it is malformed.
     pub fn at(&self, unit: &Rc<SourceUnit<'a>>, offset: UnitOffset) -> Result<Die<'a>, DieError> {
+        self.steps.take(0)?;
         let entry = unit.unit.entry(offset)?;
         Ok(Die { unit: Rc::clone(unit), entry })
     }
@@ -249,6 +292,7 @@ impl<'a> Dies<'a> {
             File::Split(_) | File::Packaged(_) => split.as_deref(),
         };
         let units = units.ok_or(DieError::NoSupplementary)?;
+        self.steps.take(0)?;
         match value {
             AttributeValue::UnitRef(offset) => self.at(unit, offset),
             AttributeValue::DebugInfoRef(offset) => units.entry(offset.0),
@@ -318,17 +362,27 @@ impl<'a> Dies<'a> {
             return Ok(children);
         }
         while let Some(child) = cursor.current() {
+            if children.len() >= CHILDREN_MAX {
+                return Err(DieError::TooWide);
+            }
+            let start = child.offset();
             children.push(child.clone());
             cursor.next_sibling()?;
+            self.steps.take(cursor.offset().0.saturating_sub(start.0))?;
         }
         Ok(children)
     }
 }
 
 impl<'a> Units<'a> {
-    fn new(file: File, dwarf: &'a Dwarf<'a>, given: Option<&'a Headers<'a>>) -> Self {
-        let listed = OnceCell::new();
-        Self { file, split: None, dwarf, given, listed, loaded: RefCell::default() }
+    fn new(
+        file: File,
+        dwarf: &'a Dwarf<'a>,
+        given: Option<&'a Headers<'a>>,
+        steps: &Steps,
+    ) -> Self {
+        let (listed, loaded, steps) = (OnceCell::new(), RefCell::default(), steps.clone());
+        Self { file, split: None, dwarf, given, listed, loaded, steps }
     }
 
     fn headers(&self) -> &Headers<'a> {
@@ -387,6 +441,7 @@ impl<'a> Units<'a> {
             }
         }
         drop(entries);
-        Ok(SourceUnit { dwarf: unit.dwarf(), unit, language, producer, file: self.file })
+        let steps = self.steps.clone();
+        Ok(SourceUnit { dwarf: unit.dwarf(), unit, language, producer, steps, file: self.file })
     }
 }

@@ -4,11 +4,13 @@ use super::{candidates, line};
 use crate::binary::demangle;
 use crate::binary::dwarf::DebugInfo;
 use crate::binary::functions::declaration;
+use crate::binary::instances::Instance;
 use crate::binary::modules::Code;
 use crate::binary::symbols::{Part, Symbol, split_suffix};
 use crate::model::address::{Avma, Svma};
 use crate::model::issue::{Issue, IssueKind};
 use crate::model::resolved::{LocationSpec, ModuleIndex};
+use gimli::UnitOffset;
 use std::ops::Range;
 
 /// An address that a location means.
@@ -23,6 +25,9 @@ pub struct Target {
     /// The address is where the function is entered: registers hold its arguments. False for the
     /// entry of an inlined copy.
     pub at_entry: bool,
+    /// The inlined copy that is meant: a DIE of the unit that the address is in. `None` for a
+    /// function's own code.
+    pub instance: Option<UnitOffset>,
 }
 
 /// A contiguous part of a function: the whole of it, or the hot or the cold part.
@@ -131,7 +136,7 @@ pub fn lookup(spec: &LocationSpec, code: &Code<'_>) -> Result<Vec<Target>, Issue
                 return Err(Issue::new(IssueKind::NotMapped, format!("*{address}"), ""));
             };
             let svma = code.modules().get(module)?.to_svma(*address);
-            Ok(vec![target(code, module, svma)])
+            Ok(vec![at_address(code, module, svma)])
         }
     }
 }
@@ -152,13 +157,20 @@ fn at_offset(code: &Code<'_>, name: &str, found: &[Target], offset: u64) -> Resu
     let svma = entry.svma.0.checked_add(offset).map(Svma);
     let range = entry.function.as_ref().map(|function| &function.range);
     match svma.filter(|svma| range.is_none_or(|range| range.contains(svma))) {
-        Some(svma) => Ok(target(code, entry.module, svma)),
+        Some(svma) => Ok(at_address(code, entry.module, svma)),
         None => {
             let length = range.map_or(0, |range| range.end.0.saturating_sub(range.start.0));
             let detail = format!("{name} is {length:#x} bytes long");
             Err(Issue::new(IssueKind::BadLocation, subject, detail))
         }
     }
+}
+
+/// An address by itself: what is meant is the innermost function there.
+fn at_address(code: &Code<'_>, module: ModuleIndex, svma: Svma) -> Target {
+    let info = code.debug_info(module).ok();
+    let instance = info.and_then(|info| Instance::at(info, svma)?.offset());
+    Target { instance, ..target(code, module, svma) }
 }
 
 /// What is known of an address.
@@ -184,7 +196,7 @@ pub(super) fn target(code: &Code<'_>, module: ModuleIndex, svma: Svma) -> Target
         FunctionPart { name, entry: entry.or_else(declared), range }
     });
     let at_entry = is_entry(code, module, info, svma);
-    Target { module, svma, function, at_entry }
+    Target { module, svma, function, at_entry, instance: None }
 }
 
 /// The name of a function by its symbol; the cold part bears its function's name.

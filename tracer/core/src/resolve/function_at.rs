@@ -1,5 +1,7 @@
 //! A target with the function around it: where to put the probe, and what is alive there.
 
+mod entry;
+
 use super::dies::{DieId, Dies};
 use super::frame;
 use super::function::Target;
@@ -11,6 +13,7 @@ use super::variables::{
 };
 use crate::binary::cfi::CfaRule;
 use crate::binary::dwarf::{DebugInfo, Die};
+use crate::binary::instances::Instance;
 use crate::binary::lines::{self, source_line};
 use crate::binary::module::Module;
 use crate::binary::modules::Code;
@@ -20,7 +23,6 @@ use crate::model::issue::{Issue, IssueKind};
 use crate::model::location::Expression;
 use crate::model::resolved::{Site, SourceLine};
 use std::ops::Range;
-use tracer_common::code::{Code as OpCode, Op};
 
 /// A target and all that decides where its probe sits.
 pub(super) struct FunctionAt<'t, 'm> {
@@ -76,9 +78,13 @@ impl<'t, 'm> FunctionAt<'t, 'm> {
         let (requested, after_prologue) = self.requested(self.target.svma, self.target.at_entry);
         let placement = self.place(requested)?;
         let pc = placement.svma;
-        let variables = match builder {
-            Some(builder) => self.variables(builder, pc)?,
-            None => Vec::new(),
+        let (variables, entry) = match builder {
+            Some(builder) => {
+                let mut variables = self.variables(builder, pc)?;
+                let entry = self.rescue(builder, pc, &mut variables);
+                (variables, entry)
+            }
+            None => (Vec::new(), None),
         };
         let why = match after_prologue {
             true => format!("{}; behind the prologue, where variables are stored", placement.why),
@@ -98,10 +104,32 @@ impl<'t, 'm> FunctionAt<'t, 'm> {
             trap: placement.trap,
             why,
             function: self.target.function.as_ref().map(|function| function.name.clone()),
+            inlined_into: self.instance().map(|copy| copy.callers()).unwrap_or_default(),
             line: self.debug.as_ref().and_then(|debug| debug.line(pc)),
             cfa: self.cfa(pc),
             variables: variables.into_iter().map(|declared| declared.variable).collect(),
+            entry,
         })
+    }
+
+    /// The inlined copy that is meant.
+    fn instance(&self) -> Option<Instance<'t>> {
+        let (debug, offset) = (self.debug.as_ref()?, self.target.instance?);
+        let unit = debug.info.index_of(debug.die.unit)?;
+        Instance::find(debug.info, unit, offset, self.target.svma)
+    }
+
+    /// Whether where the function that is meant is entered is in a loop of its own too: then a hit
+    /// there may be a turn of it.
+    fn comes_back(&self, code: &site::Code<'_>) -> bool {
+        let entry = self.target.svma;
+        match self.instance() {
+            Some(copy) => copy.entries().contains(&entry) && code.jumps_to(entry, copy.ranges()),
+            None if self.target.at_entry => {
+                code.jumps_to(entry, &[self.range.start.0..self.range.end.0])
+            }
+            None => false,
+        }
     }
 
     /// The function's code around the target.
@@ -148,14 +176,21 @@ impl<'t, 'm> FunctionAt<'t, 'm> {
             Some(debug) => debug,
             None => &ArgumentRegisters,
         };
-        site::Code::decode(part).place(requested, variables).map_err(|unplaceable| {
+        let code = site::Code::decode(part);
+        let mut placement = code.place(requested, variables).map_err(|unplaceable| {
             unplaceable.into_issue(self.text, |svma| format!("*{}", self.module.to_avma(svma)))
-        })
+        })?;
+        if requested == self.target.svma && self.comes_back(&code) {
+            placement.why.push_str(
+                "; the function itself jumps back here, so a hit may be a turn of its loop",
+            );
+        }
+        Ok(placement)
     }
 
     /// The canonical frame address at a pc.
     fn cfa(&self, pc: Svma) -> Option<Expression> {
-        Some(computed(&self.code.row_at(self.target.module, pc).ok()?.cfa))
+        Some(self.code.row_at(self.target.module, pc).ok()?.cfa.computed())
     }
 
     /// The canonical frame address in the body, which begins at `start` or, where the entry's code
@@ -166,7 +201,7 @@ impl<'t, 'm> FunctionAt<'t, 'm> {
             return Some(at_start);
         }
         let rows = self.code.rows_around(self.target.module, start).ok()?;
-        frame::body_cfa(&rows).map(computed)
+        frame::body_cfa(&rows).map(CfaRule::computed)
     }
 
     /// The variables in scope at a pc of this part; none without debug info.
@@ -195,6 +230,7 @@ impl<'t, 'm> FunctionAt<'t, 'm> {
         let at = FrameAt {
             subprogram: debug.die.offset,
             pc,
+            entry: debug.info.entry_of(debug.die),
             cfa: cfa.as_ref(),
             body_cfa: body_cfa.as_ref(),
             bias: self.module.bias(),
@@ -221,15 +257,6 @@ impl<'t, 'm> FunctionAt<'t, 'm> {
     /// Where each frame at a pc is in the source, innermost inlined function first.
     pub(super) fn lines_at(&self, pc: Svma) -> Vec<LineAt> {
         self.debug.as_ref().map(|debug| debug.lines_at(pc)).unwrap_or_default()
-    }
-}
-
-fn computed(cfa: &CfaRule) -> Expression {
-    match cfa {
-        CfaRule::Register { register, offset } => {
-            vec![Op::new(OpCode::Register, *register, *offset as u64)]
-        }
-        CfaRule::Expression(expression) => expression.clone(),
     }
 }
 

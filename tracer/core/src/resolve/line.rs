@@ -39,17 +39,21 @@ pub(super) fn lookup(code: &Code<'_>, file: &str, line: u64) -> Result<Vec<Targe
     if let Some(exact) = by_path.remove_entry(&normalize(file)) {
         by_path = ByPath::from([exact]);
     }
-    let sites = |files: &[(ModuleIndex, SourceFile)]| {
-        let mut targets = Vec::new();
-        for (module, file) in files {
-            let Some((_, info)) = modules.iter().find(|(index, _)| index == module) else {
-                continue;
-            };
-            let sites = line_sites::sites(info, file, line);
-            targets.extend(sites.iter().map(|svma| target(code, *module, *svma)));
-        }
-        targets
-    };
+    let sites =
+        |files: &[(ModuleIndex, SourceFile)]| {
+            let mut targets = Vec::new();
+            for (module, file) in files {
+                let Some((_, info)) = modules.iter().find(|(index, _)| index == module) else {
+                    continue;
+                };
+                let sites = line_sites::sites(info, file, line);
+                targets.extend(sites.iter().map(|(svma, scope)| Target {
+                    instance: *scope,
+                    ..target(code, *module, *svma)
+                }));
+            }
+            targets
+        };
     if by_path.len() > 1 {
         return Err(ambiguous(&subject, &by_path, line, |files| !sites(files).is_empty()));
     }

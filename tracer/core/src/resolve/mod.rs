@@ -23,10 +23,12 @@ mod fixture;
 mod tests;
 
 use crate::binary::modules::Code;
+use crate::model::address::Avma;
 use crate::model::issue::{Issue, IssueKind};
 use crate::model::resolved::{LocationSpec, Resolved};
 use function::Target;
 use function_at::FunctionAt;
+use gimli::UnitOffset;
 use types::TypeBuilder;
 
 /// Sites of one location that are armed at most; more is hardly what was meant.
@@ -47,7 +49,7 @@ pub fn resolve(spec: &LocationSpec, text: &str, code: &Code<'_>) -> Result<Resol
     }
     let mut resolved = Resolved::default();
     for of_module in targets.chunk_by(|a, b| a.module == b.module) {
-        add_module(&mut resolved, text, code, of_module)?;
+        add_module(&mut resolved, spec, text, code, of_module)?;
     }
     match resolved.issues.first() {
         Some(issue) if resolved.sites.is_empty() => Err(issue.clone()),
@@ -58,6 +60,7 @@ pub fn resolve(spec: &LocationSpec, text: &str, code: &Code<'_>) -> Result<Resol
 /// Adds the sites of targets that are all in one module.
 fn add_module(
     resolved: &mut Resolved,
+    spec: &LocationSpec,
     text: &str,
     code: &Code<'_>,
     targets: &[Target],
@@ -66,12 +69,17 @@ fn add_module(
     // Without debug info a function's entry can be probed still: registers and stack.
     let info = code.debug_info(module).ok();
     let mut builder = info.map(|info| TypeBuilder::of(info, std::mem::take(&mut resolved.types)));
+    let mut placed: Vec<(Avma, Option<UnitOffset>)> = Vec::new();
     for target in targets {
+        // Several places of a line may be moved to the same one; calls of a function are told apart.
+        let copy = target.instance.filter(|_| matches!(spec, LocationSpec::Function { .. }));
         let function = FunctionAt::new(code, target, text)?;
         match function.site(builder.as_mut()) {
-            // Several places of a line may be moved to the same one.
-            Ok(site) if resolved.sites.iter().any(|other| other.pc == site.pc) => {}
-            Ok(site) => resolved.sites.push(site),
+            Ok(site) if placed.contains(&(site.pc, copy)) => {}
+            Ok(site) => {
+                placed.push((site.pc, copy));
+                resolved.sites.push(site);
+            }
             Err(issue) => resolved.issues.push(issue),
         }
     }

@@ -13,7 +13,7 @@ mod tests;
 
 pub use self::meaning::{Meaning, is_unoptimised, meaning_at};
 
-use self::location::{Frame, location_of};
+use self::location::{Frame, at_entry, location_of};
 use self::scopes::{Found, Scope, scopes_at};
 use super::dies::{DieError, DieId, Dies};
 use super::lang::Language;
@@ -32,6 +32,8 @@ pub struct FrameAt<'f> {
     pub subprogram: UnitOffset,
     /// The pc.
     pub pc: Svma,
+    /// Where the function is entered.
+    pub entry: Option<Svma>,
     /// The canonical frame address at the pc, by CFI.
     pub cfa: Option<&'f Expression>,
     /// The canonical frame address where the function's body begins, by CFI. A frame base that is
@@ -62,6 +64,8 @@ pub struct Declared {
     pub id: DieId,
     /// The entry that declares the function that it belongs to.
     pub function: DieId,
+    /// That function is the one whose code this is, and not inlined into it.
+    pub own: bool,
     /// The variable.
     pub variable: ScopedVariable,
 }
@@ -89,17 +93,21 @@ pub fn variables_at<'a>(
     for scope in scopes.iter().rev() {
         for found in &scope.found {
             let language = unit.language.unwrap_or(Language::Other);
-            let Some(mut variable) = variable(builder, found, &frame, language) else { continue };
+            let own = scope.inlined_calls == 0;
+            let variable = variable(builder, found, &frame, language, own);
+            let Some(mut variable) = variable else { continue };
             variable.inline_depth = innermost - scope.inlined_calls;
             let here = at.lines.get(variable.inline_depth as usize);
             if here.is_some_and(|here| declaration::is_ahead(found, here)) {
                 variable.location = Err(ReasonCode::NotDeclaredYet.into());
+                variable.at_entry = None;
             }
             let function = functions.get(scope.inlined_calls as usize);
             let declared = found.chain.last().zip(function);
             variables.extend(declared.map(|(die, function)| Declared {
                 id: die.id(),
                 function: *function,
+                own: scope.inlined_calls == 0,
                 variable,
             }));
         }
@@ -141,6 +149,7 @@ fn variable<'a>(
     found: &Found<'a>,
     frame: &Frame<'_>,
     language: Language,
+    own: bool,
 ) -> Option<ScopedVariable> {
     let name = found.chain.iter().find_map(|die| die.name())?;
     let typed = found.chain.iter().find(|die| die.entry.has_attr(gimli::DW_AT_type));
@@ -152,7 +161,13 @@ fn variable<'a>(
         Some(0) => Ok(Location::Bytes(Vec::new())),
         _ => location_of(found, frame, size).and_then(|location| fitted(location, size)),
     };
-    Some(ScopedVariable { name, kind: found.kind, type_id, location, inline_depth: 0 })
+    let at_entry = match location {
+        Ok(_) => None,
+        Err(_) => at_entry(found, frame, size, own).and_then(|it| fitted(it, size).ok()),
+    };
+    let kind = found.kind;
+    let (kept, inline_depth) = (None, 0);
+    Some(ScopedVariable { name, kind, type_id, location, at_entry, kept, inline_depth })
 }
 
 /// Refuses a location that has fewer bytes than the type; the rest would be made up.
@@ -160,7 +175,7 @@ fn fitted(location: Location, size: Option<u64>) -> Result<Location, Reason> {
     let Some(size) = size else { return Ok(location) };
     let unsupported = |detail: &str| Err(Reason::new(ReasonCode::UnsupportedLocation, detail));
     match location {
-        Location::Register(_) | Location::Value(_) if size > 8 => {
+        Location::Register(_) | Location::Value(_) | Location::Derived(_) if size > 8 => {
             unsupported("its type is wider than its register or computed value")
         }
         Location::Bytes(bytes) if (bytes.len() as u64) < size => {

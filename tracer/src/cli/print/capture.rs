@@ -1,5 +1,6 @@
 //! One capture: when and who, where, the stack with its variables.
 
+use super::callers;
 use super::line::{Ink, Line, Page};
 use super::source::{Sources, at};
 use super::time;
@@ -64,6 +65,7 @@ fn place(site: &Site, page: &mut Page) {
             .with(Ink::Dim, ": ");
         page.line(&moved.with(Ink::Dim, Escaped::name(&site.why)));
     }
+    callers::inlined_into(&site.inlined_into, page);
     if let Some(issue) = &site.debug_issue {
         let missing = Line::new().with(Ink::Missing, "  variables may be missing: ");
         page.line(&missing.with(Ink::Missing, Escaped::name(&issue.text)));

@@ -15,6 +15,14 @@ pub(crate) fn found(found: &FoundLine) -> Page {
         line = line.text("  ").and(at(file, found.line));
     }
     let mut page = Page::new();
+    if found.inlined_copies > 0 {
+        line = line.with(Ink::Dim, "  inlined ").text(found.inlined_copies);
+        line = line.with(Ink::Dim, if found.inlined_copies == 1 { " time" } else { " times" });
+        for (number, caller) in found.inlined_into.iter().enumerate() {
+            line = line.with(Ink::Dim, if number == 0 { ", into " } else { ", " });
+            line = line.text(Escaped::name(caller));
+        }
+    }
     page.line(&line.with(Ink::Dim, "  in ").with(Ink::Dim, Escaped::name(&found.module)));
     page
 }

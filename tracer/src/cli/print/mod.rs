@@ -1,5 +1,6 @@
 //! Results as people like to read them.
 
+mod callers;
 pub(crate) mod capture;
 pub(crate) mod error;
 pub(crate) mod line;

@@ -1,7 +1,8 @@
 //! What is said before the first capture and after the last one.
 
+use super::callers;
 use super::line::{Ink, Line, Page};
-use crate::api::types::{Armed, AttachedBy, BudgetOf, Ended, Overload, Predicted, Summary};
+use crate::api::types::{Armed, AttachedBy, BudgetOf, Ended, Overload, Predicted, Summary, Trap};
 use crate::escape::Escaped;
 use std::time::Duration;
 use tracer_common::outcome::Outcome;
@@ -37,12 +38,38 @@ pub(crate) fn armed(armed: &Armed) -> Page {
             &line.with(Ink::Dim, " site, and forked children lose theirs at their first hit"),
         );
     }
+    callers::of_sites(&armed.sites, &mut page);
     predicted(&mut page, armed.predicted);
+    kept(&mut page, armed);
     for issue in &armed.not_probed {
         let line = Line::new().with(Ink::Error, "  not probed").text(": ");
         page.line(&line.text(Escaped::name(&issue.text)));
     }
     page
+}
+
+/// Whether arguments that are gone at the sites are kept where their functions are entered.
+fn kept(page: &mut Page, armed: &Armed) {
+    let mut entries: Vec<_> = armed.sites.iter().filter_map(|site| site.entry).collect();
+    entries.dedup_by_key(|entry| entry.pc.0);
+    for entry in entries {
+        let trap = match entry.trap {
+            Trap::Emulated => "emulated",
+            Trap::SingleStepped => "single-stepped",
+        };
+        let line =
+            Line::new().with(Ink::Dim, "  arguments that are gone there are kept at the entry, ");
+        let line = line.text(Escaped::name(&entry.pc.to_string())).with(Ink::Dim, " (");
+        page.line(&line.with(Ink::Dim, trap).with(Ink::Dim, "); each call costs that too"));
+    }
+    left_out(page, armed.entry_left_out.as_deref());
+}
+
+fn left_out(page: &mut Page, why: Option<&str>) {
+    if let Some(why) = why {
+        let line = Line::new().with(Ink::Missing, "  without the arguments that are gone there");
+        page.line(&line.text(": ").text(Escaped::name(why)));
+    }
 }
 
 /// What a hit costs and, where that was learned, the probe.
@@ -96,6 +123,13 @@ pub(crate) fn finished(summary: &Summary) -> Page {
     for outcome in Outcome::ALL.iter().filter(|outcome| **outcome != Outcome::Captured) {
         note(&mut page, count(*outcome), outcome.code(), outcome.text());
     }
+    note(
+        &mut page,
+        Some(summary.entered),
+        if summary.entered == 1 { "call" } else { "calls" },
+        "seen at the function's entry, to keep the arguments; they are no hits",
+    );
+    left_out(&mut page, summary.entry_left_out.as_deref());
     if let Some(overload) = &summary.overload {
         page.line(&Line::new().text("  ").with(Ink::Missing, Escaped::name(&spent(overload))));
     }
@@ -138,12 +172,14 @@ pub(crate) fn spent(overload: &Overload) -> String {
         BudgetOf::Node => "all probes together",
     };
     format!(
-        "tripped {}: {:.2} ms of CPU time in {} ms, where {whose} may cost {:.2} ms ({:.2} % of a core)",
+        "tripped {}: {:.2} ms of CPU time in {} ms, where {whose} may cost {:.2} ms ({:.2} % of a core); \
+         the last hit came {:.2} ms later",
         if overload.trips == 1 { "once".to_owned() } else { format!("{} times", overload.trips) },
         ms(overload.spent_ns),
         ms(overload.window_ns),
         ms(overload.limit_ns),
         overload.limit_ns as f64 * 100.0 / overload.window_ns as f64,
+        ms(overload.lasted_ns),
     )
 }
 

@@ -237,6 +237,7 @@ fn a_capture_reads_from_when_and_where_to_the_stack() {
         r#"2026-01-31T12:34:56.789Z  hit 3  billing[4242], thread 4245 "worker", cpu 3
 billing.c:42  pc 0x558100001234 in /usr/bin/billing
   instead of 0x558100001230: push rbp is emulated by the kernel, endbr64 is not
+  inlined into process_payment at /no/such/src/billing.c:40
 #0  price_of at /no/such/src/billing.c:42 in billing  (inlined)
     arguments
       item: struct item * = 0x558100004000 -> {name = "tea", price = 250}
@@ -311,6 +312,7 @@ fn while_it_waits_it_says_for_what() {
     assert_eq!(
         armed_page(&armed()).plain(),
         "probing billing.c:42 in billing[4242]; waiting up to 30s for a hit (Ctrl-C ends it)\n  \
+         0x558100001234 inlined into process_payment at /no/such/src/billing.c:40\n  \
          predicted: 9.8 µs a hit\n"
     );
 }
@@ -321,7 +323,14 @@ fn what_was_learned_is_told() {
     let hit = facts.predicted;
     let captures_per_second = Some(25);
     let (hits_per_second, cores, slowdown) = (1234.0, 0.000_8, 1.0);
-    facts.forecast = Some(Forecast { hit, hits_per_second, captures_per_second, cores, slowdown });
+    facts.forecast = Some(Forecast {
+        hit,
+        load: tracer_core::model::admission::Load::default(),
+        hits_per_second,
+        captures_per_second,
+        cores,
+        slowdown,
+    });
     let page = armed_page(&facts).plain();
     assert!(page.contains("  predicted: 9.8 µs a hit, 1234 hits/s: 0.08 % of a core\n"), "{page}");
     assert!(page.contains("  sampled: at most 25 captures a second"), "{page}");
@@ -372,6 +381,8 @@ fn lists_line_up() {
 
 fn found(text: &str) -> Found {
     Found {
+        copies: 0,
+        callers: Vec::new(),
         function: text.to_owned(),
         module: text.to_owned(),
         svma: Svma(0),

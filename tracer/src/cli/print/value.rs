@@ -318,9 +318,11 @@ pub(super) fn special(provenance: Provenance) -> Option<&'static str> {
     match provenance {
         Provenance::Live | Provenance::None => None,
         Provenance::Constant => Some("constant"),
+        Provenance::EntryProbe => Some("argument at entry"),
         Provenance::MappedFile => Some("from the mapped file"),
         Provenance::Untouched => Some("never touched"),
         Provenance::ReadAfterHit => Some("read after the hit"),
+        Provenance::EntryValue => Some("at entry, by its caller"),
     }
 }
 

@@ -1,5 +1,6 @@
 //! A place without a hit: where each variable is, or why not and where instead.
 
+use super::callers;
 use super::line::{Ink, Line, Page};
 use super::source::{Sources, at};
 use super::value::WIDTH;
@@ -61,6 +62,7 @@ fn at_site(number: Option<usize>, site: &Site, sources: &mut Sources, page: &mut
     }
     page.line(&line);
     page.line(&Line::new().text("  ").with(Ink::Dim, Escaped::name(&site.why)));
+    callers::inlined_into(&site.inlined_into, page);
     if let Some(Frame { file: Some(file), line: Some(line), .. }) = site.frames.first()
         && let Some(source) = sources.line(file, *line, Some(&site.module))
     {
@@ -234,6 +236,7 @@ mod tests {
 billing.c:42 in billing[4242]: 1 site
 pc 0x558100001234 in /usr/bin/billing for 0x558100001230
   moved +4 past endbr64 to push rbp (emulated)
+  inlined into process_payment at /no/such/src/billing.c:40
 #0  price_of at /no/such/src/billing.c:42  (inlined)
     arguments
       item: int   in rdi
@@ -270,6 +273,7 @@ pc 0x558100001234 in /usr/bin/billing for 0x558100001230
 billing.c:42 in billing[4242]: 1 site
 pc 0x558100001234 in /usr/bin/billing for 0x558100001230
   moved +4 past endbr64 to push rbp (emulated)
+  inlined into process_payment at /no/such/src/billing.c:40
 #0  price_of at /no/such/src/billing.c:42  (inlined)
     locals
       whole: int      not here; on line 44; the compiler kept no location for it here

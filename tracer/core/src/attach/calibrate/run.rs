@@ -81,11 +81,13 @@ impl<'p> Own<'p> {
             expires_ns: 0,
         };
         let plans: Vec<Plan> = Sample::ALL.iter().map(|sample| sample.plan(memory)).collect();
-        let sites: Vec<SitePlan<'_>> =
-            plans.iter().map(|plan| SitePlan { pc, has_twin: false, trap_ns: 0, plan }).collect();
+        let sites: Vec<SitePlan<'_>> = plans
+            .iter()
+            .map(|plan| SitePlan { pc, has_twin: false, trap_ns: 0, plan, entry: None })
+            .collect();
         let mut maps = program.maps();
         let budgets = maps.set_budgets(NEVER_SPENT)?;
-        match maps.occupy(gate, &ring, &sites) {
+        match maps.occupy(gate, &ring, &sites, &[]) {
             Ok(occupied) => Ok(Self { program, occupied, ring, budgets }),
             Err(error) => {
                 maps.set_budgets(budgets)?;

@@ -6,7 +6,7 @@
 //! the type again (DWARF 5, 2.5.1.4 and 2.5.1.6).
 
 use super::{OPERATIONS_MAX, unsupported};
-use crate::model::location::Expression;
+use crate::model::location::{Expression, Step, Steps};
 use crate::model::reason::Reason;
 use tracer_common::code::{Code, Op};
 use tracer_common::limits::STACK_DEPTH;
@@ -34,7 +34,7 @@ impl Kind {
 
 #[derive(Default)]
 pub(super) struct Stack {
-    ops: Expression,
+    steps: Steps,
     kinds: Vec<Kind>,
 }
 
@@ -44,7 +44,7 @@ impl Stack {
     }
 
     /// The computation of the topmost value.
-    pub(super) fn value(mut self) -> Result<Expression, Reason> {
+    pub(super) fn value(mut self) -> Result<Steps, Reason> {
         if self.is_empty() {
             return Err(underflow());
         }
@@ -52,11 +52,11 @@ impl Stack {
             self.emit(Op::new(Code::Swap, 0, 0))?;
             self.emit(Op::new(Code::Drop, 0, 0))?;
         }
-        Ok(self.ops)
+        Ok(self.steps)
     }
 
     /// The same, where the value must be as wide as an address.
-    pub(super) fn address(self) -> Result<Expression, Reason> {
+    pub(super) fn address(self) -> Result<Steps, Reason> {
         match self.kinds.last() {
             Some(kind) if kind.size() == 8 => self.value(),
             Some(_) => Err(unsupported("an address of fewer than 8 bytes")),
@@ -84,6 +84,14 @@ impl Stack {
         Ok(())
     }
 
+    /// Pushes what a register held at the function's entry.
+    pub(super) fn entry(&mut self, number: u8) -> Result<(), Reason> {
+        self.room(1)?;
+        self.add(Step::Entry(number))?;
+        self.kinds.push(Kind::Generic);
+        Ok(())
+    }
+
     pub(super) fn constant(&mut self, value: u64) -> Result<(), Reason> {
         self.push(Op::new(Code::Const, 0, value), Kind::Generic)
     }
@@ -104,9 +112,9 @@ impl Stack {
         if value == 0 {
             return Ok(());
         }
-        match self.ops.last_mut() {
+        match self.steps.last_mut() {
             // What was pushed last is the top, so the sum is known here.
-            Some(op)
+            Some(Step::Op(op))
                 if kind == Kind::Generic
                     && matches!(op.code(), Some(Code::Const | Code::Register | Code::AddConst)) =>
             {
@@ -142,7 +150,8 @@ impl Stack {
         if !(1..=8).contains(&size) || (kind != Kind::Generic && kind.size() != size) {
             return Err(unsupported(format!("a read of {size} bytes")));
         }
-        let reads = self.ops.iter().filter(|op| op.code() == Some(Code::Deref)).count();
+        let is_read = |step: &&Step| matches!(step, Step::Op(op) if op.code() == Some(Code::Deref));
+        let reads = self.steps.iter().filter(is_read).count();
         if reads >= DEREFS_MAX {
             return Err(unsupported("more than 16 memory reads"));
         }
@@ -272,10 +281,14 @@ impl Stack {
     }
 
     fn emit(&mut self, op: Op) -> Result<(), Reason> {
-        if self.ops.len() >= OPERATIONS_MAX {
+        self.add(Step::Op(op))
+    }
+
+    fn add(&mut self, step: Step) -> Result<(), Reason> {
+        if self.steps.len() >= OPERATIONS_MAX {
             return Err(unsupported("more than 64 operations"));
         }
-        self.ops.push(op);
+        self.steps.push(step);
         Ok(())
     }
 }

@@ -39,7 +39,7 @@ fn ask(path: &Path, store: IndexStore) -> (Answers, CacheReadings) {
     }
     let files = line_sites::source_files(info, "main.c");
     let sites = files.iter().map(|file| {
-        let sites = line_sites::sites(info, file, 4).iter().copied().collect();
+        let sites = line_sites::sites(info, file, 4).keys().copied().collect();
         (file.path.clone(), sites)
     });
     ((functions, sites.collect()), cache.readings())

@@ -3,6 +3,7 @@
 use crate::model::capture::Provenance;
 use crate::model::record::{Item, LateBytes};
 use std::ops::Range;
+use tracer_common::wire::ItemKind;
 
 /// Bytes one behind another.
 #[derive(Debug)]
@@ -59,9 +60,13 @@ pub(super) fn merge(items: &[Item], late: &[LateBytes]) -> Vec<Segment> {
     segments
 }
 
+fn is_memory(item: &Item) -> bool {
+    item.kind != ItemKind::Entry && !item.bytes.is_empty()
+}
+
 /// The bytes of all items; where they overlap the one that starts first is taken.
 fn merge_items(items: &[Item]) -> Vec<Segment> {
-    let mut sorted: Vec<&Item> = items.iter().filter(|item| !item.bytes.is_empty()).collect();
+    let mut sorted: Vec<&Item> = items.iter().filter(|item| is_memory(item)).collect();
     sorted.sort_by_key(|item| item.address.0);
     let mut segments: Vec<Segment> = Vec::new();
     for item in sorted {

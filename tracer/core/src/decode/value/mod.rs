@@ -164,6 +164,19 @@ impl Decoder<'_> {
                         let count = Some(length);
                         self.not_followed(Object { address, type_id: *element, count })
                     }
+                    Ok((address, length))
+                        if length > 0
+                            && self.is_unknown_to_hit(
+                                Object { address, type_id: *element, count: Some(length) },
+                                place,
+                                *pointer_offset,
+                            ) =>
+                    {
+                        let object = Object { address, type_id: *element, count: Some(length) };
+                        let value = Value::Unavailable(pointer::passed_pointer());
+                        let type_name = self.target_name(object);
+                        self.known_pointer(address, Typed { type_name, value })
+                    }
                     Ok((address, length)) if *text => self.text_slice(address, length, place.depth),
                     Ok((address, length)) => self.slice(*element, address, length, place, path),
                 }

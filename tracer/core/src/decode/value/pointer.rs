@@ -40,6 +40,10 @@ impl Decoder<'_> {
             Shape::Nothing => Value::Address(address),
             Shape::Function => self.function(address),
             _ if self.is_late(place, 0) => self.not_followed(object),
+            _ if self.is_unknown_to_hit(object, place, 0) => {
+                let value = Value::Unavailable(passed_pointer());
+                self.known_pointer(address, Typed { type_name: self.target_name(object), value })
+            }
             _ => self.followed(object, place, path),
         }
     }
@@ -55,6 +59,17 @@ impl Decoder<'_> {
     ) -> Value {
         let object = Object { address, type_id: element, count: Some(length) };
         self.followed(object, place, path)
+    }
+
+    /// The pointer in the eight bytes at `offset` came from the caller when the function was
+    /// entered, so that the hit knew nothing of it, and what is behind it was not copied for
+    /// another one.
+    pub(super) fn is_unknown_to_hit(&self, to: Object, place: Place<'_>, offset: u64) -> bool {
+        let passed = place.part(offset).is_some_and(|part| {
+            let provenance = part.source.provenance(self.world.image, part.offset, 8);
+            provenance == Provenance::EntryValue
+        });
+        passed && !self.world.image.any(to.address, self.bytes_of(to).max(1))
     }
 
     /// The eight bytes at `offset` were read after the hit: what they point to now need not be what
@@ -109,7 +124,7 @@ impl Decoder<'_> {
         Value::Pointer { address, target: Box::new(target), provenance: Provenance::None }
     }
 
-    fn target_name(&self, object: Object) -> String {
+    pub(super) fn target_name(&self, object: Object) -> String {
         let name = &self.world.types.get(object.type_id).name;
         if object.count.is_some() { format!("[{name}]") } else { name.clone() }
     }
@@ -189,6 +204,11 @@ impl Decoder<'_> {
 /// Why a pointer that was read after the hit is not followed.
 pub(super) fn late_pointer() -> Reason {
     Reason::new(ReasonCode::NotCaptured, "the pointer was read after the hit")
+}
+
+/// Why what an entry value points to is not there.
+pub(super) fn passed_pointer() -> Reason {
+    Reason::new(ReasonCode::NotCaptured, "the pointer is known from the caller only")
 }
 
 /// Pairs the pointers of a fresh tree with what is to become of them.

@@ -1,6 +1,6 @@
 //! Text: C strings, `char[N]`, `&str`.
 
-use super::pointer::late_pointer;
+use super::pointer::{late_pointer, passed_pointer};
 use super::{Decoder, Place, values_spent};
 use crate::decode::source::Source;
 use crate::model::capture::Provenance;
@@ -53,6 +53,11 @@ impl Decoder<'_> {
         match self.world.image.text(address) {
             _ if self.is_late(place, 0) => self.missing_text(address, late_pointer()),
             Some(item) => self.text_item(address, item),
+            None if place.source.provenance(self.world.image, place.offset, 8)
+                == Provenance::EntryValue =>
+            {
+                self.missing_text(address, passed_pointer())
+            }
             None if place.depth >= self.world.limits.depth_max => {
                 self.missing_text(address, ReasonCode::LimitDepth.into())
             }

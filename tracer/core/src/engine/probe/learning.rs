@@ -2,7 +2,7 @@
 
 use super::{Probe, Wake, sites_to_arm};
 use crate::attach::breakpoints::Closed;
-use crate::attach::link::LinkId;
+use crate::attach::link::{Counts, LinkId};
 use crate::attach::maps::Gate;
 use crate::attach::ring::Ring;
 use crate::engine::admission::Scene;
@@ -48,9 +48,9 @@ impl<'e> Probe<'e> {
         }
     }
 
-    /// Hits so far.
-    pub(in crate::engine) fn hits(&self) -> Result<u64, EngineError> {
-        Ok(self.counts()?.hits)
+    /// What came so far: hits, and calls at entries.
+    pub(in crate::engine) fn came(&self) -> Result<Counts, EngineError> {
+        Ok(self.counts()?)
     }
 
     /// Hits so far of each site.
@@ -94,7 +94,8 @@ impl<'e> Probe<'e> {
             limits: scene.request.limits,
         };
         let plans = vec![nothing; resolved.sites.len()];
-        let sites = sites_to_arm(scene.code.modules(), resolved, &plans)?;
+        let mut sites = sites_to_arm(scene.code.modules(), resolved, &plans)?;
+        sites.iter_mut().for_each(|site| site.entry = None);
         let gate = Gate {
             pid: self.id.pid,
             start_ticks: self.id.start_ticks,

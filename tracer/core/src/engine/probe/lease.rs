@@ -82,6 +82,7 @@ impl Probe<'_> {
         }
         resolve::process::check(self.id)?;
         resolve::access::check(self.owner, self.id.pid)?;
+        self.misses_before = self.kernel.program.kernel_misses()?;
         self.kernel.links.resume(&self.kernel.program, self.mode, self.link)?;
         self.trips.is_back();
         self.pauses.end();

@@ -51,11 +51,18 @@ impl Trips {
         self.is_known = false;
     }
 
-    /// Notes a trip; gives how long it stays out, `None` for ever.
-    fn add(&mut self, trip: &Trip, now: Instant) -> (Overload, Option<Duration>) {
+    /// Notes a trip, and when the last hit came.
+    fn note(&mut self, trip: &Trip, last_ns: u64) -> Overload {
         self.count += 1;
-        let overload = overload(trip, self.count);
+        let lasted = Duration::from_nanos(last_ns.saturating_sub(trip.time_boot_ns));
+        let overload = overload(trip, self.count, lasted);
         self.last = Some(overload);
+        overload
+    }
+
+    /// Notes a trip; gives how long it stays out, `None` for ever.
+    fn add(&mut self, trip: &Trip, last_ns: u64, now: Instant) -> (Overload, Option<Duration>) {
+        let overload = self.note(trip, last_ns);
         let wait = self.wait;
         self.again_at = wait.map(|wait| now + wait);
         self.wait = wait.map(|wait| (wait * 2).min(WAIT_MAX));
@@ -63,7 +70,7 @@ impl Trips {
     }
 }
 
-fn overload(trip: &Trip, trips: u64) -> Overload {
+fn overload(trip: &Trip, trips: u64, lasted: Duration) -> Overload {
     Overload {
         of: match trip.cause {
             trip::PROCESS => BudgetOf::Process,
@@ -74,6 +81,7 @@ fn overload(trip: &Trip, trips: u64) -> Overload {
         limit: Duration::from_nanos(trip.limit_ns),
         trips,
         time_boot_ns: trip.time_boot_ns,
+        lasted,
     }
 }
 
@@ -114,7 +122,11 @@ impl Probe<'_> {
             // It was being paused at this moment, and comes back when it is told to.
             return Ok(None);
         }
-        let (overload, again_in) = self.trips.add(&trip, Instant::now());
+        if let Some(why) = self.dear_entries(&trip)? {
+            return self.do_without(&trip, why, deliver);
+        }
+        let last_ns = self.last_hit_ns()?;
+        let (overload, again_in) = self.trips.add(&trip, last_ns, Instant::now());
         tracing::warn!(?overload, ?again_in, "a probe cost more than it may and is out");
         if again_in.is_none() {
             return Ok(Some(Ended::Tripped));
@@ -124,6 +136,31 @@ impl Probe<'_> {
         self.pauses.begin();
         let told = self.deliver(Event::Tripped { overload, again_in }, deliver);
         Ok(told.is_break().then_some(Ended::Stopped))
+    }
+
+    /// When the last hit came after a trip, in nanoseconds since boot.
+    fn last_hit_ns(&self) -> Result<u64, AttachError> {
+        self.kernel.links.last_hit(&self.kernel.program, self.link)
+    }
+
+    /// Comes back at once after a trip, without the breakpoints at entries.
+    fn do_without(
+        &mut self,
+        trip: &Trip,
+        why: String,
+        deliver: &mut Deliver<'_>,
+    ) -> Result<Option<Ended>, EngineError> {
+        let overload = self.trips.note(trip, self.last_hit_ns()?);
+        tracing::info!(?overload, why, "a probe goes on without entries");
+        let tripped = Event::Tripped { overload, again_in: Some(Duration::ZERO) };
+        if self.deliver(tripped, deliver).is_break() {
+            return Ok(Some(Ended::Stopped));
+        }
+        match self.leave_entries(why) {
+            Err(EngineError::Attach(AttachError::Removed)) => return Ok(Some(Ended::Stopped)),
+            left => left?,
+        }
+        Ok(self.deliver(Event::Resumed, deliver).is_break().then_some(Ended::Stopped))
     }
 
     /// Comes back after a trip.
@@ -157,8 +194,9 @@ mod tests {
     #[test]
     fn a_probe_stays_out_unless_it_is_asked_to_come_back() {
         let mut trips = Trips::new(None);
-        let (overload, wait) = trips.add(&TRIP, Instant::now());
+        let (overload, wait) = trips.add(&TRIP, 5001, Instant::now());
         assert_eq!((overload.of, overload.trips, wait), (BudgetOf::Node, 1, None));
+        assert_eq!(overload.lasted, Duration::from_micros(5));
         assert_eq!(trips.again_at, None);
         assert_eq!(trips.last(), Some(overload));
     }
@@ -166,7 +204,7 @@ mod tests {
     #[test]
     fn each_time_it_comes_back_later_but_a_minute_at_most() {
         let mut trips = Trips::new(Some(Duration::from_secs(10)));
-        let waits = [(); 5].map(|()| trips.add(&TRIP, Instant::now()).1.unwrap().as_secs());
+        let waits = [(); 5].map(|()| trips.add(&TRIP, 0, Instant::now()).1.unwrap().as_secs());
         assert_eq!(waits, [10, 20, 40, 60, 60]);
     }
 }

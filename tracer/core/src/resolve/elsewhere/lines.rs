@@ -59,7 +59,7 @@ pub(super) fn parts_of_lines<'r>(
     let rows = rows.filter(|row| row.line != 0 && !row.end_sequence && !known.contains(&row.svma));
     let into_part = |row: &Row| {
         let line = (u64::from(row.file), u64::from(row.line));
-        (line, vec![Numbered { line, svma: row.svma, depth: 0 }])
+        (line, vec![Numbered { line, svma: row.svma, depth: 0, scope: None }])
     };
     named(info, index, rows.map(into_part), false)
 }

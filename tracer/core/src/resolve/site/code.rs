@@ -5,6 +5,7 @@ use crate::model::address::Svma;
 use crate::model::resolved::TrapClass;
 use crate::resolve::instruction::{self, Classified, Flow, Refusal, RefusalCode};
 use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic};
+use std::ops::Range;
 
 /// Bytes of a part that are decoded; more is no function that a compiler made.
 const CODE_BYTES: usize = 16 * 1024 * 1024;
@@ -129,6 +130,19 @@ impl<'a> Code<'a> {
     /// function's other parts need as their [`Part::targets`].
     pub fn branch_targets(&self) -> &[Svma] {
         &self.branch_targets
+    }
+
+    /// Whether a direct jump in some ranges of this part leads to an address.
+    pub fn jumps_to(&self, to: Svma, from: &[Range<u64>]) -> bool {
+        let is_inside = |svma: Svma| from.iter().any(|range| range.contains(&svma.0));
+        let jumps = self.steps.iter().filter(|step| !step.plain && is_inside(step.svma));
+        let flow = |step: &Step| {
+            Some(instruction::flow(&instruction::decode(self.bytes(step), step.svma)?))
+        };
+        self.branch_targets.contains(&to)
+            && jumps
+                .filter_map(flow)
+                .any(|flow| matches!(flow, Flow::Jump(at) | Flow::Branch(at) if at == to))
     }
 
     /// Addresses of all instructions that were decoded, in ascending order.

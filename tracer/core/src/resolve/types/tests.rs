@@ -1,7 +1,7 @@
 //! Types of compiled programs, hand-made debug info and damaged files.
 
-use crate::binary::dwarf::Unit;
 use super::*;
+use crate::binary::dwarf::Unit;
 use crate::model::types::{Encoding, Member, Scalar, VariantArm};
 use crate::resolve::fixture::Fixture;
 

@@ -7,8 +7,9 @@ use super::FrameAt;
 use super::scopes::Found;
 use crate::binary::dwarf::Reader;
 use crate::binary::expression::{Context, next_operation, translate};
+use crate::binary::lists;
 use crate::model::address::Svma;
-use crate::model::location::{Expression, Location};
+use crate::model::location::{Expression, Location, Piece, Step};
 use crate::model::reason::{Reason, ReasonCode};
 use crate::model::resolved::VariableKind;
 use crate::resolve::dies::{Attribute, DieError, Dies, SourceUnit};
@@ -16,6 +17,10 @@ use gimli::{AttributeValue, UnitOffset};
 use std::rc::Rc;
 use tracer_common::code::{Code, Op};
 use tracer_common::wire::{RBP, RSP};
+
+/// A byte of an expression may be an operation of its own: it counts as so many bytes that are only
+/// passed over.
+const EXPRESSION_BYTE: usize = 16;
 
 /// What debug info says about where a variable is at a pc.
 pub(super) enum Stated<'a> {
@@ -39,7 +44,7 @@ pub(super) enum Stated<'a> {
 pub(super) fn stated<'a, 'f>(
     found: &'f Found<'a>,
     pc: Svma,
-) -> Result<Option<(Stated<'a>, &'f Rc<SourceUnit<'a>>)>, gimli::Error> {
+) -> Result<Option<(Stated<'a>, &'f Rc<SourceUnit<'a>>)>, DieError> {
     for die in &found.chain {
         if let Some(value) = die.entry.attr_value(gimli::DW_AT_location) {
             return Ok(Some((listed(&die.unit, value, pc)?, &die.unit)));
@@ -56,19 +61,21 @@ fn listed<'a>(
     unit: &SourceUnit<'a>,
     value: Attribute<'a>,
     pc: Svma,
-) -> Result<Stated<'a>, gimli::Error> {
+) -> Result<Stated<'a>, DieError> {
     if let AttributeValue::Exprloc(expression) = value {
+        unit.steps.take(expression.0.len() * EXPRESSION_BYTE)?;
         return Ok(Stated::Single(expression));
     }
     let Some(mut entries) = unit.dwarf.attr_locations(&unit.unit, value)? else {
         return Ok(Stated::Nothing);
     };
     let (mut here, mut default, mut any) = (Vec::new(), Vec::new(), false);
-    while let Some(entry) = entries.next()? {
+    while let Some(entry) = lists::next_location(&mut entries, || unit.steps.take(0))? {
         any = true;
         if entry.range.begin == 0 && entry.range.end == u64::MAX {
             default.push(entry.data);
         } else if (entry.range.begin..entry.range.end).contains(&pc.0) {
+            unit.steps.take(entry.data.0.len() * EXPRESSION_BYTE)?;
             here.push(entry.data);
         }
     }
@@ -276,7 +283,56 @@ pub(super) fn location_of(
     frame: &Frame<'_>,
     size: Option<u64>,
 ) -> Result<Location, Reason> {
-    let malformed = |error: gimli::Error| {
+    located(found, frame, size, false)
+}
+
+/// Where `found`, which has no location at this pc, was at the function's entry, or how it is
+/// computed from what was known there. `own` says that it belongs to the function itself, not to
+/// one that is inlined into it.
+pub(super) fn at_entry(
+    found: &Found<'_>,
+    frame: &Frame<'_>,
+    size: Option<u64>,
+    own: bool,
+) -> Option<Location> {
+    if let Ok(location) = located(found, frame, size, true) {
+        return Some(location);
+    }
+    let entry = frame.at.entry.filter(|_| own && found.kind == VariableKind::Parameter)?;
+    let (Stated::Listed(expressions), unit) = stated(found, entry).ok()?? else { return None };
+    let context =
+        Context { bias: frame.at.bias, unit: Some((unit.dwarf, &unit.unit)), ..Context::default() };
+    let passed = |expression| {
+        passed_in_registers(translate(expression, unit.unit.encoding(), context).ok()?)
+    };
+    expressions.into_iter().find_map(passed)
+}
+
+/// What is in registers where the function is entered, as what they held there.
+fn passed_in_registers(location: Location) -> Option<Location> {
+    match location {
+        Location::Register(number) => Some(Location::Derived(vec![Step::Entry(number)])),
+        Location::Pieces(pieces) => {
+            let passed = |Piece { size, location }: Piece| match location {
+                Some(location @ Location::Register(_)) => {
+                    Some(Piece { size, location: passed_in_registers(location) })
+                }
+                _ => None,
+            };
+            pieces.into_iter().map(passed).collect::<Option<_>>().map(Location::Pieces)
+        }
+        _ => None,
+    }
+}
+
+/// Where `found` is, with or without the help of what registers held at the function's entry.
+fn located(
+    found: &Found<'_>,
+    frame: &Frame<'_>,
+    size: Option<u64>,
+    entry_values: bool,
+) -> Result<Location, Reason> {
+    let malformed = |error: DieError| {
         Reason::new(ReasonCode::UnsupportedLocation, format!("malformed location list: {error}"))
     };
     let Some((stated, unit)) = stated(found, frame.at.pc).map_err(malformed)? else {
@@ -288,6 +344,7 @@ pub(super) fn location_of(
         bias: frame.at.bias,
         unit: Some((unit.dwarf, &unit.unit)),
         initial: None,
+        entry_values,
     };
     let encoding = unit.unit.encoding();
     match stated {
@@ -327,7 +384,7 @@ pub(super) fn frame_base<'a>(
 ) -> Result<Stated<'a>, DieError> {
     let function = dies.at(unit, subprogram)?;
     match function.entry.attr_value(gimli::DW_AT_frame_base) {
-        Some(value) => Ok(listed(unit, value, pc)?),
+        Some(value) => listed(unit, value, pc),
         None => Ok(Stated::Nothing),
     }
 }

@@ -1,6 +1,6 @@
 //! The scopes that hold a pc, and the variables that are declared in them.
 
-use crate::binary::dwarf::{Dwarf, Unit};
+use crate::binary::lists;
 use crate::model::address::Svma;
 use crate::model::resolved::VariableKind;
 use crate::resolve::dies::{self, Die, DieError, DieId, Dies, Entry, SourceUnit};
@@ -8,6 +8,8 @@ use gimli::{AttributeValue, UnitOffset};
 use std::collections::HashSet;
 use std::rc::Rc;
 
+/// Variables of one function; what has more is not looked at.
+const VARIABLES_MAX: usize = 20_000;
 /// Nesting of blocks and inlined calls in a function; what is deeper is not looked at.
 const NESTING_MAX: isize = 256;
 
@@ -42,6 +44,7 @@ pub(super) fn scopes_at<'a>(
 ) -> Result<Vec<Scope<'a>>, DieError> {
     let function = dies.at(unit, subprogram)?;
     let mut scopes = vec![Scope { opener: function, inlined_calls: 0, found: Vec::new() }];
+    let mut variables = 0;
     // Depth of the children, and the scope that they belong to.
     let mut open = vec![(1, 0)];
     walk(unit, subprogram, |entry| {
@@ -50,6 +53,10 @@ pub(super) fn scopes_at<'a>(
         let inlined = entry.tag() == gimli::DW_TAG_inlined_subroutine;
         let inside = match entry.tag() {
             gimli::DW_TAG_formal_parameter | gimli::DW_TAG_variable => {
+                variables += 1;
+                if variables > VARIABLES_MAX {
+                    return Err(DieError::TooWide);
+                }
                 let found = found(dies, unit, entry)?;
                 if let (Some(found), Some(scope)) = (found, scopes.get_mut(current)) {
                     scope.found.push(found);
@@ -60,7 +67,7 @@ pub(super) fn scopes_at<'a>(
             gimli::DW_TAG_inlined_subroutine
             | gimli::DW_TAG_lexical_block
             | gimli::DW_TAG_try_block
-            | gimli::DW_TAG_catch_block => match covers(unit.dwarf, &unit.unit, entry, pc)? {
+            | gimli::DW_TAG_catch_block => match covers(unit, entry, pc)? {
                 // A block without code of its own: its variables are those around it.
                 None if !inlined => current,
                 Some(true) => {
@@ -101,11 +108,14 @@ pub(super) fn walk<'a>(
     while cursor.next_entry()? {
         // Over what is not to be entered, up to the end of the list that it is in.
         while let Some(entry) = cursor.current() {
+            let start = entry.offset();
             let enters = visit(entry)? && entry.has_children() && entry.depth() < NESTING_MAX;
             if enters {
+                unit.steps.take(0)?;
                 break;
             }
             cursor.next_sibling()?;
+            unit.steps.take(cursor.offset().0.saturating_sub(start.0))?;
         }
         if cursor.current().is_none() && cursor.depth() <= 1 {
             break;
@@ -164,15 +174,15 @@ fn inherit<'a>(dies: &Dies<'a>, scopes: &mut [Scope<'a>]) -> Result<(), DieError
 ///
 /// When its ranges are malformed.
 pub(super) fn covers<'a>(
-    dwarf: &Dwarf<'a>,
-    unit: &Unit<'a>,
+    source: &SourceUnit<'a>,
     entry: &Entry<'a>,
     pc: Svma,
-) -> Result<Option<bool>, gimli::Error> {
+) -> Result<Option<bool>, DieError> {
+    let (dwarf, unit) = (source.dwarf, &source.unit);
     if let Some(value) = entry.attr_value(gimli::DW_AT_ranges)
         && let Some(mut ranges) = dwarf.attr_ranges(unit, value)?
     {
-        while let Some(range) = ranges.next()? {
+        while let Some(range) = lists::next_range(&mut ranges, || source.steps.take(0))? {
             if (range.begin..range.end).contains(&pc.0) {
                 return Ok(Some(true));
             }

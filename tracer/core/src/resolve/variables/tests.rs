@@ -64,6 +64,7 @@ fn on_lines(
     let frame = FrameAt {
         subprogram: function.offset,
         pc: Svma(pc),
+        entry: Some(Svma(function.low)),
         cfa: cfa.as_ref(),
         body_cfa: body.as_ref(),
         bias: 0x10_0000,

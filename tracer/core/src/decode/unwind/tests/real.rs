@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::binary::cfi::{Cfi, CfiSections, Section};
-use crate::binary::code_map::{CodeFrame, CodeMap};
+use crate::binary::code_map::{CallSite, CodeFrame, CodeMap};
 use crate::model::address::Svma;
 use crate::random::Random;
 use framehop::x86_64::{CacheX86_64, UnwindRegsX86_64, UnwinderX86_64};
@@ -11,6 +11,7 @@ use framehop::{ExplicitModuleSectionInfo, FrameAddress, Unwinder};
 use object::{Object, ObjectSection, ObjectSegment};
 use std::ops::Range;
 use std::process::Command;
+use std::sync::Arc;
 use tracer_common::limits::RED_ZONE_BYTES;
 
 /// A file mapped at `bias`.
@@ -77,6 +78,10 @@ impl CodeMap for RealCode<'_> {
 
     fn frames(&self, _pc: Avma) -> Vec<CodeFrame> {
         Vec::new()
+    }
+
+    fn call_site(&self, _: Avma, _: Avma) -> Result<Arc<CallSite>, String> {
+        Err("no calls are described".to_owned())
     }
 
     fn symbol_at(&self, _address: Avma) -> Option<String> {

@@ -84,6 +84,7 @@ impl Info {
             subprogram: function.offset,
             pc: Svma(0x1000),
             cfa: None,
+            entry: None,
             body_cfa: None,
             bias: 0,
             home_stored: None,

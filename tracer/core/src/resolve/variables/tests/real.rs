@@ -140,6 +140,7 @@ fn compare(expression: gimli::Expression<Reader<'_>>, unit: &SourceUnit<'_>) -> 
         cfa: Some(&base),
         bias: 0,
         initial: None,
+        entry_values: false,
         unit: Some((unit.dwarf, &unit.unit)),
     };
     let Ok(ours) = translate(expression, unit.unit.encoding(), context) else { return false };
@@ -194,6 +195,7 @@ fn walk<'a>(builder: &mut TypeBuilder<'a>, function: &Function<'a>) -> usize {
                 subprogram: function.offset,
                 pc: Svma(pc),
                 cfa: Some(&cfa),
+                entry: None,
                 body_cfa: Some(&cfa),
                 bias: 0x1000,
                 home_stored,

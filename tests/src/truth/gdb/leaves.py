@@ -1,18 +1,14 @@
-"""gdb's view of a program, as JSON: run by gdb with `request`, the path of a file, defined.
+"""The leaves of a value as gdb sees it, breadth first.
 
-Two jobs. `lines`: the lines with code of the functions around some addresses of a file. `values`:
-attaches to a waiting process, stops it at some addresses and writes down what the variables in
-scope there hold, as leaves by path. A path is `#FRAME NAME` (frame 0 is the innermost inlined
-call), then `.member`, `[index]` and `.*` for what a pointer points to.
+A path is `#FRAME NAME` (frame 0 is the innermost inlined call), then `.member`, `[index]` and `.*`
+for what a pointer points to.
 """
 
-import json
 import re
 import struct
 
 import gdb
 
-REGISTERS = "rax rdx rcx rbx rsi rdi rbp rsp r8 r9 r10 r11 r12 r13 r14 r15 rip".split()
 INTEGERS = (
     gdb.TYPE_CODE_INT,
     gdb.TYPE_CODE_CHAR,
@@ -21,23 +17,6 @@ INTEGERS = (
     gdb.TYPE_CODE_RANGE,
     gdb.TYPE_CODE_FLAGS,
 )
-
-
-def quiet():
-    for setting in (
-        "pagination off",
-        "confirm off",
-        "auto-load off",
-        "debuginfod enabled off",
-        "backtrace past-main on",
-        "max-value-size unlimited",
-        "print object off",
-        "print static-members off",
-    ):
-        try:
-            gdb.execute("set " + setting)
-        except gdb.error:
-            pass
 
 
 def is_char(kind):
@@ -201,162 +180,3 @@ def integer(value, kind):
     number = int(value.format_string(format="x"), 16)
     sign = 1 << (kind.sizeof * 8 - 1)
     return number - 2 * sign if kind.is_signed and number & sign else number
-
-
-def scopes(pc):
-    """The blocks around a pc up to the function's, each with the number of its frame."""
-    block, frame = gdb.block_for_pc(pc), 0
-    while block is not None and not block.is_global and not block.is_static:
-        yield frame, block
-        if block.function is not None:
-            frame += 1
-        block = block.superblock
-
-
-def is_enumerator(symbol):
-    kind = symbol.type
-    names = [field.name for field in kind.fields()] if kind.code == gdb.TYPE_CODE_ENUM else []
-    return symbol.is_constant and symbol.name in names
-
-
-def variables(leaves, pc, frame):
-    seen = {}
-    for number, block in scopes(pc):
-        for symbol in block:
-            if not (symbol.is_variable or symbol.is_argument or symbol.is_constant):
-                continue
-            if symbol.type is None or not symbol.name or is_enumerator(symbol):
-                continue
-            key = "#%d %s" % (number, symbol.name)
-            count = seen[key] = seen.get(key, 0) + 1
-            path = key if count == 1 else "%s~%d" % (key, count)
-            try:
-                value = symbol.value(frame) if symbol.needs_frame else symbol.value()
-                # The variants of an enum are chosen by contents, which must be there.
-                value.fetch_lazy()
-            except (gdb.error, gdb.MemoryError, RuntimeError) as error:
-                leaves.put(path, "missing", str(error))
-                continue
-            leaves.walk(path, value)
-
-
-def stack(leaves, frame):
-    index = 0
-    while frame is not None and index < leaves.limits["frames"]:
-        # The frame of a tail call is gdb's guess; there is none on the stack.
-        if frame.type() not in (gdb.INLINE_FRAME, gdb.TAILCALL_FRAME):
-            leaves.put("$stack[%d]" % index, "number", str(frame.pc()))
-            index += 1
-        try:
-            frame = frame.older()
-        except (gdb.error, gdb.MemoryError):
-            return
-
-
-def stop_at(limits):
-    leaves = Leaves(limits)
-    frame = gdb.newest_frame()
-    for name in REGISTERS:
-        number = int(frame.read_register(name)) & 0xFFFFFFFFFFFFFFFF
-        leaves.put("$" + name, "number", str(number))
-    stack(leaves, frame)
-    variables(leaves, frame.pc(), frame)
-    return leaves.found
-
-
-def values(asked, output):
-    gdb.execute("attach %d" % asked["pid"])
-    gdb.execute("handle all nostop noprint pass", to_string=True)
-    points = {}
-    for point in asked["points"]:
-        breakpoint = gdb.Breakpoint("*%d" % point["pc"])
-        breakpoint.silent = True
-        points[point["pc"]] = (breakpoint, point["hits"])
-    print("ready", flush=True)
-    while points:
-        try:
-            gdb.execute("continue", to_string=True)
-            pc = gdb.newest_frame().pc()
-        except gdb.error:
-            # The process has ended.
-            return
-        if pc not in points:
-            continue
-        breakpoint, hits = points[pc]
-        hit = breakpoint.hit_count
-        if hit in hits:
-            answer = {"pc": pc, "hit": hit, "leaves": stop_at(asked["limits"])}
-            output.write(json.dumps(answer) + "\n")
-        if hit >= max(hits):
-            breakpoint.delete()
-            del points[pc]
-    gdb.execute("detach", to_string=True)
-
-
-def functions_at(pc):
-    """The blocks of the inlined calls around a pc, innermost first, and of the function itself."""
-    return [block for _, block in scopes(pc) if block.function is not None]
-
-
-def entry_of(name):
-    """Where the code of a function starts that is not an inlined copy."""
-    symbol = gdb.lookup_global_symbol(name) or gdb.lookup_static_symbol(name)
-    if symbol is not None and symbol.is_function:
-        return int(symbol.value().address)
-    for place in gdb.decode_line(name)[1] or ():
-        around = functions_at(place.pc)
-        if around and around[-1].function.name == name:
-            return around[-1].start
-    return None
-
-
-def lines_of(pc):
-    """The file and the lines of the own code of the function at `pc`, inlined calls left out."""
-    first, by_file = functions_at(pc)[-1], {}
-    while True:
-        around = functions_at(pc)
-        if not around or (around[-1].start, around[-1].end) != (first.start, first.end):
-            break
-        row = gdb.find_pc_line(pc)
-        if row.symtab is not None and row.line and len(around) == 1:
-            by_file.setdefault(row.symtab.fullname(), set()).add(row.line)
-        pc = max(row.last or 0, pc) + 1
-    if not by_file:
-        return "", []
-    file, found = max(by_file.items(), key=lambda item: len(item[1]))
-    return file, [line for line in sorted(found) if is_statement(file, line)]
-
-
-def is_statement(file, line):
-    """Whether a breakpoint can be set on the line: one without a statement gives another one."""
-    try:
-        places = gdb.decode_line("%s:%d" % (file, line))[1] or ()
-    except gdb.error:
-        return False
-    return any(place.line == line for place in places)
-
-
-def lines(asked, output):
-    gdb.execute("file " + asked["file"], to_string=True)
-    for name in asked["functions"]:
-        try:
-            pc = entry_of(name)
-        except (gdb.error, gdb.MemoryError):
-            pc = None
-        file, found = lines_of(pc) if pc is not None else ("", [])
-        # The line of the name is the entry.
-        output.write(json.dumps({"file": file, "lines": found[1:]}) + "\n")
-
-
-def main():
-    quiet()
-    with open(request) as file:
-        asked = json.load(file)
-    with open(asked["output"], "w") as output:
-        if asked["job"] == "lines":
-            lines(asked, output)
-        else:
-            values(asked, output)
-
-
-main()

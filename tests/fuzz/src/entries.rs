@@ -1,0 +1,234 @@
+//! What is fuzzed: each takes any bytes.
+
+use crate::program::{self, TEXT, TEXT_BYTES};
+use crate::{ask, hit};
+use gimli::LittleEndian;
+use tracer_common::code::{Code, Op};
+use tracer_common::wire::{MAGIC, RIP, RecordHeader, VERSION};
+use tracer_core::binary::cfi::{Cfi, CfiSections, Section, UnwindRow};
+use tracer_core::binary::code_map::{CodeFrame, CodeMap};
+use tracer_core::binary::dwarf::Reader;
+use tracer_core::binary::expression::{Context, translate};
+use tracer_core::decode::record::parse;
+use tracer_core::model::address::{Avma, FileOffset, Svma};
+use tracer_core::model::location::Location;
+use tracer_core::model::resolved::{ScopedVariable, Site, TrapClass, VariableKind};
+use tracer_core::model::types::{
+    Encoding, Member, Scalar, Shape, Type, TypeGraph, TypeId, VariantArm,
+};
+use zerocopy::FromBytes as _;
+
+/// A whole file.
+pub fn elf(bytes: &[u8]) {
+    if let Some(file) = program::on_disk(bytes) {
+        ask::everything(file.path(), &[TEXT]);
+    }
+}
+
+/// Debug sections, as [`program::pack`] has them.
+pub fn info(bytes: &[u8]) {
+    about(&program::unpack(bytes));
+}
+
+/// A line table of a program that is one unit.
+pub fn line(bytes: &[u8]) {
+    let mut unit = vec![5, 0, 1, 8, 0, 0, 0, 0, 1, 0, 0, 0, 0];
+    unit.extend(TEXT.to_le_bytes());
+    unit.extend((TEXT_BYTES as u32).to_le_bytes());
+    let mut section = (unit.len() as u32).to_le_bytes().to_vec();
+    section.extend(unit);
+    // DW_TAG_compile_unit with DW_AT_stmt_list, DW_AT_low_pc and DW_AT_high_pc.
+    let abbreviations = [1, 0x11, 0, 0x10, 0x17, 0x11, 0x01, 0x12, 0x06, 0, 0, 0];
+    let sections: [(&str, &[u8]); 4] = [
+        (".debug_info", &section),
+        (".debug_abbrev", &abbreviations),
+        (".debug_line", bytes),
+        (".debug_line_str", b"/src\0file.c\0"),
+    ];
+    about(&sections);
+}
+
+fn about(sections: &[(&str, &[u8])]) {
+    if let Some(file) = program::on_disk(&program::elf(sections)) {
+        ask::everything(file.path(), &[TEXT, TEXT + 4, TEXT + TEXT_BYTES / 2]);
+    }
+}
+
+/// A location description; the first byte tells the version of DWARF and what is known.
+pub fn expression(bytes: &[u8]) {
+    let Some((known, expression)) = bytes.split_first() else { return };
+    let version = 2 + u16::from(known & 3);
+    let format = if known & 4 == 0 { gimli::Format::Dwarf32 } else { gimli::Format::Dwarf64 };
+    let encoding = gimli::Encoding { address_size: 8, format, version };
+    let register = vec![Op::new(Code::Register, 7, 16)];
+    let with = |bit: u8| (known & bit != 0).then_some(&register);
+    let context = Context {
+        frame_base: with(8),
+        cfa: with(16),
+        bias: 0x1000,
+        initial: with(32),
+        ..Context::default()
+    };
+    let expression = gimli::Expression(Reader::new(expression, LittleEndian));
+    if let Ok(location) = translate(expression, encoding, context) {
+        let types = types();
+        for type_id in (0..types.types.len() as u32).map(TypeId) {
+            let site = site(vec![variable(type_id, location.clone())]);
+            hit::decode(&hit::record(site.pc), 0, &site, &types, &NoCode);
+        }
+    }
+}
+
+/// Call frame information; the first byte tells in which section.
+pub fn cfi(bytes: &[u8]) {
+    let Some((which, bytes)) = bytes.split_first() else { return };
+    let half = bytes.split_at_checked(bytes.len() / 4).unwrap_or_default();
+    let section = |bytes, at| Some(Section { bytes, svma: Svma(at) });
+    let text_svma = Some(Svma(TEXT));
+    let sections = match which % 3 {
+        0 => CfiSections { eh_frame: section(bytes, 0x8000), text_svma, ..CfiSections::default() },
+        1 => CfiSections { debug_frame: Some(bytes), ..CfiSections::default() },
+        _ => CfiSections {
+            eh_frame_hdr: section(half.0, 0x7000),
+            eh_frame: section(half.1, 0x8000),
+            text_svma,
+            ..CfiSections::default()
+        },
+    };
+    let cfi = Cfi::new(sections);
+    for at in (TEXT..TEXT + 0x1000).step_by(0x20).chain([0, u64::MAX]) {
+        // Any of these may fail.
+        let _row = cfi.row_at(Svma(at), 0x10_0000);
+        let _rows = cfi.rows_around(Svma(at));
+        let _covered = cfi.covered(Svma(at));
+    }
+}
+
+/// A record: as it is, and with what every record begins with.
+pub fn record(bytes: &[u8]) {
+    decoded(bytes);
+    let mut bytes = bytes.to_vec();
+    let size = bytes.len() as u32;
+    if let Ok((header, _)) = RecordHeader::mut_from_prefix(bytes.as_mut_slice()) {
+        (header.magic, header.version, header.size) = (MAGIC, VERSION, size);
+        decoded(&bytes);
+    }
+}
+
+fn decoded(bytes: &[u8]) {
+    let Ok(mut record) = parse(bytes) else { return };
+    let types = types();
+    let mut variables = Vec::new();
+    for type_id in (0..types.types.len() as u32).map(TypeId) {
+        let at = |number| vec![Op::new(Code::Register, number, 0)];
+        variables.push(variable(type_id, Location::Memory(at(0))));
+        variables.push(variable(type_id, Location::Value(at(3))));
+        variables.push(variable(type_id, Location::Register(5)));
+    }
+    let site = site(variables);
+    record.registers[RIP] = site.pc.0;
+    hit::decode(&record, 0, &site, &types, &NoCode);
+}
+
+fn site(variables: Vec<ScopedVariable>) -> Site {
+    Site {
+        module: 0,
+        requested: Avma(TEXT),
+        pc: Avma(TEXT),
+        svma: Svma(TEXT),
+        file_offset: FileOffset(TEXT),
+        instruction: vec![0x90],
+        disassembly: "nop".to_owned(),
+        trap: TrapClass::Emulated,
+        why: String::new(),
+        function: None,
+        line: None,
+        cfa: None,
+        variables,
+    }
+}
+
+fn variable(type_id: TypeId, location: Location) -> ScopedVariable {
+    let (name, kind) = (format!("v{}", type_id.0), VariableKind::Local);
+    ScopedVariable { name, kind, type_id, location: Ok(location), inline_depth: 0 }
+}
+
+/// A type of each shape; they refer to one another in circles.
+fn types() -> TypeGraph {
+    let scalar = |encoding, size| Shape::Scalar(Scalar { encoding, size });
+    let member = |offset, id, bits| Member { name: None, offset, type_id: TypeId(id), bits };
+    let slice = |text| Shape::Slice {
+        element: TypeId(if text { 1 } else { 8 }),
+        pointer_offset: 0,
+        length_offset: 8,
+        text,
+    };
+    let tag = Member { name: None, offset: 0, type_id: TypeId(1), bits: None };
+    let arm = |value, id| VariantArm {
+        discriminants: vec![(value, value + 3)],
+        members: vec![member(8, id, None)],
+    };
+    let byte = Scalar { encoding: Encoding::Unsigned, size: 1 };
+    let shapes = [
+        (8, scalar(Encoding::Signed, 8)),
+        (1, scalar(Encoding::Unsigned, 1)),
+        (1, scalar(Encoding::Bool, 1)),
+        (4, scalar(Encoding::Utf, 4)),
+        (16, scalar(Encoding::Float, 16)),
+        (8, scalar(Encoding::Float, 8)),
+        (1, Shape::Enumeration { scalar: byte, names: vec![(1, "ONE".to_owned())] }),
+        (8, Shape::Pointer(TypeId(8))),
+        (
+            24,
+            Shape::Record(vec![
+                member(0, 7, None),
+                member(8, 9, None),
+                member(16, 0, Some((3, 70))),
+            ]),
+        ),
+        (8, Shape::TextPointer),
+        (16, slice(false)),
+        (16, slice(true)),
+        (800, Shape::Array { element: TypeId(7), count: Some(100) }),
+        (0, Shape::Array { element: TypeId(8), count: None }),
+        (24, Shape::Union(vec![member(0, 8, None), member(0, 11, None)])),
+        (
+            16,
+            Shape::Variant {
+                discriminant: Some(tag),
+                variants: vec![arm(0, 7), arm(200, 10)],
+                common: Vec::new(),
+            },
+        ),
+        (8, Shape::Pointer(TypeId(17))),
+        (0, Shape::Function),
+        (0, Shape::Nothing),
+    ];
+    let types = shapes.into_iter().enumerate().map(|(number, (size, shape))| Type {
+        name: format!("t{number}"),
+        size: Some(size),
+        shape,
+    });
+    TypeGraph { types: types.collect() }
+}
+
+/// Code that nothing is known of.
+struct NoCode;
+
+impl CodeMap for NoCode {
+    fn module_name(&self, _pc: Avma) -> Option<String> {
+        None
+    }
+
+    fn unwind_row(&self, _pc: Avma) -> Result<UnwindRow, String> {
+        Err("no module is mapped there".to_owned())
+    }
+
+    fn frames(&self, _pc: Avma) -> Vec<CodeFrame> {
+        Vec::new()
+    }
+
+    fn symbol_at(&self, _address: Avma) -> Option<String> {
+        None
+    }
+}

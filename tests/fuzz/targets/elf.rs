@@ -1,0 +1,4 @@
+//! `cargo fuzz run elf`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| tracer_fuzz::entries::elf(bytes));

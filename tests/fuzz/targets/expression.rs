@@ -1,0 +1,4 @@
+//! `cargo fuzz run expression`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| tracer_fuzz::entries::expression(bytes));

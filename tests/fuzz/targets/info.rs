@@ -1,0 +1,4 @@
+//! `cargo fuzz run info`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| tracer_fuzz::entries::info(bytes));

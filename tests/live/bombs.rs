@@ -1,0 +1,138 @@
+//! Programs whose files are made to hurt who reads them, probed through a daemon: every question is
+//! answered soon, in bounded memory, and who asks something else meanwhile does not notice.
+
+use serde_json::Value as Json;
+use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use tracer_core::model::issue::IssueKind;
+use tracer_tests::bombs::{self, Base};
+use tracer_tests::cli::{Done, RunningTracer};
+use tracer_tests::daemon::Daemon;
+use tracer_tests::privilege::require;
+use tracer_tests::targets::{RunningTarget, Target};
+
+/// What a question may cost the daemon, in time of the processor: a busy machine is no excuse.
+const CPU_MAX: Duration = Duration::from_secs(5);
+/// How long it may take on a machine that does other things too.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// What the daemon may grow by, at any moment of a question.
+const GROWTH_MAX: u64 = 256 << 20;
+
+/// A daemon's memory and time, as the kernel counts them.
+struct Meter<'d> {
+    daemon: &'d Daemon,
+    before: u64,
+    cpu: Duration,
+    start: Instant,
+}
+
+impl<'d> Meter<'d> {
+    /// Starts to measure: the peak is that from now on.
+    fn start(daemon: &'d Daemon) -> Self {
+        fs::write(format!("/proc/{}/clear_refs", daemon.pid()), "5").unwrap();
+        let (before, cpu) = (status(daemon, "VmRSS:"), cpu(daemon));
+        Self { daemon, before, cpu, start: Instant::now() }
+    }
+
+    /// What was used since: wall time, time of the processor, bytes at the peak.
+    fn read(&self) -> (Duration, Duration, u64) {
+        let peak = status(self.daemon, "VmHWM:").saturating_sub(self.before);
+        (self.start.elapsed(), cpu(self.daemon) - self.cpu, peak)
+    }
+}
+
+/// A number of bytes in `/proc/PID/status`.
+fn status(daemon: &Daemon, name: &str) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+}
+
+/// User and system time.
+fn cpu(daemon: &Daemon) -> Duration {
+    let text = fs::read_to_string(format!("/proc/{}/stat", daemon.pid())).unwrap();
+    let behind = text.rsplit(')').next().unwrap();
+    let numbers = behind.split_whitespace().skip(11).take(2);
+    let ticks: u64 = numbers.map(|number| number.parse::<u64>().unwrap()).sum();
+    // sysconf(_SC_CLK_TCK) is 100 wherever Linux runs.
+    Duration::from_millis(ticks * 10)
+}
+
+/// Asks the daemon, the target at work, until there is an answer.
+fn ask(daemon: &Daemon, target: &mut RunningTarget, words: &[&str]) -> Done {
+    let mut tracer = RunningTracer::start(&mut daemon.command(words).unwrap()).unwrap();
+    while tracer.runs().unwrap() {
+        target.go().unwrap();
+    }
+    tracer.finish().unwrap()
+}
+
+/// Others ask for the list of probes all the time; gives the longest that one waited.
+fn others(daemon: &Daemon, done: &AtomicBool) -> Duration {
+    let mut longest = Duration::ZERO;
+    while !done.load(Ordering::Relaxed) {
+        let start = Instant::now();
+        daemon.probes().unwrap();
+        longest = longest.max(start.elapsed());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    longest
+}
+
+/// A value, a reason or an issue: an end that the contract knows.
+fn require_known(done: &Done, what: &str) {
+    let code = done.status.code().unwrap_or_else(|| panic!("{what}: {done:?}"));
+    let known = IssueKind::ALL.iter().any(|kind| i32::from(kind.exit_code()) == code);
+    assert!(code == 0 || known, "{what}: {done:?}");
+    for line in done.output().unwrap().lines() {
+        serde_json::from_str::<Json>(line).unwrap_or_else(|_| panic!("{what}: no JSON: {line}"));
+    }
+}
+
+/// HOST-1
+#[test]
+fn bombs_leave_the_daemon_answering() {
+    require().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let counter = Target::c("counter", "gcc", &["-O2"]).unwrap();
+    let base = Base::of(&counter, folder.path()).unwrap();
+    let daemon = Daemon::start().unwrap();
+    let only = std::env::var("TRACER_BOMB").unwrap_or_default();
+    let mut failures = Vec::new();
+    for bomb in bombs::all().iter().filter(|bomb| bomb.name.contains(&only)) {
+        let program = bomb.write(&base, folder.path()).unwrap();
+        let mut target = program.start(&["1", "5"]).unwrap();
+        let pid = target.pid().to_string();
+        let questions: [&[&str]; 4] = [
+            &["snapshot", "-p", &pid, "counted", "--timeout", "3s", "--json"],
+            &["snapshot", "-p", &pid, "bomb.c:10", "--timeout", "3s", "--json"],
+            &["vars", "-p", &pid, "counted", "--json"],
+            &["find", "-p", &pid, "count", "--json"],
+        ];
+        for question in questions {
+            let what = format!("{}: {} {}", bomb.name, question[0], question[3]);
+            let meter = Meter::start(&daemon);
+            let done = AtomicBool::new(false);
+            let (answer, longest) = std::thread::scope(|scope| {
+                let others = scope.spawn(|| others(&daemon, &done));
+                let answer = ask(&daemon, &mut target, question);
+                done.store(true, Ordering::Relaxed);
+                (answer, others.join().unwrap())
+            });
+            let (wall, cpu, growth) = meter.read();
+            let code = answer.status.code();
+            println!(
+                "{what}: {code:?} {wall:?} cpu {cpu:?} {} MiB, others {longest:?}",
+                growth >> 20
+            );
+            require_known(&answer, &what);
+            let bad = cpu > CPU_MAX || wall.max(longest) > PATIENCE || growth > GROWTH_MAX;
+            failures.extend(bad.then_some(what));
+        }
+        drop(target);
+        fs::remove_file(&program.program).unwrap();
+    }
+    assert!(failures.is_empty(), "{failures:#?}");
+    assert!(daemon.living().unwrap().is_empty());
+}

@@ -1,0 +1,116 @@
+"""Attaches to a waiting process, stops it at some addresses and writes down what the variables in
+scope there hold."""
+
+import json
+
+import gdb
+from leaves import Leaves
+from scopes import scopes
+
+REGISTERS = "rax rdx rcx rbx rsi rdi rbp rsp r8 r9 r10 r11 r12 r13 r14 r15 rip".split()
+
+
+def is_enumerator(symbol):
+    kind = symbol.type
+    names = [field.name for field in kind.fields()] if kind.code == gdb.TYPE_CODE_ENUM else []
+    return symbol.is_constant and symbol.name in names
+
+
+def entry_value(symbol, frame):
+    """What a parameter held when its function was entered, by what its caller says."""
+    while frame.type() == gdb.INLINE_FRAME:
+        frame = frame.older()
+    frame.select()
+    # The syntax is not that of each language.
+    gdb.execute("set language c")
+    try:
+        value = gdb.parse_and_eval(symbol.name + "@entry")
+        value.fetch_lazy()
+        return None if value.is_optimized_out else value
+    except (gdb.error, gdb.MemoryError, RuntimeError):
+        return None
+    finally:
+        gdb.execute("set language auto")
+
+
+def variables(leaves, pc, frame):
+    """Gives the paths of the variables; a parameter that only the entry value is known of is
+    `NAME@entry`, as gdb prints it."""
+    seen, paths = {}, []
+    blocks = list(scopes(pc))
+    for number, block in blocks:
+        for symbol in block:
+            if not (symbol.is_variable or symbol.is_argument or symbol.is_constant):
+                continue
+            if symbol.type is None or not symbol.name or is_enumerator(symbol):
+                continue
+            key = "#%d %s" % (number, symbol.name)
+            count = seen[key] = seen.get(key, 0) + 1
+            path = key if count == 1 else "%s~%d" % (key, count)
+            paths.append(path)
+            try:
+                value = symbol.value(frame) if symbol.needs_frame else symbol.value()
+                # The variants of an enum are chosen by contents, which must be there.
+                value.fetch_lazy()
+            except (gdb.error, gdb.MemoryError, RuntimeError) as error:
+                leaves.put(path, "missing", str(error))
+                continue
+            if value.is_optimized_out and symbol.is_argument and number == blocks[-1][0]:
+                at_entry = entry_value(symbol, frame)
+                if at_entry is not None:
+                    path, value = path + "@entry", at_entry
+            leaves.walk(path, value)
+    return paths
+
+
+def stack(leaves, frame):
+    index = 0
+    while frame is not None and index < leaves.limits["frames"]:
+        # The frame of a tail call is gdb's guess; there is none on the stack.
+        if frame.type() not in (gdb.INLINE_FRAME, gdb.TAILCALL_FRAME):
+            leaves.put("$stack[%d]" % index, "number", str(frame.pc()))
+            index += 1
+        try:
+            frame = frame.older()
+        except (gdb.error, gdb.MemoryError):
+            return
+
+
+def stop_at(limits):
+    leaves = Leaves(limits)
+    frame = gdb.newest_frame()
+    for name in REGISTERS:
+        number = int(frame.read_register(name)) & 0xFFFFFFFFFFFFFFFF
+        leaves.put("$" + name, "number", str(number))
+    stack(leaves, frame)
+    paths = variables(leaves, frame.pc(), frame)
+    return {"leaves": leaves.found, "variables": paths}
+
+
+def values(asked, output):
+    gdb.execute("attach %d" % asked["pid"])
+    gdb.execute("handle all nostop noprint pass", to_string=True)
+    points = {}
+    for point in asked["points"]:
+        breakpoint = gdb.Breakpoint("*%d" % point["pc"])
+        breakpoint.silent = True
+        points[point["pc"]] = (breakpoint, point["hits"])
+    print("ready", flush=True)
+    while points:
+        try:
+            gdb.execute("continue", to_string=True)
+            pc = gdb.newest_frame().pc()
+        except gdb.error:
+            # The process has ended.
+            return
+        if pc not in points:
+            continue
+        breakpoint, hits = points[pc]
+        hit = breakpoint.hit_count
+        if hit in hits:
+            answer = {"pc": pc, "hit": hit, **stop_at(asked["limits"])}
+            output.write(json.dumps(answer) + "\n")
+        if hit >= max(hits):
+            breakpoint.delete()
+            del points[pc]
+    gdb.execute("detach", to_string=True)

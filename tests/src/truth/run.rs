@@ -1,0 +1,123 @@
+//! Two runs of a program: one under tracer, one under gdb.
+
+use super::align::aligned;
+use super::compare::compare;
+use super::disputed::{Disputed, Place};
+use super::gdb::{self, Point};
+use super::leaf::View;
+use super::ours;
+use super::probe::{self, Asked};
+use super::process::Running;
+use super::programs::Program;
+use super::report::Report;
+use anyhow::{Context, Result};
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+/// A hit as tracer saw it.
+struct Seen {
+    asked: usize,
+    location: String,
+    pc: u64,
+    svma: u64,
+    hit: u64,
+    view: View,
+}
+
+/// What gdb saw by address and number of the hit.
+type Stops = HashMap<(u64, u64), View>;
+
+/// Compares what the two see at these locations. The `first` ones are placed before the others:
+/// where two mean the same address the later one gets nothing. `home` holds what the program
+/// needs; the same for all runs.
+///
+/// # Errors
+///
+/// The program, tracer or gdb can't be run. A location that can't be probed is a problem in the
+/// report.
+pub fn compare_locations(
+    program: &Program,
+    build: &str,
+    home: &Path,
+    asked: &[Asked],
+    first: usize,
+) -> Result<Report> {
+    let disputed = Disputed::load()?;
+    let mut report = Report {
+        name: program.name_of(build),
+        was_hit: vec![false; asked.len()],
+        ..Report::default()
+    };
+    let seen = seen_by_tracer(program, build, home, asked, first, &mut report)?;
+    let by_gdb = seen_by_gdb(program, build, home, &seen)?;
+    for hit in seen {
+        let name = format!("{} at {:#x}, hit {}", hit.location, hit.svma, hit.hit);
+        let Some(gdb) = by_gdb.get(&(hit.pc, hit.hit)) else {
+            report.problems.push(format!("{name}: gdb did not come there"));
+            continue;
+        };
+        let program = report.name.clone();
+        let place = Place { program: &program, pc: hit.svma, location: &hit.location };
+        let verdict = |path: &str| disputed.verdict(place, path);
+        report.hits += 1;
+        report.variables_ours += hit.view.shown();
+        report.variables_gdb += gdb.shown();
+        let context = compare(&hit.view.context, &gdb.context, &verdict);
+        report.context += &context.counts;
+        let (ours, gdb) = aligned(&hit.view, gdb);
+        let comparison = compare(&ours, &gdb, &verdict);
+        report.counts += &comparison.counts;
+        report.comparisons.extend([(name.clone(), comparison), (name, context)]);
+        if let Some(flag) = report.was_hit.get_mut(hit.asked) {
+            *flag = true;
+        }
+    }
+    Ok(report)
+}
+
+fn seen_by_tracer(
+    program: &Program,
+    build: &str,
+    home: &Path,
+    asked: &[Asked],
+    first: usize,
+    report: &mut Report,
+) -> Result<Vec<Seen>> {
+    let mut running = Running::start(program, build, home)?;
+    let pid = running.pid();
+    let observed = probe::observe(pid, asked, first, || running.work())
+        .with_context(|| format!("{} under tracer", report.name))?;
+    let mut seen = Vec::new();
+    for (asked, result) in observed.into_iter().enumerate() {
+        match result {
+            Ok(observed) => seen.extend(observed.captures.iter().filter_map(|capture| {
+                let site = observed.sites.get(capture.site)?;
+                Some(Seen {
+                    asked,
+                    location: observed.location.clone(),
+                    pc: site.pc.0,
+                    svma: site.svma.0,
+                    hit: capture.hit,
+                    view: ours::view(capture),
+                })
+            })),
+            Err(error) => report.problems.push(format!("{error:#}")),
+        }
+    }
+    Ok(seen)
+}
+
+fn seen_by_gdb(program: &Program, build: &str, home: &Path, seen: &[Seen]) -> Result<Stops> {
+    let mut wanted: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
+    for hit in seen {
+        wanted.entry(hit.pc).or_default().push(hit.hit);
+    }
+    let points: Vec<Point> = wanted.into_iter().map(|(pc, hits)| Point { pc, hits }).collect();
+    let mut running = Running::start(program, build, home)?;
+    let gdb = gdb::attach(running.pid(), &points)?;
+    running.work().with_context(|| format!("{} {build} under gdb", program.name))?;
+    // What has not come by now will not come.
+    drop(running);
+    let stops = gdb.stops()?.into_iter().map(|stop| ((stop.pc, stop.hit), stop.view));
+    Ok(stops.collect())
+}

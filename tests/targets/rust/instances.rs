@@ -1,0 +1,85 @@
+//! As instances.c: a function, a generic one and a method that are inlined everywhere.
+
+use std::hint::black_box;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+
+const CALLERS: usize = 4;
+static CALLS: [AtomicU64; CALLERS] = [const { AtomicU64::new(0) }; CALLERS];
+static SUMS: [AtomicI64; CALLERS] = [const { AtomicI64::new(0) }; CALLERS];
+static SINK: AtomicI64 = AtomicI64::new(0);
+
+#[inline(always)]
+fn counted(caller: usize, value: i64) -> i64 {
+    CALLS[caller].fetch_add(1, Relaxed);
+    SUMS[caller].fetch_add(value, Relaxed);
+    value
+}
+
+mod shop {
+    use super::{Relaxed, SINK};
+
+    #[inline(always)]
+    pub fn weigh(value: i64, scale: i64) -> i64 {
+        let mut result = value.wrapping_mul(scale);
+        if result > 100 {
+            result = result.wrapping_sub(SINK.load(Relaxed));
+        }
+        SINK.store(result, Relaxed);
+        result.wrapping_add(value)
+    }
+
+    pub struct Scale(pub i64);
+
+    impl Scale {
+        #[inline(always)]
+        pub fn weigh(&self, value: i64) -> i64 {
+            let result = value.wrapping_mul(self.0);
+            SINK.store(result, Relaxed);
+            result ^ value
+        }
+    }
+}
+
+#[inline(never)]
+fn once(number: i64) -> i64 {
+    black_box(shop::weigh(counted(0, number), 3))
+}
+
+#[inline(never)]
+fn looped(number: i64) -> i64 {
+    let mut total = 0_i64;
+    for i in 0..number {
+        total = total.wrapping_add(shop::weigh(counted(1, i), 2));
+    }
+    black_box(total)
+}
+
+#[inline(never)]
+fn unrolled(number: i64) -> i64 {
+    let mut total = 0_i64;
+    for i in 0..4 {
+        total = total.wrapping_add(shop::weigh(counted(2, i + number), 5));
+    }
+    black_box(total)
+}
+
+#[inline(never)]
+fn by_method(scale: &shop::Scale, number: i64) -> i64 {
+    black_box(scale.weigh(counted(3, number)) + scale.weigh(counted(3, number + 1)))
+}
+
+fn main() {
+    let names = ["once", "looped", "unrolled", "by_method"];
+    println!("ready");
+    for _line in std::io::stdin().lines() {
+        for i in 0..5 {
+            black_box(once(i) ^ looped(i) ^ unrolled(i) ^ by_method(&shop::Scale(i + 1), i));
+        }
+        println!("done {}", CALLS.iter().map(|calls| calls.load(Relaxed)).sum::<u64>());
+    }
+    let told = (0..CALLERS).map(|caller| {
+        let (calls, sum) = (CALLS[caller].load(Relaxed), SUMS[caller].load(Relaxed));
+        format!(" instances::{} {calls} {sum}", names[caller])
+    });
+    println!("calls{}", told.collect::<String>());
+}

@@ -1,0 +1,1 @@
+//! Entry values over stated calls.

@@ -1,0 +1,81 @@
+//! The breakpoints at the entries of the functions that the sites are in: whether they are there, and
+//! whether what they kept can be trusted.
+
+use super::Probe;
+use crate::attach::breakpoints::AttachedBy;
+use crate::attach::error::AttachError;
+use crate::attach::link::SiteToArm;
+use crate::engine::error::EngineError;
+use crate::engine::event::Entries;
+use crate::model::record::Record;
+use tracer_common::maps::{Trip, trip};
+use tracer_common::wire::ItemKind;
+
+/// Places breakpoints with those at entries, or without them where one of these can't be placed.
+pub(super) fn place<P>(
+    sites: &[SiteToArm<'_>],
+    attach: impl Fn(&[SiteToArm<'_>]) -> Result<P, AttachError>,
+) -> Result<(P, Entries), AttachError> {
+    if sites.iter().all(|site| site.entry.is_none()) {
+        return Ok((attach(sites)?, Entries::NotNeeded));
+    }
+    match attach(sites) {
+        Ok(placed) => Ok((placed, Entries::Placed)),
+        Err(AttachError::Issue(issue)) => {
+            let alone: Vec<_> =
+                sites.iter().map(|site| SiteToArm { entry: None, ..site.clone() }).collect();
+            Ok((attach(&alone)?, Entries::LeftOut(issue.to_string())))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+impl Probe<'_> {
+    /// The breakpoints at entries.
+    pub(in crate::engine) fn entries(&self) -> &Entries {
+        &self.entries
+    }
+
+    /// Goes on without the breakpoints at entries: all are taken out, and the others placed again.
+    pub(in crate::engine) fn leave_entries(&mut self, why: String) -> Result<(), EngineError> {
+        self.kernel.links.leave_entries(self.link);
+        self.kernel.links.suspend(self.link);
+        self.entries = Entries::LeftOut(why);
+        self.pauses.begin();
+        self.resume().map(drop)
+    }
+
+    /// Why the breakpoints at entries must go, where they are what a trip was for.
+    pub(super) fn dear_entries(&self, trip: &Trip) -> Result<Option<String>, EngineError> {
+        let counts = self.counts()?;
+        let are_most = counts.entry_ns > counts.trap_ns / 2;
+        let why = || {
+            let calls = counts.entries;
+            format!("{calls} calls of the function came by, and their entry costs too much")
+        };
+        let is_for_cost = trip.cause != trip::EXPIRED;
+        Ok((self.entries == Entries::Placed && is_for_cost && are_most).then(why))
+    }
+
+    /// Takes what was kept at entries out of records where it may be of an earlier call: the entry of
+    /// the call that was hit may have been missed. By `uprobe_multi` the breakpoints at entries go
+    /// last, and the kernel says how often it did not run the program; by perf events they go in any
+    /// order, so they must have been in place after the hit.
+    pub(super) fn forget_unproven(
+        &self,
+        records: &mut [(usize, Record)],
+    ) -> Result<(), EngineError> {
+        if self.entries != Entries::Placed || records.is_empty() {
+            return Ok(());
+        }
+        let none_missed = self.kernel.program.kernel_misses()? == self.misses_before;
+        let in_order = self.attached.by == AttachedBy::Multi;
+        if none_missed && (in_order || self.kernel.links.has_entries(self.link)) {
+            return Ok(());
+        }
+        for (_, record) in records {
+            record.items.retain(|item| item.kind != ItemKind::Entry);
+        }
+        Ok(())
+    }
+}
