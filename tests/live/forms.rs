@@ -9,11 +9,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::channel;
 use std::time::Duration;
+use tracer_core::engine::Engine;
+use tracer_core::engine::event::Event;
 use tracer_tests::cli;
 use tracer_tests::flat::{Leaf, compare, flatten};
 use tracer_tests::forms::{Built, Form, OTHER_CODE, PLAIN, SAME};
 use tracer_tests::privilege::require;
-use tracer_tests::snapshot::{request, take};
+use tracer_tests::snapshot::{self, accompany, request};
 use tracer_tests::targets::Target;
 
 /// The variables of the capture at each place.
@@ -28,21 +30,25 @@ const FRAME_LEAVES: usize = 12;
 /// Differences of a form that are told.
 const TOLD_MAX: usize = 3;
 
-fn captured(built: &Built) -> Result<Captured> {
+fn captured(engine: &Engine, built: &Built) -> Result<Captured> {
     let mut running = built.target.start(&[])?;
     let line = format!("forms.c:{}", built.target.line("/* here */")?);
     let mut captured = Captured::new();
     for (place, location) in [("entry", "form"), ("line", &line)] {
-        let snapshot = take(&request(running.pid(), location)?, &mut running)?;
-        let capture = snapshot.captures.first().context("no capture")?;
-        captured.insert(place, flatten(&capture.frames[0].variables));
+        let request = request(running.pid(), location)?;
+        accompany(engine, &request, &mut running, 1, &mut |event, _| {
+            if let Event::Capture { capture, .. } = event {
+                captured.insert(place, flatten(&capture.frames[0].variables));
+            }
+        })?;
+        captured.get(place).context("no capture")?;
     }
     running.finish()?;
     Ok(captured)
 }
 
-fn differences(form: &Form, expected: &Captured) -> Result<String> {
-    let found = form.build().and_then(|built| captured(&built)).context(form.name)?;
+fn differences(engine: &Engine, form: &Form, expected: &Captured) -> Result<String> {
+    let found = form.build().and_then(|built| captured(engine, &built)).context(form.name)?;
     let mut text = String::new();
     for (place, expected) in expected {
         for (path, leaf) in expected {
@@ -61,13 +67,14 @@ fn differences(form: &Form, expected: &Captured) -> Result<String> {
 #[test]
 fn every_form_gives_the_capture_of_the_plain_one() {
     require().unwrap();
-    let plain = captured(&PLAIN.build().unwrap()).unwrap();
+    let engine = snapshot::engine();
+    let plain = captured(&engine, &PLAIN.build().unwrap()).unwrap();
     let comparison = compare(&plain["line"], EXPECTED);
     // A floating-point argument is in a vector register.
     assert!(comparison.wrong.is_empty() && comparison.missing.len() <= 1, "{comparison:?}");
     let mut wrong = String::new();
     for form in SAME {
-        wrong += &differences(form, &plain).unwrap_or_else(|error| format!("{error:#}\n"));
+        wrong += &differences(&engine, form, &plain).unwrap_or_else(|error| format!("{error:#}\n"));
     }
     assert!(wrong.is_empty(), "\n{wrong}");
 }
@@ -75,9 +82,10 @@ fn every_form_gives_the_capture_of_the_plain_one() {
 #[test]
 fn other_compilers_give_the_same_or_a_reason() {
     require().unwrap();
+    let engine = snapshot::engine();
     let mut wrong = String::new();
     for form in OTHER_CODE {
-        match form.build().and_then(|built| captured(&built)).context(form.name) {
+        match form.build().and_then(|built| captured(&engine, &built)).context(form.name) {
             Ok(captured) => {
                 let comparison = compare(&captured["line"], EXPECTED);
                 for error in comparison.wrong {

@@ -68,6 +68,7 @@ const UNSAFE: &[&str] = &[
     "tracer-ebpf/src",
     "tracer-common/src/maps.rs",
     "tracer/core/src/attach",
+    "tracer/core/src/binary/guard.rs",
     "tracer/core/src/binary/heap.rs",
     "tracer/core/src/binary/open.rs",
 ];

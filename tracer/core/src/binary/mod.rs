@@ -18,6 +18,7 @@ pub mod function_index;
 mod function_names;
 mod function_scan;
 pub mod functions;
+mod guard;
 mod heap;
 mod index_file;
 pub mod index_store;

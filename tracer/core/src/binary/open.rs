@@ -1,5 +1,6 @@
 //! Files of a process and debug files: opened inside their root only, mapped, and held by fd.
 
+use super::guard::GuardedMap;
 use super::remote::remote_filesystem;
 use crate::model::caller::Caller;
 use crate::model::issue::{Issue, IssueKind};
@@ -198,7 +199,7 @@ pub struct MappedFile {
     file: File,
     /// As it was when it was opened.
     id: FileId,
-    map: Option<Mmap>,
+    map: Option<GuardedMap>,
 }
 
 impl MappedFile {
@@ -248,13 +249,18 @@ impl MappedFile {
 
     fn new(file: File, path: PathBuf) -> Result<Self, Errno> {
         let id = FileId::of(&rustix::fs::fstat(&file)?);
-        let map = if id.bytes == 0 { None } else { Some(map(&file)?) };
+        let map = if id.bytes == 0 { None } else { Some(GuardedMap::new(map(&file)?)?) };
         Ok(Self { path, file, id, map })
     }
 
     /// The contents.
     pub fn bytes(&self) -> &[u8] {
         self.map.as_deref().unwrap_or(&[])
+    }
+
+    /// It was truncated since it was opened, or could not be read, and zeros were read instead.
+    pub fn is_damaged(&self) -> bool {
+        self.map.as_ref().is_some_and(GuardedMap::is_damaged)
     }
 
     /// Tells the file from all others, and its contents from earlier and later ones.
@@ -266,7 +272,7 @@ impl MappedFile {
     /// needed. Mapped pages count as our memory.
     pub fn release(&self) {
         let Some(map) = &self.map else { return };
-        if let Err(error) = release(map) {
+        if let Err(error) = release(map.map()) {
             tracing::debug!(path = %self.path.display(), %error, "pages were not given back");
         }
     }
@@ -359,8 +365,7 @@ fn is_mapped_by(file: &File, mapping: &Mapping) -> bool {
 fn map(file: &File) -> Result<Mmap, Errno> {
     // SAFETY: nothing keeps a reference across a change of the bytes that would break an
     // invariant: they are only ever parsed as untrusted bytes, bounds-checked against the mapped
-    // length. A file that another process truncates meanwhile ends this process by SIGBUS, and
-    // the kernel then takes all breakpoints out.
+    // length. See `guard.rs` for a file that another process truncates meanwhile.
     unsafe { Mmap::map(file) }.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
 }
 
