@@ -311,7 +311,7 @@ impl<'t> Debug<'t> {
 
     fn line(&self, pc: Svma) -> Option<SourceLine> {
         let row = self.rows.iter().take_while(|row| row.svma <= pc).last()?;
-        source_line(self.info.dwarf(), self.die.unit, u64::from(row.file), u64::from(row.line))
+        source_line(self.die.unit, u64::from(row.file), u64::from(row.line))
     }
 
     /// Where each frame at the pc is in the source, innermost inlined function first.
