@@ -56,7 +56,7 @@ impl<'a> Flat<'a> {
         let end = match &capture.stack_end {
             StackEnd::Complete => "the stack is complete",
             StackEnd::StackCut => "the stack is cut",
-            StackEnd::Lost(_) => "the caller is not found",
+            StackEnd::Lost(why) => why,
         };
         pcs.resize((STACK_FRAMES as usize).max(pcs.len()), Leaf::Missing(end.to_owned()));
         for (index, pc) in pcs.into_iter().take(STACK_FRAMES as usize).enumerate() {
@@ -214,20 +214,20 @@ impl<'a> Flat<'a> {
             }
             _ => None,
         });
-        let is_target = |typed: &&&Typed| {
-            let name = reference.type_name.trim_end_matches([' ', '*']);
-            !matches!(typed.value, Value::Pointer { .. } | Value::Reference { .. })
-                && (name.ends_with(&typed.type_name) || typed.type_name.ends_with(name))
+        let is_object = |typed: &&&Typed| {
+            !matches!(
+                typed.value,
+                Value::Pointer { .. } | Value::Reference { .. } | Value::Unavailable(_)
+            )
         };
-        // The names of a type may be others, but then there is one object only.
-        let mut objects = here.iter().filter(|typed| {
-            !matches!(typed.value, Value::Pointer { .. } | Value::Reference { .. })
-        });
-        let only = match (objects.next(), objects.next()) {
-            (Some(only), None) => Some(*only),
-            _ => None,
-        };
-        pointer.or_else(|| here.iter().find(is_target).copied()).or(only)
+        let name = reference.type_name.trim_end_matches([' ', '*', '&']);
+        let is_target =
+            |typed: &&&Typed| name.ends_with(&typed.type_name) || typed.type_name.ends_with(name);
+        let mut objects = here.iter().filter(is_object).copied();
+        let named = here.iter().filter(is_object).find(is_target).copied();
+        // The type may have another name there, but then there is one object only.
+        let only = objects.next().filter(|_| objects.next().is_none());
+        pointer.or(named).or(only)
     }
 }
 
