@@ -13,6 +13,7 @@ use super::range_map::RangeMap;
 use super::scan::{self, Read};
 use super::sections::{Part, Sections, SharedUnit};
 use super::source_index::SourceIndex;
+use super::type_index::TypeIndex;
 use super::units::Headers;
 use crate::model::address::Svma;
 use crate::model::issue::Issue;
@@ -66,6 +67,7 @@ pub struct DebugInfo {
     scopes: Mutex<HashMap<(UnitIndex, UnitOffset), Arc<Scopes>>>,
     function_index: OnceLock<FunctionIndex>,
     source_index: OnceLock<SourceIndex>,
+    type_index: OnceLock<TypeIndex>,
     sites: Memo<Sites>,
     namespaces: Memo<Namespaces>,
 }
@@ -103,6 +105,7 @@ impl DebugInfo {
             scopes: Mutex::default(),
             function_index: OnceLock::new(),
             source_index: OnceLock::new(),
+            type_index: OnceLock::new(),
             sites: Memo::default(),
             namespaces: Memo::default(),
         })
@@ -239,6 +242,7 @@ impl DebugInfo {
             + scopes
             + self.function_index.get().map_or(0, FunctionIndex::bytes)
             + self.source_index.get().map_or(0, SourceIndex::bytes)
+            + self.type_index.get().map_or(0, TypeIndex::bytes)
             + self.namespaces.bytes(Namespaces::bytes)
             + self.sites.bytes(|sites| sites.len() * size_of::<(Svma, Option<UnitOffset>)>())
     }
@@ -344,6 +348,11 @@ impl DebugInfo {
     /// All source files; reads the headers of all line tables the first time.
     pub fn source_index(&self) -> &SourceIndex {
         self.source_index.get_or_init(|| self.stored(|| SourceIndex::read(self)))
+    }
+
+    /// Where types are defined; reads all units the first time.
+    pub fn type_index(&self) -> &TypeIndex {
+        self.type_index.get_or_init(|| self.stored(|| TypeIndex::read(self)))
     }
 
     /// An index that is on disk already, or that is worth to be.

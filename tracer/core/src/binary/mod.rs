@@ -40,6 +40,7 @@ pub mod source_index;
 mod strings;
 pub mod symbolize;
 pub mod symbols;
+pub mod type_index;
 pub mod units;
 
 #[cfg(test)]

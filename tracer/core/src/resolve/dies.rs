@@ -312,6 +312,12 @@ impl<'a> Dies<'a> {
         info.namespaces(index).path(die.entry.offset()).cloned()
     }
 
+    /// What may be the definition of a type in namespace or class `path`, wherever in the file it
+    /// is.
+    pub fn definition(&self, path: Option<&str>, name: &str) -> Option<Die<'a>> {
+        self.main.entry(self.info?.type_index().definition(path, name)?).ok()
+    }
+
     /// The children of an entry, without theirs.
     ///
     /// # Errors
