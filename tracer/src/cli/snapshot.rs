@@ -128,6 +128,7 @@ pub(crate) fn request(args: &SnapshotArgs, location: LocationSpec) -> SnapshotRe
         items_max: args.limits.max_items,
         depth_max: args.limits.depth,
         nodes_max: Limits::DEFAULT.nodes_max,
+        globals_max: args.limits.globals,
     };
     SnapshotRequest {
         caller: Caller::Root,

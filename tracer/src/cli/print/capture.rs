@@ -104,7 +104,7 @@ fn frame_with_variables(number: usize, frame: &Frame, page: &mut Page) {
         line = line.with(Ink::Missing, Escaped::name(why)).with(Ink::Missing, ")");
     }
     page.line(&line);
-    for (kind, heading) in [(VariableKind::Parameter, "arguments"), (VariableKind::Local, "locals")]
+    for (kind, heading) in [(VariableKind::Parameter, "arguments"), (VariableKind::Local, "locals"), (VariableKind::Global, "globals")]
     {
         let mut variables = frame.variables.iter().filter(|v| v.kind == kind).peekable();
         if variables.peek().is_some() {
