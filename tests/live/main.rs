@@ -16,6 +16,7 @@ mod bench;
 mod bombs;
 mod capabilities;
 mod chaos;
+mod corrupted;
 mod cost;
 mod daemon;
 mod ending;

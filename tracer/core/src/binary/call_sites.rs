@@ -65,9 +65,7 @@ pub(super) fn read(
         (None, None) => return Err("its caller does not tell where its call led".to_owned()),
     };
     callee.is_entered_once(code)?;
-    let value = |(number, value)| {
-        (number, caller.value(code, returns, value).and_then(|steps| unchanged(steps)))
-    };
+    let value = |(number, value)| (number, caller.value(code, returns, value).and_then(unchanged));
     Ok(CallSite { target, arguments: arguments.into_iter().map(value).collect() })
 }
 

@@ -169,13 +169,16 @@ fn continues(group: &[Mapping], mapping: &Mapping) -> bool {
     })
 }
 
+/// What is described of a call, or why that is not known.
+type Call = Result<Arc<CallSite>, String>;
+
 /// The code of a process: what is read from the files of [`Modules`].
 #[derive(Debug)]
 pub struct Code<'m> {
     modules: &'m Modules,
     frames: Mutex<HashMap<Avma, Vec<CodeFrame>>>,
     /// By return address and where the function is that was called.
-    calls: Mutex<HashMap<(Avma, Avma), Result<Arc<CallSite>, String>>>,
+    calls: Mutex<HashMap<(Avma, Avma), Call>>,
     nop5_is_safe: bool,
 }
 

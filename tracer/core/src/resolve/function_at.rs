@@ -128,7 +128,10 @@ impl<'t, 'm> FunctionAt<'t, 'm> {
         self.target.called
             && match self.instance() {
                 Some(copy) => code.jumps_to(entry, copy.ranges()),
-                None => code.jumps_to(entry, &[self.range.start.0..self.range.end.0]),
+                None => {
+                    let whole = self.range.start.0..self.range.end.0;
+                    code.jumps_to(entry, std::slice::from_ref(&whole))
+                }
             }
     }
 
