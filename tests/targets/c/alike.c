@@ -63,6 +63,14 @@ int fstat(int file, struct stat *info) {
     return alike_file((int)syscall(SYS_fstat, file, info), info);
 }
 
+int stat64(const char *restrict path, struct stat64 *restrict info) {
+    return stat(path, (struct stat *)info);
+}
+
+int fstat64(int file, struct stat64 *info) {
+    return fstat(file, (struct stat *)info);
+}
+
 // What marks freed memory; malloc keeps it in a variable without a name.
 static uintptr_t freed_mark(void) {
     uintptr_t *volatile block = malloc(32);
