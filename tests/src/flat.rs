@@ -179,7 +179,7 @@ mod tests {
     fn sample() -> BTreeMap<String, Leaf> {
         let missing = Value::Unavailable(Reason::from(ReasonCode::LimitDepth));
         let pointer = |address, target| Value::Pointer {
-            address,
+            address: Some(address),
             target: Box::new(typed(target)),
             provenance: Provenance::Live,
         };

@@ -12,6 +12,7 @@ const LENGTHS: &[(&str, &str, &str)] = &[
     ("storm", "500", "removals while others do their worst"),
     ("chaos", "1800", "seconds"),
     ("trips", "1000", "trips"),
+    ("entry_probe", "2000", "probes that come and go"),
 ];
 /// Calls of the target's function in all, for the others.
 const CALLS: &str = "5000000";

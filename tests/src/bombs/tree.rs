@@ -231,7 +231,7 @@ fn one_byte(base: &Base) -> Vec<u8> {
     let mut info = Info::new(base);
     let function =
         info.abbreviation(SUBPROGRAM, false, &[(LOW_PC, IMPLICIT), (0x3c, FLAG_PRESENT)]);
-    info.dies.times(32 << 20, &[function as u8]);
+    info.dies.times(8 << 20, &[function as u8]);
     let number = info.number;
     info.function_of(number);
     with(base, &info.finish())

@@ -1,46 +1,73 @@
-//! What a parameter holds and what it held at the entry of its function are two things: `x` and
-//! `x@entry`. Each view shows one of them.
+//! What a variable holds and what it held, or what it was computed from, at the entry of its
+//! function are two things: `x` and `x@entry`. tracer shows one of them, gdb one or both.
 
 use super::leaf::{Leaf, Leaves, View, is_part};
 
 const AT_ENTRY: &str = "@entry";
 
-/// The leaves of two views, such that each variable is one of the two in both: where only one view
-/// has the value at the entry, the other has none.
+/// The leaves of two views, such that each variable is one of the two in both.
 pub fn aligned(ours: &View, gdb: &View) -> (Leaves, Leaves) {
     let (mut mine, mut theirs) = (ours.leaves.clone(), gdb.leaves.clone());
-    for variable in ours.variables.union(&gdb.variables) {
-        let at_entry = format!("{variable}{AT_ENTRY}");
-        match (has(&mine, &at_entry), has(&theirs, &at_entry)) {
-            (true, false) => align(&mut mine, &mut theirs, variable),
-            (false, true) => align(&mut theirs, &mut mine, variable),
-            _ => {}
+    for now in ours.variables.union(&gdb.variables) {
+        let entry = &format!("{now}{AT_ENTRY}");
+        match (has(&mine, entry), has(&theirs, entry)) {
+            (true, true) => theirs.retain(|path, _| !is_value(path, now)),
+            (true, false) => only_here(&mut mine, &mut theirs, now, entry),
+            (false, true) if shows(&theirs, now) || shows(&mine, now) => {
+                theirs.retain(|path, _| !is_part(path, entry));
+            }
+            (false, true) => {
+                theirs.retain(|path, _| !is_value(path, now));
+                rename(&mut mine, now, entry);
+            }
+            (false, false) => {}
         }
     }
     (mine, theirs)
 }
 
-/// `entry` has the value at the entry, `other` that of now, if any.
-fn align(entry: &mut Leaves, other: &mut Leaves, variable: &str) {
-    let at_entry = format!("{variable}{AT_ENTRY}");
-    match other.get(variable) {
-        Some(Leaf::Missing(why)) => {
-            let missing = Leaf::Missing(why.clone());
-            other.remove(variable);
-            other.insert(at_entry, missing);
-        }
-        None if !has(other, variable) => {}
-        _ => {
-            entry.retain(|path, _| !is_part(path, &at_entry));
-            let why = Leaf::Missing("only the value at the entry".to_owned());
-            entry.insert(variable.to_owned(), why);
-        }
+/// Only tracer has the value at the entry. gdb does not say of a value of now that debug info
+/// states it by that.
+fn only_here(mine: &mut Leaves, theirs: &mut Leaves, now: &str, entry: &str) {
+    if !shows(theirs, now) {
+        rename(theirs, now, entry);
+        return;
+    }
+    let part = |path: &str| path.strip_prefix(entry).map(|rest| format!("{now}{rest}"));
+    let same = mine.iter().all(|(path, leaf)| {
+        let theirs = part(path).and_then(|path| theirs.get(&path));
+        theirs.is_none_or(|other| other == leaf || !other.is_there() || !leaf.is_there())
+    });
+    if same {
+        rename(mine, entry, now);
+    } else {
+        mine.retain(|path, _| !is_part(path, entry));
+        let why = Leaf::Missing("only the value at the entry".to_owned());
+        mine.insert(now.to_owned(), why);
     }
 }
 
+/// Whether there is any leaf of a value, at the entry or now.
 fn has(leaves: &Leaves, of: &str) -> bool {
-    let mut behind = leaves.range(of.to_owned()..).take_while(|(path, _)| path.starts_with(of));
-    behind.any(|(path, _)| is_part(path, of))
+    leaves.keys().any(|path| is_value(path, of))
+}
+
+/// Whether there is a value, or a part of one.
+fn shows(leaves: &Leaves, of: &str) -> bool {
+    leaves.iter().any(|(path, leaf)| is_value(path, of) && leaf.is_there())
+}
+
+/// A part of the one of the two values that is meant.
+fn is_value(path: &str, of: &str) -> bool {
+    is_part(path, of) && !path.get(of.len()..).is_some_and(|rest| rest.starts_with('@'))
+}
+
+fn rename(leaves: &mut Leaves, from: &str, to: &str) {
+    let renamed = |(path, leaf): (String, Leaf)| {
+        let rest = path.strip_prefix(from).filter(|_| is_value(&path, from));
+        (rest.map_or(path.clone(), |rest| format!("{to}{rest}")), leaf)
+    };
+    *leaves = std::mem::take(leaves).into_iter().map(renamed).collect();
 }
 
 #[cfg(test)]
@@ -57,24 +84,34 @@ mod tests {
         View { variables: BTreeSet::from(["#0 x".to_owned()]), ..leaves.collect() }
     }
 
-    fn check(one: &[(&str, Option<i128>)], other: &[(&str, Option<i128>)], expected: [usize; 2]) {
-        for (ours, gdb) in [(one, other), (other, one)] {
-            let (mine, theirs) = aligned(&view(ours), &view(gdb));
-            let both = mine.keys().filter(|path| theirs.contains_key(*path)).count();
-            assert_eq!([both, mine.len() + theirs.len()], expected, "{mine:?} {theirs:?}");
-        }
+    fn check(ours: &[(&str, Option<i128>)], gdb: &[(&str, Option<i128>)], expected: [&str; 2]) {
+        let text = |leaves: Leaves| {
+            let text = |(path, leaf): (&String, &Leaf)| {
+                let sign = if leaf.is_there() { "" } else { "?" };
+                format!("{}{sign}", path.trim_start_matches("#0 "))
+            };
+            leaves.iter().map(text).collect::<Vec<_>>().join(" ")
+        };
+        let (mine, theirs) = aligned(&view(ours), &view(gdb));
+        assert_eq!([text(mine), text(theirs)], expected, "{ours:?} {gdb:?}");
     }
 
     #[test]
-    fn a_value_at_the_entry_is_compared_with_such_a_value_only() {
-        check(&[("#0 x@entry", Some(1))], &[("#0 x@entry", Some(1))], [1, 2]);
-        check(&[("#0 x@entry", Some(1))], &[("#0 x", None)], [1, 2]);
-        check(&[("#0 x@entry", Some(1))], &[("#0 x", Some(2))], [1, 2]);
-        check(
-            &[("#0 x@entry.a", Some(1)), ("#0 x@entry.b", Some(1))],
-            &[("#0 x", Some(2))],
-            [1, 2],
-        );
-        check(&[("#0 x@entry", Some(1))], &[("#0 y", Some(2))], [0, 2]);
+    fn a_value_at_the_entry_is_compared_with_such_a_value() {
+        let (entry, now, missing) = (("#0 x@entry", Some(1)), ("#0 x", Some(2)), ("#0 x", None));
+        check(&[entry], &[entry, now], ["x@entry", "x@entry"]);
+        check(&[entry], &[entry, missing], ["x@entry", "x@entry"]);
+        check(&[entry], &[missing], ["x@entry", "x@entry?"]);
+        check(&[missing], &[entry, missing], ["x@entry?", "x@entry"]);
+        check(&[missing], &[entry, now], ["x?", "x"]);
+        check(&[now], &[entry, missing], ["x", "x?"]);
+        check(&[now], &[entry, now], ["x", "x"]);
+    }
+
+    #[test]
+    fn a_value_of_now_may_be_stated_by_what_was_passed() {
+        let (a, b) = (("#0 x@entry.a", Some(1)), ("#0 x@entry.b", None));
+        check(&[a, b], &[("#0 x.a", Some(1))], ["x.a x.b?", "x.a"]);
+        check(&[a, b], &[("#0 x.a", Some(2))], ["x?", "x.a"]);
     }
 }

@@ -3,7 +3,7 @@
 use super::leaf::{Leaf, Leaves, View};
 use super::limits::{DEPTH, ITEMS, STACK_FRAMES, TEXT_BYTES};
 use std::collections::{BTreeSet, HashMap};
-use tracer_core::model::capture::{Capture, StackEnd};
+use tracer_core::model::capture::{Capture, Provenance, StackEnd};
 use tracer_core::model::reason::Reason;
 use tracer_core::model::value::{Field, Typed, Value};
 
@@ -36,6 +36,8 @@ pub fn view(capture: &Capture) -> View {
         *count += 1;
         let path = if *count == 1 { key } else { format!("{key}~{count}") };
         paths.insert(path.clone());
+        let at_entry = variable.provenance == Provenance::EntryValue;
+        let path = if at_entry { format!("{path}@entry") } else { path };
         flat.value(path, &variable.value, 0);
     }
     View { variables: paths, ..flat.leaves.into_iter().collect() }
@@ -54,7 +56,7 @@ impl<'a> Flat<'a> {
         let end = match &capture.stack_end {
             StackEnd::Complete => "the stack is complete",
             StackEnd::StackCut => "the stack is cut",
-            StackEnd::Lost(_) => "the caller is not found",
+            StackEnd::Lost(why) => why,
         };
         pcs.resize((STACK_FRAMES as usize).max(pcs.len()), Leaf::Missing(end.to_owned()));
         for (index, pc) in pcs.into_iter().take(STACK_FRAMES as usize).enumerate() {
@@ -127,7 +129,9 @@ impl<'a> Flat<'a> {
                 self.array(&path, items, *total, cut.as_ref(), depth);
             }
             Value::Pointer { address, target, .. } => {
-                self.put(path.clone(), Leaf::Number((*address).into()));
+                if let Some(address) = address {
+                    self.put(path.clone(), Leaf::Number((*address).into()));
+                }
                 self.target(path, target, depth);
             }
             Value::Reference { address, shown_at } => {
@@ -210,12 +214,20 @@ impl<'a> Flat<'a> {
             }
             _ => None,
         });
-        let is_target = |typed: &&&Typed| {
-            let name = reference.type_name.trim_end_matches([' ', '*']);
-            !matches!(typed.value, Value::Pointer { .. } | Value::Reference { .. })
-                && (name.ends_with(&typed.type_name) || typed.type_name.ends_with(name))
+        let is_object = |typed: &&&Typed| {
+            !matches!(
+                typed.value,
+                Value::Pointer { .. } | Value::Reference { .. } | Value::Unavailable(_)
+            )
         };
-        pointer.or_else(|| here.iter().find(is_target).copied())
+        let name = reference.type_name.trim_end_matches([' ', '*', '&']);
+        let is_target =
+            |typed: &&&Typed| name.ends_with(&typed.type_name) || typed.type_name.ends_with(name);
+        let mut objects = here.iter().filter(is_object).copied();
+        let named = here.iter().filter(is_object).find(is_target).copied();
+        // The type may have another name there, but then there is one object only.
+        let only = objects.next().filter(|_| objects.next().is_none());
+        pointer.or(named).or(only)
     }
 }
 

@@ -20,6 +20,9 @@ use tracer_core::model::resolved::Site;
 const UNCLEAR: [IssueKind; 4] =
     [IssueKind::NoFunction, IssueKind::NoLine, IssueKind::Ambiguous, IssueKind::TooManySites];
 
+/// Probes that are placed at once: more are stuck in each other's way.
+const TOGETHER: usize = 8;
+
 /// What is asked for.
 #[derive(Clone, Debug)]
 pub struct Asked {
@@ -61,7 +64,7 @@ pub fn observe(
     std::thread::scope(|scope| {
         let mut probes = Vec::new();
         let (before, after) = asked.split_at(first.min(asked.len()));
-        for together in [before, after] {
+        for together in before.chunks(TOGETHER).chain(after.chunks(TOGETHER)) {
             let (armed, arming) = channel();
             for asked in together {
                 let (armed, stop, engine) = (armed.clone(), &stop, &engine);

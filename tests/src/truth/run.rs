@@ -27,52 +27,78 @@ struct Seen {
 /// What gdb saw by address and number of the hit.
 type Stops = HashMap<(u64, u64), View>;
 
-/// Compares what the two see at these locations. The `first` ones are placed before the others:
-/// where two mean the same address the later one gets nothing. `home` holds what the program
-/// needs; the same for all runs.
+/// What both saw of a program.
+pub struct SeenByBoth {
+    report: Report,
+    ours: Vec<Seen>,
+    gdb: Stops,
+}
+
+/// Lets both see these locations. The `first` ones are placed before the others: where two mean
+/// the same address the later one gets nothing. `home` holds what the program needs; the same for
+/// all runs.
 ///
 /// # Errors
 ///
 /// The program, tracer or gdb can't be run. A location that can't be probed is a problem in the
 /// report.
-pub fn compare_locations(
+pub fn seen_by_both(
     program: &Program,
     build: &str,
     home: &Path,
     asked: &[Asked],
     first: usize,
-) -> Result<Report> {
-    let disputed = Disputed::load()?;
+) -> Result<SeenByBoth> {
     let mut report = Report {
         name: program.name_of(build),
         was_hit: vec![false; asked.len()],
         ..Report::default()
     };
-    let seen = seen_by_tracer(program, build, home, asked, first, &mut report)?;
-    let by_gdb = seen_by_gdb(program, build, home, &seen)?;
-    for hit in seen {
-        let name = format!("{} at {:#x}, hit {}", hit.location, hit.svma, hit.hit);
-        let Some(gdb) = by_gdb.get(&(hit.pc, hit.hit)) else {
-            report.problems.push(format!("{name}: gdb did not come there"));
-            continue;
-        };
-        let program = report.name.clone();
+    let ours = seen_by_tracer(program, build, home, asked, first, &mut report)?;
+    let gdb = seen_by_gdb(program, build, home, &ours)?;
+    Ok(SeenByBoth { report, ours, gdb })
+}
+
+impl SeenByBoth {
+    /// Compares the hits that both have seen, at most so many.
+    ///
+    /// # Errors
+    ///
+    /// `truth-disputed.json` can't be read.
+    pub fn compare(mut self, hits_max: usize) -> Result<Report> {
+        let disputed = Disputed::load()?;
+        for hit in &self.ours {
+            if self.report.hits == hits_max {
+                break;
+            }
+            let name = format!("{} at {:#x}, hit {}", hit.location, hit.svma, hit.hit);
+            match self.gdb.get(&(hit.pc, hit.hit)) {
+                Some(gdb) => self.report.add(hit, name, gdb, &disputed),
+                None => self.report.problems.push(format!("{name}: gdb did not come there")),
+            }
+        }
+        Ok(self.report)
+    }
+}
+
+impl Report {
+    fn add(&mut self, hit: &Seen, name: String, gdb: &View, disputed: &Disputed) {
+        let program = self.name.clone();
         let place = Place { program: &program, pc: hit.svma, location: &hit.location };
         let verdict = |path: &str| disputed.verdict(place, path);
-        report.hits += 1;
-        report.variables_ours += hit.view.shown();
-        report.variables_gdb += gdb.shown();
+        self.hits += 1;
+        self.variables_ours += hit.view.shown();
+        self.variables_gdb += gdb.shown();
         let context = compare(&hit.view.context, &gdb.context, &verdict);
-        report.context += &context.counts;
+        self.context += &context.counts;
         let (ours, gdb) = aligned(&hit.view, gdb);
         let comparison = compare(&ours, &gdb, &verdict);
-        report.counts += &comparison.counts;
-        report.comparisons.extend([(name.clone(), comparison), (name, context)]);
-        if let Some(flag) = report.was_hit.get_mut(hit.asked) {
+        self.counts += &comparison.counts;
+        self.comparisons.extend([(name.clone(), comparison), (name, context)]);
+        if let Some(flag) = self.was_hit.get_mut(hit.asked) {
             *flag = true;
         }
     }
-    Ok(report)
 }
 
 fn seen_by_tracer(

@@ -1,13 +1,17 @@
 // Preloaded into programs whose runs are compared: they are told the same time and the same random
 // bytes in each run, those of the C library included.
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <link.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <time.h>
+#include <unistd.h>
 
 #define NOW 1750000000
 
@@ -40,6 +44,23 @@ time_t time(time_t *now) {
     if (now)
         *now = NOW;
     return NOW;
+}
+
+// The pipe that is the input is another one in each run.
+static int alike_file(int failed, struct stat *info) {
+    if (!failed) {
+        info->st_ino = 1;
+        info->st_atim = info->st_mtim = info->st_ctim = (struct timespec){NOW, 0};
+    }
+    return failed;
+}
+
+int stat(const char *restrict path, struct stat *restrict info) {
+    return alike_file((int)syscall(SYS_newfstatat, AT_FDCWD, path, info, 0), info);
+}
+
+int fstat(int file, struct stat *info) {
+    return alike_file((int)syscall(SYS_fstat, file, info), info);
 }
 
 // What marks freed memory; malloc keeps it in a variable without a name.

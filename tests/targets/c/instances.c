@@ -1,14 +1,14 @@
 /* A function that is inlined into each of its callers, in the shapes that compilers leave of it: at
  * several places of one caller, in a loop, in one that is unrolled, inside another inlined function.
- * The callers count their calls and what they hand over; both are told at the end. */
+ * The callers keep what they hand over, call by call, and it is told at the end. */
 #include "protocol.h"
 #include "traced.h"
 
 enum { ONCE, TWICE, LOOPED, UNROLLED, AROUND, CALLERS };
 
 static const char *const names[CALLERS] = {"once", "twice", "looped", "unrolled", "around"};
-static volatile unsigned long calls[CALLERS];
-static volatile long sums[CALLERS];
+static unsigned calls[CALLERS];
+static volatile int values[CALLERS][64];
 static volatile int sink;
 
 #define INLINED static inline __attribute__((always_inline))
@@ -24,8 +24,7 @@ INLINED int weigh(int value, int scale)
 
 INLINED int counted(int caller, int value)
 {
-    calls[caller]++;
-    sums[caller] += value;
+    values[caller][calls[caller]++] = value;
     return value;
 }
 
@@ -83,7 +82,10 @@ int main(void)
     serve(work);
     printf("calls");
     for (int caller = 0; caller < CALLERS; caller++)
-        printf(" %s %lu %ld", names[caller], calls[caller], sums[caller]);
+        for (unsigned call = 0; call < calls[caller]; call++) {
+            printf(call == 0 ? " %s " : ",", names[caller]);
+            printf("%d", values[caller][call]);
+        }
     printf("\n");
     return 0;
 }

@@ -10,13 +10,12 @@ static volatile int sink;
 
 namespace shop {
 
-static unsigned long calls[4];
-static long sums[4];
+static unsigned calls[4];
+static volatile int values[4][64];
 
 static INLINED int counted(int caller, int value)
 {
-    calls[caller]++;
-    sums[caller] += value;
+    values[caller][calls[caller]++] = value;
     return value;
 }
 
@@ -103,13 +102,16 @@ int main()
             shop::by_hidden(i);
         }
         unsigned long total = 0;
-        for (unsigned long count : shop::calls)
+        for (unsigned count : shop::calls)
             total += count;
         std::printf("done %lu\n", total);
         std::fflush(stdout);
     }
     std::printf("calls");
     for (int caller = 0; caller < 4; caller++)
-        std::printf(" %s %lu %ld", names[caller], shop::calls[caller], shop::sums[caller]);
+        for (unsigned call = 0; call < shop::calls[caller]; call++) {
+            std::printf(call == 0 ? " %s " : ",", names[caller]);
+            std::printf("%d", shop::values[caller][call]);
+        }
     std::puts("");
 }

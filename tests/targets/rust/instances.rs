@@ -1,22 +1,24 @@
 //! As instances.c: a function, a generic one and a method that are inlined everywhere.
 
 use std::hint::black_box;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering::Relaxed};
 
 const CALLERS: usize = 4;
-static CALLS: [AtomicU64; CALLERS] = [const { AtomicU64::new(0) }; CALLERS];
-static SUMS: [AtomicI64; CALLERS] = [const { AtomicI64::new(0) }; CALLERS];
+const CALLS_MAX: usize = 64;
+static CALLS: [AtomicUsize; CALLERS] = [const { AtomicUsize::new(0) }; CALLERS];
+static VALUES: [[AtomicI64; CALLS_MAX]; CALLERS] =
+    [const { [const { AtomicI64::new(0) }; CALLS_MAX] }; CALLERS];
 static SINK: AtomicI64 = AtomicI64::new(0);
 
 #[inline(always)]
 fn counted(caller: usize, value: i64) -> i64 {
-    CALLS[caller].fetch_add(1, Relaxed);
-    SUMS[caller].fetch_add(value, Relaxed);
+    let call = CALLS[caller].fetch_add(1, Relaxed);
+    VALUES[caller][call].store(value, Relaxed);
     value
 }
 
 mod shop {
-    use super::{Relaxed, SINK};
+    use super::{Relaxed, SINK, black_box};
 
     #[inline(always)]
     pub fn weigh(value: i64, scale: i64) -> i64 {
@@ -24,7 +26,7 @@ mod shop {
         if result > 100 {
             result = result.wrapping_sub(SINK.load(Relaxed));
         }
-        SINK.store(result, Relaxed);
+        SINK.store(black_box(result), Relaxed);
         result.wrapping_add(value)
     }
 
@@ -34,7 +36,7 @@ mod shop {
         #[inline(always)]
         pub fn weigh(&self, value: i64) -> i64 {
             let result = value.wrapping_mul(self.0);
-            SINK.store(result, Relaxed);
+            SINK.store(black_box(result), Relaxed);
             result ^ value
         }
     }
@@ -75,11 +77,12 @@ fn main() {
         for i in 0..5 {
             black_box(once(i) ^ looped(i) ^ unrolled(i) ^ by_method(&shop::Scale(i + 1), i));
         }
-        println!("done {}", CALLS.iter().map(|calls| calls.load(Relaxed)).sum::<u64>());
+        println!("done {}", CALLS.iter().map(|calls| calls.load(Relaxed)).sum::<usize>());
     }
     let told = (0..CALLERS).map(|caller| {
-        let (calls, sum) = (CALLS[caller].load(Relaxed), SUMS[caller].load(Relaxed));
-        format!(" instances::{} {calls} {sum}", names[caller])
+        let values = VALUES[caller][..CALLS[caller].load(Relaxed)].iter();
+        let values: Vec<String> = values.map(|value| value.load(Relaxed).to_string()).collect();
+        format!(" instances::{} {}", names[caller], values.join(","))
     });
     println!("calls{}", told.collect::<String>());
 }

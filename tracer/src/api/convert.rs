@@ -377,7 +377,7 @@ fn value(value: &model::Value, level: u32, cut: &mut bool) -> Value {
         }
         model::Value::Array { items, total, cut: why } => array(items, *total, why, level, cut),
         model::Value::Pointer { address, target, provenance } => Value::Pointer {
-            address: Address(*address),
+            address: address.map(Address),
             target: Box::new(super::value::Target {
                 type_name: target.type_name.clone(),
                 node: node(target, level + 1, cut),

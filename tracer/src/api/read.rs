@@ -275,7 +275,7 @@ impl Object {
         } else if let Some(content) = content {
             Value::Text { content, address, total, at_least: all.at_least, cut, provenance }
         } else if let Some(target) = all.target {
-            Value::Pointer { address: address?, target }
+            Value::Pointer { address, target }
         } else if let Some(shown_at) = all.shown_at {
             Value::Reference { address: address?, shown_at }
         } else if let Some(function) = all.function {

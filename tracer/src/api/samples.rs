@@ -62,7 +62,11 @@ pub(crate) fn late_pointer(
     target: Value,
     provenance: Provenance,
 ) -> Value {
-    Value::Pointer { address, target: Box::new(typed(type_name, target)), provenance }
+    Value::Pointer {
+        address: Some(address),
+        target: Box::new(typed(type_name, target)),
+        provenance,
+    }
 }
 
 /// Name, type and value of variables: every kind of value, and what is special about some.

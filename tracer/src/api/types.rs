@@ -345,10 +345,6 @@ pub enum Provenance {
     Live,
     /// The compiler knew it.
     Constant,
-    /// It is gone at this pc. It is the argument that the function was called with, as a breakpoint
-    /// at its entry kept it; the function may have assigned to it since. What a pointer leads to is
-    /// of the hit.
-    EntryProbe,
     /// It was not in memory at the hit; it is what the file that is mapped there has.
     MappedFile,
     /// It was not in memory at the hit; nobody had written to its page yet, so it is zero.
@@ -358,6 +354,8 @@ pub enum Provenance {
     /// The caller passed it when the function was entered, by the description of the call. A
     /// parameter may have been changed since.
     EntryValue,
+    /// The same, as a breakpoint at the function's entry kept it.
+    EntryProbe,
     /// There is no value.
     None,
 }

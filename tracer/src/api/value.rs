@@ -151,8 +151,9 @@ pub enum Value {
     },
     /// A pointer that was followed.
     Pointer {
-        /// Where it points.
-        address: Address,
+        /// Where it points; absent where the compiler kept only what is there.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        address: Option<Address>,
         /// What is there.
         target: Box<Target>,
     },

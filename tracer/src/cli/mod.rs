@@ -139,7 +139,7 @@ pub struct SnapshotArgs {
     #[arg(long, value_name = "PATH")]
     pub exe: Option<PathBuf>,
 
-    /// function, module!function, function+0x12, file:line or *0xADDRESS
+    /// function, module!function, function@caller, function+0x12, file:line or *0xADDRESS
     pub location: String,
 
     /// Captures to take; 0 takes all until the timeout; with --detach 10 by default
@@ -270,7 +270,7 @@ pub struct VarsArgs {
     #[arg(short, long, value_parser = clap::value_parser!(u32).range(1..=PID_MAX))]
     pub pid: u32,
 
-    /// function, module!function, function+0x12, file:line or *0xADDRESS
+    /// function, module!function, function@caller, function+0x12, file:line or *0xADDRESS
     pub location: String,
 
     /// One JSON object instead of text

@@ -130,7 +130,9 @@ class Leaves:
             self.queue.append(("%s[%d]" % (path, index), value[low + index], depth))
 
     def pointer(self, path, value, kind, depth):
-        address = int(value) & 0xFFFFFFFFFFFFFFFF
+        is_pointer = kind.code == gdb.TYPE_CODE_PTR
+        address = int(value if is_pointer else value.referenced_value().address)
+        address &= 0xFFFFFFFFFFFFFFFF
         self.put(path, "number", str(address))
         target = kind.target().strip_typedefs().unqualified()
         if address == 0 or target.code in (gdb.TYPE_CODE_VOID, gdb.TYPE_CODE_FUNC):

@@ -16,10 +16,18 @@ def is_enumerator(symbol):
     return symbol.is_constant and symbol.name in names
 
 
+def frames_of(blocks, frame):
+    """The frame of each number of a scope. gdb does not show inlined calls that have just begun;
+    it answers wrongly (DW_OP_entry_value) if it is asked in another frame than the variable's."""
+    shown = [frame]
+    while shown[-1].type() == gdb.INLINE_FRAME:
+        shown.append(shown[-1].older())
+    hidden = blocks[-1][0] + 1 - len(shown) if blocks else 0
+    return {number: shown[max(number - hidden, 0)] for number, _ in blocks}
+
+
 def entry_value(symbol, frame):
     """What a parameter held when its function was entered, by what its caller says."""
-    while frame.type() == gdb.INLINE_FRAME:
-        frame = frame.older()
     frame.select()
     # The syntax is not that of each language.
     gdb.execute("set language c")
@@ -34,11 +42,13 @@ def entry_value(symbol, frame):
 
 
 def variables(leaves, pc, frame):
-    """Gives the paths of the variables; a parameter that only the entry value is known of is
-    `NAME@entry`, as gdb prints it."""
+    """Gives the paths of the variables; what a parameter held at the entry is `NAME@entry`, as gdb
+    prints it."""
     seen, paths = {}, []
     blocks = list(scopes(pc))
+    frames = frames_of(blocks, frame)
     for number, block in blocks:
+        frame = frames[number]
         for symbol in block:
             if not (symbol.is_variable or symbol.is_argument or symbol.is_constant):
                 continue
@@ -48,6 +58,10 @@ def variables(leaves, pc, frame):
             count = seen[key] = seen.get(key, 0) + 1
             path = key if count == 1 else "%s~%d" % (key, count)
             paths.append(path)
+            if symbol.is_argument and number == blocks[-1][0]:
+                at_entry = entry_value(symbol, frame)
+                if at_entry is not None:
+                    leaves.walk(path + "@entry", at_entry)
             try:
                 value = symbol.value(frame) if symbol.needs_frame else symbol.value()
                 # The variants of an enum are chosen by contents, which must be there.
@@ -55,10 +69,6 @@ def variables(leaves, pc, frame):
             except (gdb.error, gdb.MemoryError, RuntimeError) as error:
                 leaves.put(path, "missing", str(error))
                 continue
-            if value.is_optimized_out and symbol.is_argument and number == blocks[-1][0]:
-                at_entry = entry_value(symbol, frame)
-                if at_entry is not None:
-                    path, value = path + "@entry", at_entry
             leaves.walk(path, value)
     return paths
 

@@ -9,11 +9,13 @@ use super::line_sites::Sites;
 use super::lines::UnitLines;
 use super::lists;
 use super::memo::Memo;
+use super::namespaces::Namespaces;
 use super::range_map::RangeMap;
 use super::scan::{self, Read};
 use super::sections::{Part, Sections, SharedUnit};
 use super::source_index::SourceIndex;
 use super::split::{Split, SplitSections};
+use super::type_index::TypeIndex;
 use super::unit;
 pub use super::unit::Unit;
 use super::units::Headers;
@@ -67,7 +69,9 @@ pub struct DebugInfo {
     scopes: Mutex<HashMap<(UnitIndex, UnitOffset), Arc<Scopes>>>,
     function_index: OnceLock<FunctionIndex>,
     source_index: OnceLock<SourceIndex>,
+    type_index: OnceLock<TypeIndex>,
     sites: Memo<Sites>,
+    namespaces: Memo<Namespaces>,
 }
 
 /// A DIE and the unit it is in.
@@ -103,7 +107,9 @@ impl DebugInfo {
             scopes: Mutex::default(),
             function_index: OnceLock::new(),
             source_index: OnceLock::new(),
+            type_index: OnceLock::new(),
             sites: Memo::default(),
+            namespaces: Memo::default(),
         })
     }
 
@@ -257,6 +263,8 @@ impl DebugInfo {
             + scopes
             + self.function_index.get().map_or(0, FunctionIndex::bytes)
             + self.source_index.get().map_or(0, SourceIndex::bytes)
+            + self.type_index.get().map_or(0, TypeIndex::bytes)
+            + self.namespaces.bytes(Namespaces::bytes)
             + self.sites.bytes(|sites| sites.len() * size_of::<(Svma, Option<UnitOffset>)>())
     }
 
@@ -338,6 +346,14 @@ impl DebugInfo {
         scopes
     }
 
+    /// Which namespaces and classes the functions and types of a unit are in.
+    pub fn namespaces(&self, index: UnitIndex) -> Arc<Namespaces> {
+        self.namespaces.answer(&index.to_string(), || match self.unit(index) {
+            Some(unit) => Namespaces::read(self, unit),
+            None => Namespaces::default(),
+        })
+    }
+
     /// The line table of a unit.
     pub fn lines(&self, index: UnitIndex) -> Option<&UnitLines> {
         let cell = self.lines.get(index)?;
@@ -355,6 +371,11 @@ impl DebugInfo {
     /// All source files; reads the headers of all line tables the first time.
     pub fn source_index(&self) -> &SourceIndex {
         self.source_index.get_or_init(|| self.stored(|| SourceIndex::read(self)))
+    }
+
+    /// Where types are defined; reads all units the first time.
+    pub fn type_index(&self) -> &TypeIndex {
+        self.type_index.get_or_init(|| self.stored(|| TypeIndex::read(self)))
     }
 
     /// An index that is on disk already, or that is worth to be.

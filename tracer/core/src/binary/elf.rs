@@ -43,6 +43,7 @@ pub struct ElfFile {
     file: MappedFile,
     segments: Vec<Segment>,
     relro: Vec<Range<u64>>,
+    thread_bytes: Option<u64>,
     text_relocations: bool,
     sections: Vec<Section>,
     build_id: Option<Vec<u8>>,
@@ -77,12 +78,23 @@ impl ElfFile {
             header.program_headers(ENDIAN, data).map_err(|error| malformed(error.to_string()))?;
         let segments = programs.iter().filter_map(segment).collect();
         let relro = programs.iter().filter_map(relro).collect();
+        let thread_bytes = programs.iter().find_map(thread_bytes);
         let text_relocations = has_text_relocations(programs, data);
         let sections = sections(header, data).map_err(&malformed)?;
         let build_id = build_id(header, programs, data);
         let budget = Budget::new();
         let embedded = OnceLock::new();
-        Ok(Self { segments, relro, text_relocations, sections, build_id, budget, embedded, file })
+        Ok(Self {
+            segments,
+            relro,
+            thread_bytes,
+            text_relocations,
+            sections,
+            build_id,
+            budget,
+            embedded,
+            file,
+        })
     }
 
     /// The file.
@@ -108,6 +120,12 @@ impl ElfFile {
     /// The addresses that the loader writes and then protects (PT_GNU_RELRO).
     pub fn relro(&self) -> &[Range<u64>] {
         &self.relro
+    }
+
+    /// Bytes of the thread-local storage, up to where its alignment ends it; `None` where there
+    /// is none, or it starts at an odd place.
+    pub fn thread_bytes(&self) -> Option<u64> {
+        self.thread_bytes
     }
 
     /// The loader writes to segments that are not writable (DT_TEXTREL).
@@ -226,6 +244,14 @@ fn relro(header: &ProgramHeader64<LittleEndian>) -> Option<Range<u64>> {
     let start = header.p_vaddr(ENDIAN);
     let end = start.saturating_add(header.p_memsz(ENDIAN));
     (header.p_type(ENDIAN) == elf::PT_GNU_RELRO).then_some(start..end)
+}
+
+/// The size of PT_TLS, rounded up to its alignment.
+fn thread_bytes(header: &ProgramHeader64<LittleEndian>) -> Option<u64> {
+    let align = header.p_align(ENDIAN).max(1);
+    let aligned = align.is_power_of_two() && header.p_vaddr(ENDIAN).is_multiple_of(align);
+    (header.p_type(ENDIAN) == elf::PT_TLS && aligned)
+        .then(|| header.p_memsz(ENDIAN).checked_next_multiple_of(align))?
 }
 
 /// DT_TEXTREL, or DF_TEXTREL in DT_FLAGS. A table that can't be read may say anything.

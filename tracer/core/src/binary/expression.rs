@@ -4,17 +4,21 @@
 //! branches, calls or loops, of a bounded length. What can't be expressed so is refused with the
 //! name of the operation, never approximated.
 
+mod pieces;
 mod stack;
 
 #[cfg(test)]
 mod tests;
 
+use self::pieces::Described;
 use self::stack::{Kind, Stack};
 use super::dwarf::{Dwarf, Reader, Unit};
-use crate::model::location::{Expression, Location, Piece, Step, Steps};
+use crate::model::location::{Expression, Location, Step, Steps};
 use crate::model::reason::{Reason, ReasonCode};
 use gimli::Reader as _;
+use std::fmt;
 use tracer_common::code::{Code, Op};
+use tracer_common::wire::FS_BASE;
 
 /// Operations of a DWARF expression, and of its translation.
 const OPERATIONS_MAX: usize = 64;
@@ -28,12 +32,27 @@ pub struct Context<'a> {
     pub cfa: Option<&'a Expression>,
     /// What to add to an address stated in the file (DW_OP_addr) to get one in the process.
     pub bias: u64,
+    /// What to add to the fs base to get the first byte of the thread-local storage of the
+    /// module that the expression is in (psABI x86-64, 3.4.6).
+    pub thread_storage: Option<u64>,
     /// The stack starts with this on it: CFI expressions start with the CFA.
     pub initial: Option<&'a Expression>,
     /// What registers held at the function's entry (DW_OP_entry_value) may be made use of.
     pub entry_values: bool,
+    /// Where a value is that a pointer which was not kept points to.
+    pub pointed: Option<Pointed<'a>>,
     /// The unit that the expression is in, for base types and indexed addresses. CFI has none.
     pub unit: Option<(&'a Dwarf<'a>, &'a Unit<'a>)>,
+}
+
+/// Finds where the value is that an entry of `.debug_info` describes (DW_OP_implicit_pointer).
+#[derive(Clone, Copy)]
+pub struct Pointed<'a>(pub &'a dyn Fn(gimli::DebugInfoOffset) -> Result<Location, Reason>);
+
+impl fmt::Debug for Pointed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pointed")
+    }
 }
 
 /// Translates a DWARF location description (DWARF 5, 2.6).
@@ -104,6 +123,7 @@ enum Place {
     Register(u8),
     OnStack,
     Bytes(Vec<u8>),
+    Pointer(Location),
 }
 
 struct Translation<'a> {
@@ -111,7 +131,7 @@ struct Translation<'a> {
     context: Context<'a>,
     stack: Stack,
     place: Option<Place>,
-    pieces: Vec<Piece>,
+    pieces: Vec<Described>,
 }
 
 impl<'a> Translation<'a> {
@@ -127,10 +147,7 @@ impl<'a> Translation<'a> {
         if self.place.is_some() || !self.stack.is_empty() {
             return Err(unsupported("operations behind the last DW_OP_piece"));
         }
-        if self.pieces.iter().all(|piece| piece.location.is_none()) {
-            return Err(ReasonCode::OptimizedOut.into());
-        }
-        Ok(Location::Pieces(self.pieces))
+        pieces::joined(self.pieces)
     }
 
     fn all(&mut self, mut bytes: Reader<'_>) -> Result<(), Reason> {
@@ -138,25 +155,24 @@ impl<'a> Translation<'a> {
             return Err(unsupported("addresses are not 8 bytes wide"));
         }
         let mut count = 0;
+        let length = bytes.len();
         while !bytes.is_empty() {
+            self.stack.land(length - bytes.len())?;
             count += 1;
             if count > OPERATIONS_MAX {
                 return Err(unsupported("more than 64 operations"));
             }
-            self.step(&mut bytes)?;
+            self.step(&mut bytes, length)?;
         }
-        Ok(())
+        self.stack.land(length)?;
+        self.stack.landed()
     }
 
-    fn step(&mut self, bytes: &mut Reader<'_>) -> Result<(), Reason> {
+    fn step(&mut self, bytes: &mut Reader<'_>, length: usize) -> Result<(), Reason> {
         let opcode = gimli::DwOp(bytes.slice().first().copied().unwrap_or_default());
         let operation = next_operation(bytes, self.encoding).map_err(malformed)?;
         if let gimli::Operation::Piece { size_in_bits, bit_offset } = operation {
-            let bit_offset = bit_offset.unwrap_or(0);
-            if !size_in_bits.is_multiple_of(8) || !bit_offset.is_multiple_of(8) {
-                return Err(unsupported("DW_OP_bit_piece that is not of whole bytes"));
-            }
-            return self.piece(size_in_bits / 8, bit_offset / 8);
+            return self.piece(size_in_bits, bit_offset.unwrap_or(0));
         }
         match operation {
             gimli::Operation::Nop => Ok(()),
@@ -165,11 +181,31 @@ impl<'a> Translation<'a> {
                 Err(Reason::new(ReasonCode::NotLiveHere, "it is not initialised here"))
             }
             _ if self.place.is_some() => Err(unsupported("operations behind a complete location")),
+            gimli::Operation::Bra { target } => {
+                self.jump(length - bytes.len(), target, true, opcode)
+            }
+            gimli::Operation::Skip { target } => {
+                self.jump(length - bytes.len(), target, false, opcode)
+            }
             operation => self.operation(operation, opcode),
         }
     }
 
-    /// Everything but pieces and marks.
+    /// A jump by `distance` from the operation that starts at `next`: forward, so that it ends.
+    fn jump(
+        &mut self,
+        next: usize,
+        distance: i16,
+        conditional: bool,
+        opcode: gimli::DwOp,
+    ) -> Result<(), Reason> {
+        let target = usize::try_from(distance).ok().and_then(|distance| next.checked_add(distance));
+        let target =
+            target.ok_or_else(|| unsupported(format!("{} backwards", operation_name(opcode))))?;
+        self.stack.jump(target, conditional)
+    }
+
+    /// Everything but pieces, marks and jumps.
     fn operation(
         &mut self,
         operation: gimli::Operation<Reader<'_>>,
@@ -192,12 +228,33 @@ impl<'a> Translation<'a> {
                 self.place = Some(Place::OnStack);
                 Ok(())
             }
-            O::EntryValue { expression } => {
-                let number = self.entry_register(expression)?;
-                self.stack.entry(number)
+            O::EntryValue { expression } => self.entry_value(expression, opcode),
+            O::ImplicitPointer { value, byte_offset: offset } => {
+                let pointed = self.context.pointed;
+                let find = pointed.ok_or_else(|| unsupported(operation_name(opcode)))?;
+                let to = find.0(value).map(Box::new);
+                self.place = Some(Place::Pointer(Location::Points { to, offset }));
+                Ok(())
             }
             O::ParameterRef { .. } => Err(ReasonCode::EntryValue.into()),
-            O::TLS => Err(ReasonCode::ThreadLocal.into()),
+            O::TLS => {
+                let start = self.context.thread_storage.ok_or(ReasonCode::ThreadLocal)?;
+                let thread = Op::new(Code::Register, FS_BASE as u8, start);
+                self.stack.push(thread, Kind::Generic)?;
+                self.stack.binary(Code::Add)
+            }
+            other => self.pushed(other, opcode),
+        }
+    }
+
+    /// What pushes a value or changes its type (DWARF 5, 2.5.1.1, 2.5.1.2 and 2.5.1.6).
+    fn pushed(
+        &mut self,
+        operation: gimli::Operation<Reader<'_>>,
+        opcode: gimli::DwOp,
+    ) -> Result<(), Reason> {
+        use gimli::Operation as O;
+        match operation {
             O::UnsignedConstant { value } => self.stack.constant(value),
             O::SignedConstant { value } => self.stack.constant(value as u64),
             O::Address { address } => self.stack.constant(address.wrapping_add(self.context.bias)),
@@ -274,47 +331,59 @@ impl<'a> Translation<'a> {
             O::Neg => self.stack.unary(Code::Neg),
             O::Not => self.stack.unary(Code::Not),
             O::Abs => self.stack.absolute(),
+            O::Div => self.stack.divide(false),
+            O::Mod => self.stack.divide(true),
+            O::Rot => self.stack.rotate(),
             _ => Err(unsupported(operation_name(opcode))),
         }
     }
 
-    /// Ends the description of `size` bytes that start `offset` bytes into it.
-    fn piece(&mut self, size: u64, offset: u64) -> Result<(), Reason> {
-        let size = u32::try_from(size).map_err(|_| unsupported("a piece above 4 GiB"))?;
-        let location = match self.take()? {
-            Some(location) => Some(part(location, size, offset)?),
-            None => None,
-        };
-        self.pieces.push(Piece { size, location });
+    /// Ends the description of `width` bits that start `shift` bits into it.
+    fn piece(&mut self, width: u64, shift: u64) -> Result<(), Reason> {
+        let location = self.take()?;
+        self.pieces.push(Described { width, shift, location });
         Ok(())
     }
 
     /// The location that was described since the last piece.
     fn take(&mut self) -> Result<Option<Location>, Reason> {
+        self.stack.landed()?;
         let stack = std::mem::take(&mut self.stack);
         Ok(match self.place.take() {
             Some(Place::Register(number)) => Some(Location::Register(number)),
             Some(Place::Bytes(bytes)) => Some(Location::Bytes(bytes)),
+            Some(Place::Pointer(location)) => Some(location),
             Some(Place::OnStack) => Some(value_of(stack.value()?)),
             None if stack.is_empty() => None,
             None => match value_of(stack.address()?) {
                 Location::Value(address) => Some(Location::Memory(address)),
-                _ => {
-                    let detail = "it was in memory at an address that was known at entry";
-                    return Err(Reason::new(ReasonCode::EntryValue, detail));
-                }
+                Location::Derived(steps) => return Err(address_of(&steps)),
+                other => Some(other),
             },
         })
     }
 
-    /// The register of a DW_OP_entry_value (DWARF 5, 2.5.1.7).
-    fn entry_register(&self, mut expression: Reader<'_>) -> Result<u8, Reason> {
+    /// What a register held at the function's entry (DWARF 5, 2.5.1.7).
+    fn entry_value(
+        &mut self,
+        mut expression: Reader<'_>,
+        opcode: gimli::DwOp,
+    ) -> Result<(), Reason> {
         if !self.context.entry_values {
             return Err(ReasonCode::EntryValue.into());
         }
-        match next_operation(&mut expression, self.encoding).map_err(malformed)? {
+        let operation = next_operation(&mut expression, self.encoding).map_err(malformed)?;
+        match operation {
             gimli::Operation::Register { register } if expression.is_empty() => {
-                register_number(register)
+                self.stack.entry(register_number(register)?)
+            }
+            gimli::Operation::RegisterOffset { register, offset, base_type }
+                if expression.is_empty() =>
+            {
+                let kind = self.kind(base_type, opcode)?;
+                self.stack.entry(register_number(register)?)?;
+                self.stack.add_constant(offset as u64)?;
+                self.stack.convert(kind)
             }
             _ => Err(Reason::new(ReasonCode::EntryValue, "what it pointed to then")),
         }
@@ -371,54 +440,24 @@ impl<'a> Translation<'a> {
     }
 }
 
+/// Why a value is not shown whose address is computed by these steps.
+fn address_of(steps: &[Step]) -> Reason {
+    if steps.iter().any(|step| matches!(step, Step::Entry(_))) {
+        let detail = "it was in memory at an address that was known at entry";
+        return Reason::new(ReasonCode::EntryValue, detail);
+    }
+    unsupported("an address by operations that the kernel program does not have")
+}
+
 /// A value by the computation that gives it.
 fn value_of(steps: Steps) -> Location {
     let op = |step: &Step| match step {
         Step::Op(op) => Some(*op),
-        Step::Entry(_) => None,
+        _ => None,
     };
     match steps.iter().map(op).collect() {
         Some(expression) => Location::Value(expression),
         None => Location::Derived(steps),
-    }
-}
-
-/// The `size` bytes of a location that start at byte `offset` of it.
-fn part(location: Location, size: u32, offset: u64) -> Result<Location, Reason> {
-    let end = offset.checked_add(u64::from(size)).ok_or_else(|| unsupported("a piece too far"))?;
-    let shift = |mut expression: Expression| {
-        if offset > 0 {
-            expression.push(Op::new(Code::Const, 0, offset * 8));
-            expression.push(Op::new(Code::Shr, 0, 0));
-        }
-        expression
-    };
-    match location {
-        Location::Memory(mut expression) => {
-            if offset > 0 {
-                expression.push(Op::new(Code::AddConst, 0, offset));
-            }
-            Ok(Location::Memory(expression))
-        }
-        Location::Register(_) | Location::Value(_) | Location::Derived(_) if end > 8 => {
-            Err(unsupported("a piece wider than its register or value"))
-        }
-        Location::Register(number) if offset == 0 => Ok(Location::Register(number)),
-        Location::Register(number) => {
-            Ok(Location::Value(shift(vec![Op::new(Code::Register, number, 0)])))
-        }
-        Location::Value(expression) => Ok(Location::Value(shift(expression))),
-        Location::Derived(mut steps) => {
-            steps.extend(shift(Vec::new()).into_iter().map(Step::Op));
-            Ok(Location::Derived(steps))
-        }
-        Location::Bytes(bytes) => {
-            let range = usize::try_from(offset).ok().zip(usize::try_from(end).ok());
-            let bytes = range.and_then(|(start, end)| bytes.get(start..end));
-            let bytes = bytes.ok_or_else(|| unsupported("a piece longer than its value"))?;
-            Ok(Location::Bytes(bytes.to_vec()))
-        }
-        Location::Pieces(_) => Err(unsupported("a piece of pieces")),
     }
 }
 

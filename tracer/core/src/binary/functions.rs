@@ -12,6 +12,7 @@ use crate::model::resolved::SourceLine;
 use gimli::{AttributeValue, DebugInfoOffset, UnitOffset};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Bytes of the file that are mapped for the names of a function.
 const NAME_PAGES_BYTES: usize = 32 << 10;
@@ -105,6 +106,19 @@ pub struct Declaration<'a> {
     pub line: Option<SourceLine>,
     /// The column of that, from 1; 0 where the compiler gives none.
     pub column: u64,
+    /// The namespaces and classes that it is in, where its name does not say so.
+    pub path: Option<Arc<str>>,
+}
+
+impl Declaration<'_> {
+    /// The name for people: demangled, else plain with what it is in.
+    pub fn display(&self) -> Option<String> {
+        let name = self.name.display()?;
+        Some(match &self.path {
+            Some(path) => format!("{path}::{name}"),
+            None => name,
+        })
+    }
 }
 
 /// Reads the name and place of a subprogram or inlined subroutine through
@@ -132,11 +146,13 @@ pub fn declaration<'a>(info: &'a DebugInfo, die: Die<'_>) -> Declaration<'a> {
         }
     }
     info.touched(NAME_PAGES_BYTES);
+    let path = said.path(info);
     let text = |text: Option<Text>| strings::read(info, text?);
     Declaration {
         name: FunctionName { linkage: text(said.linkage), plain: text(said.plain) },
         line: said.file.flatten().zip(said.line).map(|(file, line)| SourceLine { file, line }),
         column: said.column.unwrap_or(0),
+        path,
     }
 }
 
@@ -149,9 +165,17 @@ struct Said {
     file: Option<Option<String>>,
     line: Option<u64>,
     column: Option<u64>,
+    /// Which DIE of the file itself has the plain name: its unit by its offset in the section.
+    named: Option<(usize, UnitOffset)>,
 }
 
 impl Said {
+    fn path(&self, info: &DebugInfo) -> Option<Arc<str>> {
+        let linkage = self.linkage.and_then(|linkage| strings::read(info, linkage));
+        let (unit, offset) = self.named.filter(|_| !linkage.is_some_and(demangle::is_mangled))?;
+        info.namespaces(info.unit_of(Part::Main, unit)?).path(offset).cloned()
+    }
+
     /// Adds what one DIE says; gives what it refers to for the rest.
     fn add<'u>(
         &mut self,
@@ -169,7 +193,11 @@ impl Said {
                 (gimli::DW_AT_linkage_name | gimli::DW_AT_MIPS_linkage_name, _) => {
                     self.linkage = self.linkage.or_else(text);
                 }
-                (gimli::DW_AT_name, _) => self.plain = self.plain.or_else(text),
+                (gimli::DW_AT_name, _) if self.plain.is_none() => {
+                    self.plain = text();
+                    let here = (unit.start(), offset);
+                    self.named = Some(here).filter(|_| part == Part::Main);
+                }
                 (gimli::DW_AT_decl_file, AttributeValue::FileIndex(index)) => {
                     let path = || Some(lines::path_of(unit, index));
                     self.file = self.file.take().or_else(path);
@@ -201,6 +229,8 @@ pub struct Scope {
     pub call: Option<(u64, u64)>,
     /// DW_AT_entry_pc, else the start of the first range.
     pub entry: Option<u64>,
+    /// The entry is DW_AT_entry_pc.
+    pub is_stated: bool,
 }
 
 /// A function and what is inlined into it.
@@ -273,12 +303,14 @@ fn scopes(info: &DebugInfo, unit: &Unit<'_>, offset: UnitOffset) -> Vec<Scope> {
         open.push(scopes.len());
         let ranges = entry.ranges(info);
         let first = ranges.first().map(|range| range.start);
+        let stated = entry.entry_pc().filter(|pc| info.is_text(*pc));
         range_count += ranges.len();
         scopes.push(Scope {
             offset: entry.offset,
             parent,
             call: entry.call_line(),
-            entry: entry.entry_pc().filter(|pc| info.is_text(*pc)).or(first),
+            entry: stated.or(first),
+            is_stated: stated.is_some(),
             ranges,
         });
         Walk::Into

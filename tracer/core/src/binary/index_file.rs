@@ -20,6 +20,7 @@ pub(super) const BUILD_ID_MAX: usize = 32;
 pub(super) enum Kind {
     Functions = 1,
     Sources = 2,
+    Types = 3,
 }
 
 impl Kind {
@@ -28,6 +29,7 @@ impl Kind {
         match self {
             Self::Functions => "functions",
             Self::Sources => "sources",
+            Self::Types => "types",
         }
     }
 }

@@ -81,9 +81,9 @@ impl<'d> Instance<'d> {
             && let Some(outer) = inner.parent.and_then(|parent| self.scopes.list.get(parent))
             && callers.len() < CALLERS_MAX
         {
-            let name = declaration(self.info, self.info.die(unit, outer.offset)).name;
+            let function = declaration(self.info, self.info.die(unit, outer.offset)).display();
             let line = inner.call.and_then(|(file, line)| source_line(unit, file, line));
-            callers.push(InlinedInto { function: name.display(), line });
+            callers.push(InlinedInto { function, line });
             scope = Some(outer);
         }
         callers
@@ -94,17 +94,22 @@ impl<'d> Instance<'d> {
     /// GCC says so in the line table: the statement with the place of the declaration is where a call
     /// comes in. Without that, the first statement's place starts again in another range of a copy
     /// that is one more.
-    pub fn entries(&self) -> BTreeSet<Svma> {
-        let Some(entry) = self.scope().and_then(|scope| scope.entry) else {
-            return BTreeSet::new();
-        };
+    ///
+    /// Where debug info states no entry, `come_in` tells where control comes in from outside of some
+    /// ranges: their lowest address may be that of padding, or of what is run last.
+    pub fn entries(&self, come_in: impl FnOnce(&[Range<u64>]) -> BTreeSet<Svma>) -> BTreeSet<Svma> {
+        let Some(scope) = self.scope() else { return BTreeSet::new() };
+        let Some(stated) = scope.entry.map(Svma) else { return BTreeSet::new() };
         let statements = self.statements();
         let marked = self.marked(&statements);
-        if marked.contains(&Svma(entry)) {
+        if marked.contains(&stated) {
             return marked;
         }
-        let mut entries = self.repeated(Svma(entry), &statements);
-        entries.insert(Svma(entry));
+        let found = if scope.is_stated { BTreeSet::new() } else { come_in(&scope.ranges) };
+        let mut entries = if found.is_empty() { BTreeSet::from([stated]) } else { found };
+        let copies: Vec<Svma> =
+            entries.iter().flat_map(|entry| self.repeated(*entry, &statements)).collect();
+        entries.extend(copies);
         entries
     }
 

@@ -6,8 +6,8 @@
 use super::dwarf::{Dwarf, Reader, UnitHeader};
 use gimli::{Abbreviations, AttributeValue, Reader as _, Section};
 
-/// Directories or files of one header.
-const ENTRIES_MAX: u64 = 1 << 20;
+/// Directories or files of one header; the largest real ones have ten thousand.
+const ENTRIES_MAX: u64 = 1 << 18;
 
 /// The line table's header of a unit lists a number of entries that its bytes can hold; true
 /// where the unit has no line table.

@@ -1,10 +1,10 @@
-//! Lists of ranges and locations, entry by entry.
+//! Lists of ranges, entry by entry.
 //!
 //! The parser passes over entries that mean nothing by itself, millions of them at once, so whoever
 //! reads a list that others made counts them here.
 
 use super::dwarf::Reader;
-use gimli::{LocListIter, LocationListEntry, Range, RngListIter};
+use gimli::{Range, RngListIter};
 
 /// The next range. `step` is called for each entry before it, and for its own.
 ///
@@ -19,24 +19,6 @@ pub fn next_range<E: From<gimli::Error>>(
         step()?;
         if let Some(range) = list.convert_raw(raw)? {
             return Ok(Some(range));
-        }
-    }
-    Ok(None)
-}
-
-/// The next location, in the same way.
-///
-/// # Errors
-///
-/// When the list is malformed, and what `step` returns.
-pub fn next_location<'a, E: From<gimli::Error>>(
-    list: &mut LocListIter<Reader<'a>>,
-    mut step: impl FnMut() -> Result<(), E>,
-) -> Result<Option<LocationListEntry<Reader<'a>>>, E> {
-    while let Some(raw) = list.next_raw()? {
-        step()?;
-        if let Some(location) = list.convert_raw(raw)? {
-            return Ok(Some(location));
         }
     }
     Ok(None)

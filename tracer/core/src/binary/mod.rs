@@ -31,6 +31,7 @@ pub mod lists;
 mod memo;
 pub mod module;
 pub mod modules;
+pub mod namespaces;
 pub mod open;
 pub mod own_directory;
 pub mod range_map;
@@ -42,6 +43,7 @@ pub mod split;
 mod strings;
 pub mod symbolize;
 pub mod symbols;
+pub mod type_index;
 pub mod unit;
 pub mod units;
 

@@ -30,6 +30,8 @@ const CALLS_KEPT: usize = 1 << 12;
 #[derive(Debug)]
 pub struct Modules {
     pid: u32,
+    /// The first one is the main program.
+    has_main: bool,
     slots: Vec<Slot>,
     cache: Arc<Cache>,
     /// Debug files that they may not read are not read.
@@ -73,7 +75,8 @@ impl Modules {
             })
             .collect();
         slots.sort_by_key(|slot| slot.path != process.exe);
-        Self { pid: process.id.pid, slots, cache: Arc::clone(cache), reader }
+        let has_main = slots.first().is_some_and(|slot| slot.path == process.exe);
+        Self { pid: process.id.pid, has_main, slots, cache: Arc::clone(cache), reader }
     }
 
     /// One file, mapped by nobody.
@@ -85,7 +88,7 @@ impl Modules {
         let cache = Arc::<Cache>::default();
         let module = OnceLock::from(Ok(Module::from_path(path, &cache)?));
         let slot = Slot { path: path.to_path_buf(), mappings: Vec::new(), module };
-        Ok(Self { pid: 0, slots: vec![slot], cache, reader: Caller::Root })
+        Ok(Self { pid: 0, has_main: false, slots: vec![slot], cache, reader: Caller::Root })
     }
 
     /// How many there are.
@@ -111,6 +114,15 @@ impl Modules {
     /// The mappings of a module.
     pub fn mappings(&self, index: ModuleIndex) -> &[Mapping] {
         self.slots.get(index).map_or(&[], |slot| &slot.mappings)
+    }
+
+    /// What to add to the fs base of a thread to get the first byte of a module's thread-local
+    /// storage: that of the main program lies right below it (psABI x86-64, 3.4.6). Where the
+    /// loader puts that of others, only the loader knows.
+    pub fn thread_storage(&self, index: ModuleIndex) -> Option<u64> {
+        let is_main = self.has_main && index == 0;
+        let module = is_main.then(|| self.get(index).ok())??;
+        module.elf().thread_bytes().map(u64::wrapping_neg)
     }
 
     /// A module, opened now if it was not before.
@@ -157,13 +169,16 @@ fn continues(group: &[Mapping], mapping: &Mapping) -> bool {
     })
 }
 
+/// What is described of a call, or why that is not known.
+type Call = Result<Arc<CallSite>, String>;
+
 /// The code of a process: what is read from the files of [`Modules`].
 #[derive(Debug)]
 pub struct Code<'m> {
     modules: &'m Modules,
     frames: Mutex<HashMap<Avma, Vec<CodeFrame>>>,
     /// By return address and where the function is that was called.
-    calls: Mutex<HashMap<(Avma, Avma), Result<Arc<CallSite>, String>>>,
+    calls: Mutex<HashMap<(Avma, Avma), Call>>,
     nop5_is_safe: bool,
 }
 

@@ -26,8 +26,8 @@ pub fn frames(info: &DebugInfo, svma: Svma) -> Vec<CodeFrame> {
     let scopes = info.scopes(index, function.offset);
     let mut frames = Vec::new();
     for scope in scopes.at(svma).into_iter().filter_map(|index| scopes.list.get(index)) {
-        let name = declaration(info, info.die(unit, scope.offset)).name;
-        frames.push(CodeFrame { function: name.display(), line: line(place) });
+        let function = declaration(info, info.die(unit, scope.offset)).display();
+        frames.push(CodeFrame { function, line: line(place) });
         place = scope.call;
     }
     frames

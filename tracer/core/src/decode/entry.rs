@@ -3,13 +3,18 @@
 
 use super::evaluate::derive;
 use super::image::Image;
+use super::kept::Kept;
 use super::unwind::PhysicalFrame;
 use crate::binary::code_map::CodeMap;
 use crate::model::capture::How;
 use crate::model::reason::{Reason, ReasonCode};
+use crate::model::resolved::Site;
 use std::cell::RefCell;
 use std::collections::HashMap;
 
+/// Why nothing was kept of a call.
+const NOT_SEEN: &str = "this call was not seen at the entry: it began before the probe was placed, \
+                        or too many others came since";
 /// Callers that are asked in a row: one may have passed on what it was passed itself.
 const CALLERS_MAX: usize = 16;
 
@@ -19,6 +24,10 @@ pub(super) struct Entries<'a> {
     image: &'a Image<'a>,
     code: &'a dyn CodeMap,
     known: RefCell<HashMap<(usize, u8), Result<u64, Reason>>>,
+    /// Those of the first frame's function as they were kept.
+    kept: Option<Kept>,
+    /// There is a breakpoint that keeps them.
+    is_watched: bool,
 }
 
 impl<'a> Entries<'a> {
@@ -28,7 +37,18 @@ impl<'a> Entries<'a> {
         image: &'a Image<'a>,
         code: &'a dyn CodeMap,
     ) -> Self {
-        Self { frames, image, code, known: RefCell::default() }
+        let known = RefCell::default();
+        Self { frames, image, code, known, kept: None, is_watched: false }
+    }
+
+    /// With what a breakpoint at the entry of the first frame's function kept.
+    pub(super) fn of_which_kept(self, site: &Site, kept: Option<Kept>) -> Self {
+        Self { kept, is_watched: site.entry.is_some(), ..self }
+    }
+
+    /// Whether all registers of the first frame's function are known from a breakpoint at its entry.
+    pub(super) fn are_kept(&self) -> bool {
+        self.kept.is_some()
     }
 
     /// What a register held when the function of a frame was entered.
@@ -40,9 +60,28 @@ impl<'a> Entries<'a> {
         if let Some(known) = self.known.borrow().get(&(frame, number)) {
             return known.clone();
         }
-        let value = self.passed(frame, number);
+        let value = match self.kept.filter(|_| frame == 0) {
+            Some(kept) => self.undisputed(&kept, number),
+            None if self.is_watched && frame == 0 => self
+                .passed(frame, number)
+                .map_err(|why| Reason::new(why.code, format!("{NOT_SEEN}, and {}", why.detail))),
+            None => self.passed(frame, number),
+        };
         self.known.borrow_mut().insert((frame, number), value.clone());
         value
+    }
+
+    /// What was kept of a register, unless the caller tells something else.
+    fn undisputed(&self, kept: &Kept, number: u8) -> Result<u64, Reason> {
+        let unknown = |why: String| Reason::new(ReasonCode::EntryValue, why);
+        let kept = kept.get(usize::from(number)).copied();
+        let kept = kept.ok_or_else(|| unknown("such a register is not kept".to_owned()))?;
+        match self.passed(0, number) {
+            Ok(passed) if passed != kept => {
+                Err(unknown(format!("{kept:#x} was kept, and its caller tells {passed:#x}")))
+            }
+            _ => Ok(kept),
+        }
     }
 
     fn passed(&self, frame: usize, number: u8) -> Result<u64, Reason> {

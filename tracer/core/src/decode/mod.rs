@@ -2,6 +2,7 @@
 //!
 //! Pure: bytes and debug info in, values out. What can't be shown carries the reason.
 
+mod bits;
 mod entry;
 mod evaluate;
 mod image;
@@ -24,7 +25,6 @@ use self::value::{Root, World};
 use crate::binary::code_map::CodeMap;
 use crate::model::capture::{Capture, Frame, Provenance, Variable};
 use crate::model::limits::Limits;
-use crate::model::location::Location;
 use crate::model::reason::{Reason, ReasonCode};
 use crate::model::record::Record;
 use crate::model::resolved::{ScopedVariable, Site};
@@ -44,11 +44,11 @@ pub fn decode(
     time_unix_ns: i128,
 ) -> Capture {
     let image = Image::new(record);
-    let mut registers = Registers::known(&record.registers);
+    let registers = Registers::known(&record.registers);
     let world = World { image: &image, types, code, limits };
     let (physical, end) = unwind::walk(registers.clone(), &image, code);
-    registers.set_entry(kept::kept(record, site, physical.get(1)));
-    let entries = Entries::new(&physical, &image, code);
+    let kept = kept::kept(record, site, physical.get(1));
+    let entries = Entries::new(&physical, &image, code).of_which_kept(site, kept);
     let variables = variables(&world, &registers, &entries, site);
     let mut stack = stack::name(&physical, end, code);
     assign(stack.frames.get_mut(..stack.at_hit).unwrap_or(&mut []), variables);
@@ -80,52 +80,50 @@ fn variables(
     let is_here = registers.pc() == Some(site.pc.0);
     // An inlined function has no entry of its own: what is known is that of the function around it.
     let at_entry = |number| entries.register(0, number);
-    let find = |at: &Location| evaluate::locate(at, registers, world.image, &at_entry);
-    let locate = |variable: &ScopedVariable| match &variable.location {
-        _ if !is_here => (Source::Missing(ReasonCode::CodeMoved.into()), false),
-        Ok(location) => (find(location), false),
-        Err(reason) => {
-            let kept = variable.kept.as_ref().filter(|_| site.entry.is_some()).map(find);
-            match (kept, variable.at_entry.as_ref().map(find)) {
-                (Some(kept), _) if !matches!(kept, Source::Missing(_)) => (kept, true),
-                (None, Some(Source::Missing(why))) => {
-                    (Source::Missing(without_entry_value(reason, &why)), false)
-                }
-                (Some(missing), None | Some(Source::Missing(_))) => (missing, false),
-                (_, Some(passed)) => (passed, false),
-                (None, None) => (Source::Missing(reason.clone()), false),
+    let locate = |variable: &ScopedVariable| match (&variable.location, &variable.at_entry) {
+        _ if !is_here => Source::Missing(ReasonCode::CodeMoved.into()),
+        (Ok(location), _) => evaluate::locate(location, registers, world.image, &at_entry),
+        (Err(reason), None) => Source::Missing(reason.clone()),
+        (Err(reason), Some(location)) => {
+            match evaluate::locate(location, registers, world.image, &at_entry) {
+                Source::Missing(why) => Source::Missing(without_entry_value(reason, &why)),
+                source => source,
             }
         }
     };
-    let (roots, kept): (Vec<Root<'_>>, Vec<bool>) = site
+    let roots: Vec<Root<'_>> = site
         .variables
         .iter()
-        .map(|variable| {
-            let (source, kept) = locate(variable);
-            (Root { name: &variable.name, type_id: variable.type_id, source }, kept)
+        .map(|variable| Root {
+            name: &variable.name,
+            type_id: variable.type_id,
+            source: locate(variable),
         })
-        .unzip();
+        .collect();
     let values = value::values(world, &roots);
-    let provenance = |variable, root, kept, value: &Typed| match value.value {
-        Value::Unavailable(_) => Provenance::None,
-        _ if kept => Provenance::EntryProbe,
-        _ => provenance(world, variable, root),
-    };
     site.variables
         .iter()
-        .zip(roots.iter().zip(kept))
+        .zip(&roots)
         .zip(values)
-        .map(|((variable, (root, kept)), value)| {
-            let provenance = provenance(variable, root, kept, &value);
+        .map(|((variable, root), value)| {
+            let provenance = match provenance(world, variable, root, &value) {
+                Provenance::EntryValue if entries.are_kept() => Provenance::EntryProbe,
+                other => other,
+            };
             let ScopedVariable { name, kind, inline_depth, .. } = variable;
             (*inline_depth, Variable { name: name.clone(), kind: *kind, value, provenance })
         })
         .collect()
 }
 
-/// Where the value of a variable came from that is there.
-fn provenance(world: &World<'_>, variable: &ScopedVariable, root: &Root<'_>) -> Provenance {
+fn provenance(
+    world: &World<'_>,
+    variable: &ScopedVariable,
+    root: &Root<'_>,
+    value: &Typed,
+) -> Provenance {
     match variable.location.as_ref().ok().or(variable.at_entry.as_ref()) {
+        _ if matches!(value.value, Value::Unavailable(_)) => Provenance::None,
         Some(location) if evaluate::is_constant(location) => Provenance::Constant,
         Some(_) => {
             let size = world.types.get(root.type_id).size.unwrap_or(0);

@@ -5,6 +5,9 @@ use crate::model::capture::Provenance;
 use crate::model::reason::{Reason, ReasonCode};
 use std::borrow::Cow;
 
+/// Bytes of a pointer.
+const POINTER_BYTES: u64 = 8;
+
 /// Where the bytes of a value are.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) enum Source {
@@ -19,6 +22,13 @@ pub(super) enum Source {
     Bytes(Vec<u8>),
     /// The same, computed from what the caller passed when the function was entered.
     Passed(Vec<u8>),
+    /// A pointer, which is not kept itself, `offset` bytes into what is kept.
+    Points {
+        /// What it points into.
+        to: Box<Self>,
+        /// Bytes.
+        offset: i64,
+    },
     /// One behind another.
     Pieces(Vec<Piece>),
     /// Nowhere.
@@ -61,6 +71,7 @@ impl Source {
                 usize::try_from(offset).ok().and_then(|offset| bytes.get(offset..)).unwrap_or(&[])
             }
             Self::Pieces(pieces) => return prefix_of_pieces(pieces, image, offset, length),
+            Self::Points { .. } => return (Cow::Borrowed(&[]), Some(no_address())),
             Self::Missing(reason) => return (Cow::Borrowed(&[]), Some(reason.clone())),
         };
         match bytes.get(..length) {
@@ -98,6 +109,7 @@ impl Source {
                 let start = offset.max(piece.start);
                 start < end && piece.source.any(image, start - piece.start, end - start)
             }),
+            Self::Points { .. } => length > 0 && offset < POINTER_BYTES,
             Self::Missing(_) => false,
         }
     }
@@ -119,13 +131,25 @@ impl Source {
                 pieces.iter().filter_map(of).max().unwrap_or(Provenance::Live)
             }
             Self::Passed(_) => Provenance::EntryValue,
-            Self::Bytes(_) | Self::Missing(_) => Provenance::Live,
+            Self::Bytes(_) | Self::Points { .. } | Self::Missing(_) => Provenance::Live,
         }
     }
 
     /// Why the byte at `offset`, which is not there, is missing.
     pub(super) fn missing(&self, image: &Image<'_>, offset: u64) -> Reason {
         self.prefix(image, offset, 1).1.unwrap_or_else(|| ReasonCode::NotCaptured.into())
+    }
+
+    /// What the pointer at `offset` points into, and how far, where it is one that is not kept.
+    pub(super) fn pointed(&self, offset: u64) -> Option<(&Self, i64)> {
+        match self {
+            Self::Points { to, offset: into } if offset == 0 => Some((to.as_ref(), *into)),
+            Self::Pieces(pieces) => {
+                let piece = pieces.iter().find(|piece| piece.start == offset)?;
+                piece.source.pointed(0)
+            }
+            _ => None,
+        }
     }
 
     /// The address of the byte at `offset`, if it is in memory.
@@ -135,6 +159,12 @@ impl Source {
             _ => None,
         }
     }
+}
+
+/// A pointer was asked for as a number.
+fn no_address() -> Reason {
+    let detail = "the compiler kept what it points to, not the address";
+    Reason::new(ReasonCode::OptimizedOut, detail)
 }
 
 /// The type is larger than what its location gives.

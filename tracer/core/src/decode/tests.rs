@@ -22,7 +22,6 @@ fn variable(name: &str, location: Result<Location, Reason>, inline_depth: u32) -
         type_id: TypeId(0),
         location,
         at_entry: None,
-        kept: None,
         inline_depth,
     }
 }

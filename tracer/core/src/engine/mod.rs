@@ -16,6 +16,7 @@ pub mod findings;
 mod idle;
 mod kernel;
 mod mapped;
+mod nearest;
 pub mod options;
 mod pending;
 pub mod pipe;

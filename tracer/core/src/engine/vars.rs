@@ -104,7 +104,7 @@ fn placed(
     types: &TypeGraph,
 ) -> Placed {
     let ty = types.get(variable.type_id);
-    let kept = variable.kept.as_ref().filter(|_| site.entry.is_some());
+    let kept = variable.at_entry.as_ref().filter(|_| site.entry.is_some());
     let place = match (&variable.location, unreadable(ty)) {
         (Err(_), None) if let Some(kept) = kept => {
             Ok(format!("gone here: {}, where it is kept", place(kept, ty, None)))

@@ -1,8 +1,9 @@
 //! Where a variable is, in words.
 
-use crate::model::location::{Expression, Location, Piece};
+use crate::model::location::{Expression, Location, Piece, Step};
 use crate::model::types::{Encoding, Scalar, Shape, Type};
 use tracer_common::code::{Code, Op};
+use tracer_common::wire::FS_BASE;
 
 /// The general registers by DWARF number (psABI x86-64, figure 3.36), then the return address
 /// column, which is the pc.
@@ -36,6 +37,14 @@ pub(super) fn place(location: &Location, ty: &Type, cfa: Option<&Expression>) ->
     }
 }
 
+/// A location of a value of an unknown type.
+fn place_of(location: &Location, cfa: Option<&Expression>) -> String {
+    match location {
+        Location::Pieces(pieces) => format!("in {} pieces", pieces.len()),
+        whole => whole_place(whole, None, cfa),
+    }
+}
+
 /// `4 bytes in rax`.
 fn piece(piece: &Piece, cfa: Option<&Expression>) -> String {
     let unit = if piece.size == 1 { "byte" } else { "bytes" };
@@ -51,9 +60,6 @@ fn whole_place(location: &Location, ty: Option<&Type>, cfa: Option<&Expression>)
         Location::Register(number) => format!("in {}", register(*number)),
         Location::Memory(expression) => memory(expression, cfa),
         Location::Value(expression) => match expression.as_slice() {
-            [op] if op.code() == Some(Code::EntryRegister) && op.imm == 0 => {
-                format!("in {} at the function's entry", register(op.arg))
-            }
             [op] if op.code() == Some(Code::Const) => {
                 let size = ty.and_then(|ty| ty.size).and_then(|size| usize::try_from(size).ok());
                 let bytes = op.imm.to_le_bytes();
@@ -64,8 +70,16 @@ fn whole_place(location: &Location, ty: Option<&Type>, cfa: Option<&Expression>)
                 None => "computed from registers and memory".to_owned(),
             },
         },
+        Location::Derived(steps) if let [Step::Entry(number)] = steps.as_slice() => {
+            format!("in {} at entry", register(*number))
+        }
         Location::Derived(_) => "computed from what was passed at entry".to_owned(),
+        Location::Points { to: Ok(to), offset: 0 } => {
+            format!("not kept; what it points to is {}", place_of(to, cfa))
+        }
+        Location::Points { .. } => "not kept; what it points to is known".to_owned(),
         Location::Bytes(bytes) => constant(bytes, ty),
+        Location::Bits(pieces) => format!("in {} pieces of bits", pieces.len()),
         // Pieces have no pieces.
         Location::Pieces(pieces) => format!("in {} pieces", pieces.len()),
     }
@@ -93,7 +107,10 @@ fn register_plus(expression: &[Op]) -> Option<(u8, i64)> {
 }
 
 fn register(number: u8) -> &'static str {
-    REGISTERS.get(usize::from(number)).copied().unwrap_or("an unknown register")
+    match usize::from(number) {
+        FS_BASE => "the thread's fs base",
+        number => REGISTERS.get(number).copied().unwrap_or("an unknown register"),
+    }
 }
 
 /// A computation as people write it, `[x]` for what is in memory at x; `None` where it is too long
@@ -104,7 +121,6 @@ fn formula(expression: &[Op]) -> Option<String> {
         let text = match op.code()? {
             Code::Const => number(op.imm),
             Code::Register => plus(register(op.arg), op.imm),
-            Code::EntryRegister => plus(&format!("{} at entry", register(op.arg)), op.imm),
             Code::AddConst => plus(&stack.pop()?, op.imm),
             Code::Deref if op.arg == 8 => format!("[{}]", stack.pop()?),
             Code::Deref => format!("[{}, {} bytes]", stack.pop()?, op.arg),

@@ -96,9 +96,6 @@ pub enum Provenance {
     Live,
     /// The compiler knew it: a constant.
     Constant,
-    /// It is gone at this pc: it is the argument that the function was called with, as a breakpoint
-    /// at its entry kept it. The function may have assigned to it since.
-    EntryProbe,
     /// It was not in memory at the hit. It is in the file that is mapped there, and nobody has
     /// written to it.
     MappedFile,
@@ -109,6 +106,8 @@ pub enum Provenance {
     /// What the caller passed when the function was entered, by the description of the call
     /// (DW_TAG_call_site). A parameter may have been changed since.
     EntryValue,
+    /// The same, as a breakpoint at the function's entry kept it.
+    EntryProbe,
     /// It is not available.
     None,
 }

@@ -60,7 +60,7 @@ issues! {
     Resolver "resolver" 26 "the symbol is an IFUNC resolver, which runs only at load time"
         "probe one of the implementations";
     TooManySites "too_many_sites" 27 "the location has more sites than can be armed at once"
-        "choose a narrower location";
+        "choose a narrower location: function@caller takes only the copies inlined into one caller";
     NoHit "no_hit" 28 "no hit before the timeout"
         "the code may not run now: raise --timeout, or probe a caller";
     UnsupportedFilesystem "unsupported_filesystem" 29 "the file is on a filesystem that is not safe to probe"

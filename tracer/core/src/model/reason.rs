@@ -36,9 +36,6 @@ reasons! {
         "try a line where it is in memory";
     EntryValue "entry_value" "only its value at function entry is known to the compiler"
         "place the probe at the function's entry";
-    EntryNotSeen "entry_not_seen"
-        "it is not live at this pc, and its function's entry was not seen: the call began before the probe was placed, or too many others came since"
-        "";
     UnsupportedLocation "unsupported_location" "its DWARF location is not understood" "";
     UnsupportedType "unsupported_type" "its type is not understood" "";
     IncompleteType "incomplete_type" "debug info only declares its type" "";

@@ -9,7 +9,7 @@ use super::types::{TypeGraph, TypeId};
 /// A place in the source, in the user's words, parsed but not yet looked up.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum LocationSpec {
-    /// `function`, `module!function`, `function+0x12`.
+    /// `function`, `module!function`, `function+0x12`, `function@caller`.
     Function {
         /// Only in the module with this name or build-id.
         module: Option<String>,
@@ -82,7 +82,7 @@ pub struct Site {
     pub cfa: Option<Expression>,
     /// Variables in scope at `pc`, innermost scope first.
     pub variables: Vec<ScopedVariable>,
-    /// Where its function is entered, if parameters that are gone at `pc` are there still.
+    /// Where its function is entered, if that tells values that are gone at `pc`.
     pub entry: Option<Entry>,
 }
 
@@ -146,9 +146,6 @@ pub struct ScopedVariable {
     /// registers held then. Debug info that gives one for this pc says that it is the same still;
     /// of a parameter without any, the function may have changed it since.
     pub at_entry: Option<Location>,
-    /// Where it was when the function was entered, by the registers that were kept there
-    /// ([`tracer_common::code::Code::EntryRegister`]), if it is gone at this pc.
-    pub kept: Option<Location>,
     /// Number of inlined calls around its scope: the function whose code this is has the highest
     /// number among the frames at this pc; 0 is the innermost inlined function.
     pub inline_depth: u32,

@@ -63,8 +63,8 @@ pub enum Value {
     },
     /// A pointer, followed.
     Pointer {
-        /// Where it points.
-        address: u64,
+        /// Where it points; `None` where the compiler kept only what is there.
+        address: Option<u64>,
         /// What is there.
         target: Box<Typed>,
         /// Where that came from.

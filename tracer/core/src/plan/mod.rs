@@ -19,11 +19,10 @@ pub fn compile(site: &Site, types: &TypeGraph, limits: Limits) -> Plan {
     let mut ops = Vec::new();
     roots::keep_entry(&mut ops, site);
     for variable in &site.variables {
-        let kept = variable.kept.as_ref().filter(|_| site.entry.is_some());
-        let here = variable.location.as_ref().ok();
         // What is known from the caller alone may have parts that are here.
-        for location in here.or(kept).into_iter().chain(variable.at_entry.as_ref()) {
-            roots::compile(&mut ops, &mut layouts, variable.type_id, location);
+        if let Some(location) = variable.location.as_ref().ok().or(variable.at_entry.as_ref()) {
+            let location = roots::by_entry(location, site);
+            roots::compile(&mut ops, &mut layouts, variable.type_id, &location);
         }
     }
     ops.push(Op::new(Code::End, 0, 0));

@@ -1,10 +1,12 @@
 //! Locations → the operations that find a variable's bytes and the pointers in them.
 
 use super::layouts::{Layouts, Pointer, Target};
-use crate::model::location::{Expression, Location, Piece};
+use crate::model::location::{Expression, Location, Piece, Step};
 use crate::model::resolved::Site;
 use crate::model::types::TypeId;
+use std::borrow::Cow;
 use tracer_common::code::{Code, Op};
+use tracer_common::limits::STACK_DEPTH;
 
 /// Bytes of a register or of a computed value.
 const WORD: u64 = 8;
@@ -37,8 +39,17 @@ pub(super) fn compile(
                 }
             }
             chase_pieces(ops, layouts, id, pieces);
+            pointed_by_pieces(ops, layouts, id, pieces);
         }
-        Location::Bytes(_) | Location::Derived(_) => {}
+        Location::Bits(pieces) => {
+            pieces.iter().flat_map(|piece| &piece.location).for_each(|it| copy_reads(ops, it));
+        }
+        Location::Derived(_) => copy_reads(ops, location),
+        Location::Points { .. } => {
+            let whole = Piece { size: WORD as u32, location: Some(location.clone()) };
+            pointed_by_pieces(ops, layouts, id, &[whole]);
+        }
+        Location::Bytes(_) => {}
     }
 }
 
@@ -51,18 +62,77 @@ pub(super) fn keep_entry(ops: &mut Vec<Op>, site: &Site) {
     }
 }
 
+/// What the decoder derives from the registers at the function's entry, for the kernel program where
+/// it has them.
+pub(super) fn by_entry<'l>(location: &'l Location, site: &Site) -> Cow<'l, Location> {
+    match location {
+        Location::Derived(steps) if site.entry.is_some() => steps_by_entry(steps)
+            .map_or(Cow::Borrowed(location), |expression| Cow::Owned(Location::Value(expression))),
+        Location::Pieces(pieces) => {
+            let piece = |piece: &Piece| Piece {
+                size: piece.size,
+                location: piece.location.as_ref().map(|it| by_entry(it, site).into_owned()),
+            };
+            Cow::Owned(Location::Pieces(pieces.iter().map(piece).collect()))
+        }
+        other => Cow::Borrowed(other),
+    }
+}
+
+/// `None` where it may take more values than the kernel program holds at a time, or what only the
+/// decoder can compute.
+fn steps_by_entry(steps: &[Step]) -> Option<Expression> {
+    let by_entry = |step: &Step| match *step {
+        Step::Op(op) => Some(op),
+        Step::Entry(number) => Some(Op::new(Code::EntryRegister, number, 0)),
+        _ => None,
+    };
+    let fits = steps.len() <= STACK_DEPTH as usize;
+    fits.then(|| steps.iter().map(by_entry).collect())?
+}
+
 fn root(ops: &mut Vec<Op>, body: Vec<Op>) {
     // A body is an expression, which is bounded, and one operation more.
     ops.push(Op::on(Code::Root, body.len() as u32, 0));
     ops.extend(body);
 }
 
-/// Copies the memory that a computed value is made of; the decoder computes it over the record.
+/// Copies the memory that a computed value is made of; the decoder computes it over the record. Of
+/// what only the decoder can compute, as far as the kernel program comes.
 fn copy_reads(ops: &mut Vec<Op>, location: &Location) {
-    if let Location::Value(expression) = location
-        && expression.iter().any(|op| op.code() == Some(Code::Deref))
-    {
-        root(ops, expression.clone());
+    let is_read = |op: &Op| op.code() == Some(Code::Deref);
+    match location {
+        Location::Value(expression) if expression.iter().any(is_read) => {
+            root(ops, expression.clone());
+        }
+        Location::Derived(steps) => {
+            let op = |step: &Step| match step {
+                Step::Op(op) => Some(*op),
+                _ => None,
+            };
+            let mut start: Expression = steps.iter().map_while(op).collect();
+            let last_read = start.iter().rposition(is_read);
+            start.truncate(last_read.map_or(0, |last| last + 1));
+            if !start.is_empty() {
+                root(ops, start);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Copies what pointers point to that were not kept.
+fn pointed_by_pieces(ops: &mut Vec<Op>, layouts: &mut Layouts<'_>, id: TypeId, pieces: &[Piece]) {
+    let pointers = layouts.pointers(id);
+    let mut start = 0;
+    for piece in pieces {
+        let here = pointers.iter().find(|pointer| pointer.offset == start);
+        if let (Some(Location::Points { to: Ok(to), .. }), Some(pointer)) = (&piece.location, here)
+            && let Target::Object(object) = pointer.target
+        {
+            compile(ops, layouts, object, to);
+        }
+        start += u64::from(piece.size);
     }
 }
 

@@ -44,7 +44,6 @@ fn site(id: u32, location: Location) -> Site {
             type_id: TypeId(id),
             location: Ok(location),
             at_entry: None,
-            kept: None,
             inline_depth: 0,
         }],
         entry: None,

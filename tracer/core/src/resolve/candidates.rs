@@ -3,14 +3,19 @@
 //! Copies of one function (clones, inlined copies, instances of a template, the variants of a
 //! constructor) are one candidate; a name that leaves more than one is ambiguous.
 
+mod callers;
 mod offer;
 
+pub(super) use callers::offers;
+
+use super::SITES_MAX;
 use super::function::{Target, target};
+use super::function_at::FunctionAt;
 use super::name::{Fit, Query, short};
 use crate::binary::demangle;
-use crate::binary::dwarf::{Unit, UnitIndex};
+use crate::binary::dwarf::{DebugInfo, Unit, UnitIndex};
+use crate::binary::function_index::FunctionCode;
 use crate::binary::functions::declaration;
-use crate::binary::instances::Instance;
 use crate::binary::lines::{has_tail, normalize};
 use crate::binary::modules::Code;
 use crate::binary::symbols::{Part, Symbol, SymbolTable, split_suffix};
@@ -18,6 +23,7 @@ use crate::model::address::Svma;
 use crate::model::issue::{Issue, IssueKind};
 use crate::model::resolved::{ModuleIndex, SourceLine};
 use gimli::UnitOffset;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 
@@ -32,7 +38,7 @@ struct Hit<'a> {
     module: ModuleIndex,
     svma: Svma,
     /// The linker's name, else the plain one.
-    name: &'a [u8],
+    name: Cow<'a, [u8]>,
     fit: Fit,
     /// The DIE that it was found by.
     die: Option<(usize, UnitOffset)>,
@@ -64,14 +70,23 @@ pub(super) fn function(
 ) -> Result<Vec<Target>, Issue> {
     let modules = chosen_modules(code, module)?;
     let (file, name) = split_file(text);
-    let query = Query::new(name);
+    let mut query = Query::new(name);
     let mut hits = by_symbol(code, &modules, &query);
+    // What no symbol has as its version is a caller.
+    let caller = name.rsplit_once('@').filter(|_| query.version.is_some() && hits.is_empty());
+    if let Some((function, _)) = caller {
+        query = Query::new(function);
+        hits = by_symbol(code, &modules, &query);
+    }
     if module.is_none() {
         without_loader(code, &mut hits);
     }
     hits = with_implementations(code, hits, text)?;
     by_debug_info(code, &modules, &query, &mut hits);
     keep_best(&mut hits);
+    if let Some((function, caller)) = caller.filter(|_| !hits.is_empty()) {
+        callers::keep(code, &mut hits, function, caller)?;
+    }
     let mut groups = group(code, hits);
     if let Some(file) = file {
         let file = normalize(file);
@@ -94,12 +109,14 @@ pub(super) fn function(
 /// entered at the same address: that is two calls.
 fn entries(code: &Code<'_>, hits: &[Hit<'_>]) -> Vec<Target> {
     let mut entries: BTreeMap<Svma, Vec<(UnitIndex, UnitOffset)>> = BTreeMap::new();
+    // More are not probed.
+    let is_few = hits.len() <= SITES_MAX;
     let (inlined, own): (Vec<_>, Vec<_>) = hits.iter().partition(|hit| hit.inlined);
     for hit in inlined {
         let Some((unit, offset)) = hit.die else { continue };
-        let info = code.debug_info(hit.module).ok();
-        let copy = info.and_then(|info| Instance::find(info, unit, offset, hit.svma));
-        let found = copy.map(|copy| copy.entries()).unwrap_or_default();
+        let here = Target { instance: Some(offset), ..target(code, hit.module, hit.svma) };
+        let function = FunctionAt::new(code, &here, "").ok().filter(|_| is_few);
+        let found = function.map(|function| function.entries()).unwrap_or_default();
         for svma in if found.is_empty() { BTreeSet::from([hit.svma]) } else { found } {
             let here = entries.entry(svma).or_default();
             // Units may share their code, but not the calls in it.
@@ -114,7 +131,7 @@ fn entries(code: &Code<'_>, hits: &[Hit<'_>]) -> Vec<Target> {
     let Some(module) = hits.first().map(|hit| hit.module) else { return Vec::new() };
     let mut targets = Vec::new();
     for (svma, copies) in entries {
-        let target = target(code, module, svma);
+        let target = Target { called: true, ..target(code, module, svma) };
         if copies.is_empty() {
             targets.push(Target { at_entry: true, ..target.clone() });
         }
@@ -191,7 +208,7 @@ fn by_symbol<'c>(code: &'c Code<'_>, modules: &[ModuleIndex], query: &Query) -> 
             hits.push(Hit {
                 module: *module,
                 svma: symbol.svma,
-                name: symbol.name,
+                name: Cow::Borrowed(symbol.name),
                 fit: *fit,
                 die: None,
                 inlined: false,
@@ -284,15 +301,16 @@ fn by_debug_info<'c>(
         };
         let index = info.function_index();
         let mut found = Vec::new();
-        for number in index.matching(info, &query.text(), |name| query.fit(name).is_some()).iter() {
+        let may_fit = |name: &[u8]| query.fit(name).is_some() || query.may_end_in(name);
+        for number in index.matching(info, &query.text(), may_fit).iter() {
             let Some(raw) = index.name(info, *number).searched() else { continue };
-            let Some(fit) = query.fit(raw) else { continue };
             for function in index.code(info, *number) {
+                let Some((name, fit)) = fitting(info, query, raw, &function) else { continue };
                 if function.inlined || is_whole(symbols, function.entry) {
                     found.push(Hit {
                         module: *module,
                         svma: function.entry,
-                        name: raw,
+                        name,
                         fit,
                         die: Some((function.unit, function.offset)),
                         inlined: function.inlined,
@@ -306,6 +324,27 @@ fn by_debug_info<'c>(
         // Of several that are inlined at one address the outermost comes first.
         found.sort_by_key(|hit| hit.die);
         hits.append(&mut found);
+    }
+}
+
+/// The name of some code and how it fits. A name that is not mangled leaves out what it is in.
+fn fitting<'c>(
+    info: &'c DebugInfo,
+    query: &Query,
+    raw: &'c [u8],
+    function: &FunctionCode,
+) -> Option<(Cow<'c, [u8]>, Fit)> {
+    let path = || {
+        let unit = info.unit(function.unit)?;
+        declaration(info, info.die(unit, function.offset)).path
+    };
+    match if demangle::is_mangled(raw) { None } else { path() } {
+        Some(path) => {
+            let name = [path.as_bytes(), b"::", raw].concat();
+            let fit = query.fit_path(&String::from_utf8_lossy(&name))?;
+            Some((Cow::Owned(name), fit))
+        }
+        None => Some((Cow::Borrowed(raw), query.fit(raw)?)),
     }
 }
 
@@ -359,7 +398,7 @@ fn identity<'c>(code: &Code<'c>, hit: &Hit<'_>, last: &mut LastUnit<'c>) -> Iden
     };
     let declared = if hit.implementation { None } else { source() };
     let (name, SourceLine { file, line }) = declared.unwrap_or_else(|| {
-        let name = demangle::display(split_suffix(hit.name).0);
+        let name = demangle::display(split_suffix(&hit.name).0);
         (name, SourceLine { file: String::new(), line: 0 })
     });
     Identity { module: hit.module, name, file, line }

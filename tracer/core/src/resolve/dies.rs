@@ -7,11 +7,13 @@
 use super::lang::Language;
 use crate::binary::dwarf::{DebugInfo, Dwarf, Reader, Unit, UnitIndex};
 use crate::binary::split::SplitSections;
+use crate::binary::unit::split_place;
 use crate::binary::units::Headers;
 use gimli::{AttributeValue, SectionId, UnitOffset};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// References followed in a row.
 pub const WALK_MAX: usize = 64;
@@ -345,6 +347,23 @@ impl<'a> Dies<'a> {
             chain.push(next);
         }
         Ok(chain)
+    }
+
+    /// The namespaces and classes that a type is in, by C++: `ns::Class`.
+    pub fn path(&self, die: &Die<'a>) -> Option<Arc<str>> {
+        let info = self.info.filter(|_| die.unit.file == File::Main && !die.id().types)?;
+        let index = info.index_of(&die.unit.unit)?;
+        info.namespaces(index).path(die.entry.offset()).cloned()
+    }
+
+    /// What may be the definition of a type in namespace or class `path`, wherever in the file it
+    /// is.
+    pub fn definition(&self, path: Option<&str>, name: &str) -> Option<Die<'a>> {
+        let place = self.info?.type_index().definition(path, name)?;
+        let Some((index, offset)) = split_place(place) else { return self.main.entry(place).ok() };
+        let units = self.split(File::Split(index))?;
+        let own = units.split.and_then(|(_, sections)| sections.own_offset())?;
+        self.at(&units.holding(false, own).ok()?, offset).ok()
     }
 
     /// The children of an entry, without theirs.

@@ -28,6 +28,8 @@ pub struct Target {
     /// The inlined copy that is meant: a DIE of the unit that the address is in. `None` for a
     /// function's own code.
     pub instance: Option<UnitOffset>,
+    /// It is meant as the place where calls come in.
+    pub called: bool,
 }
 
 /// A contiguous part of a function: the whole of it, or the hot or the cold part.
@@ -181,7 +183,7 @@ pub(super) fn target(code: &Code<'_>, module: ModuleIndex, svma: Svma) -> Target
     let part = info
         .zip(die)
         .and_then(|(info, die)| info.functions(info.index_of(die.unit)?)?.part_at(svma));
-    let declared = || declaration(info?, die?).name.display();
+    let declared = || declaration(info?, die?).display();
     let range = part.or_else(|| symbol.as_ref().map(|(_, range)| range.clone()));
     let name = match &symbol {
         // A symbol that starts with the part names it best: it tells clones apart.
@@ -196,7 +198,7 @@ pub(super) fn target(code: &Code<'_>, module: ModuleIndex, svma: Svma) -> Target
         FunctionPart { name, entry: entry.or_else(declared), range }
     });
     let at_entry = is_entry(code, module, info, svma);
-    Target { module, svma, function, at_entry, instance: None }
+    Target { module, svma, function, at_entry, instance: None, called: false }
 }
 
 /// The name of a function by its symbol; the cold part bears its function's name.

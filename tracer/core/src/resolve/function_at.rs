@@ -22,6 +22,7 @@ use crate::model::address::Svma;
 use crate::model::issue::{Issue, IssueKind};
 use crate::model::location::Expression;
 use crate::model::resolved::{Site, SourceLine};
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 /// A target and all that decides where its probe sits.
@@ -76,18 +77,19 @@ impl<'t, 'm> FunctionAt<'t, 'm> {
     /// The site: the place that is probed, with the variables in scope there.
     pub(super) fn site(&self, builder: Option<&mut TypeBuilder<'t>>) -> Result<Site, Issue> {
         let (requested, after_prologue) = self.requested(self.target.svma, self.target.at_entry);
-        let placement = self.place(requested)?;
+        let start = self.start(requested);
+        let placement = self.place(start)?;
         let pc = placement.svma;
-        let (variables, entry) = match builder {
-            Some(builder) => {
-                let mut variables = self.variables(builder, pc)?;
-                let entry = self.rescue(builder, pc, &mut variables);
-                (variables, entry)
-            }
-            None => (Vec::new(), None),
+        let variables = match builder {
+            Some(builder) => self.variables(builder, pc)?,
+            None => Vec::new(),
         };
+        let entry = self.entered_before(pc, &variables);
         let why = match after_prologue {
             true => format!("{}; behind the prologue, where variables are stored", placement.why),
+            false if start != requested => {
+                format!("{}; where the inlined copy has its variables", placement.why)
+            }
             false => placement.why,
         };
         let file_offset = self.module.file_offset(pc).ok_or_else(|| {
@@ -123,13 +125,20 @@ impl<'t, 'm> FunctionAt<'t, 'm> {
     /// there may be a turn of it.
     fn comes_back(&self, code: &site::Code<'_>) -> bool {
         let entry = self.target.svma;
-        match self.instance() {
-            Some(copy) => copy.entries().contains(&entry) && code.jumps_to(entry, copy.ranges()),
-            None if self.target.at_entry => {
-                code.jumps_to(entry, &[self.range.start.0..self.range.end.0])
+        self.target.called
+            && match self.instance() {
+                Some(copy) => code.jumps_to(entry, copy.ranges()),
+                None => {
+                    let whole = self.range.start.0..self.range.end.0;
+                    code.jumps_to(entry, std::slice::from_ref(&whole))
+                }
             }
-            None => false,
-        }
+    }
+
+    /// Where calls come into the inlined copy that is meant.
+    pub(super) fn entries(&self) -> BTreeSet<Svma> {
+        let come_in = |ranges: &[Range<u64>]| self.with_code(|code| code.entered(ranges));
+        self.instance().map(|copy| copy.entries(come_in)).unwrap_or_default()
     }
 
     /// The function's code around the target.
@@ -149,6 +158,16 @@ impl<'t, 'm> FunctionAt<'t, 'm> {
         (svma, false)
     }
 
+    /// Where the code of the inlined copy begins that is entered at `entry`: GCC may state an entry in
+    /// front of it, where the copy's variables are not in scope yet. The entry itself where what
+    /// follows is no straight code.
+    fn start(&self, entry: Svma) -> Svma {
+        let copy = self.instance().filter(|_| entry == self.target.svma);
+        let begins =
+            copy.and_then(|copy| self.with_code(|code| code.first_of(copy.ranges(), entry)));
+        begins.unwrap_or(entry)
+    }
+
     /// Where the function's body begins: the row so marked, else the second one.
     fn prologue_end(&self) -> Option<Svma> {
         let (entry, debug) = (self.entry?, self.debug.as_ref()?);
@@ -158,8 +177,8 @@ impl<'t, 'm> FunctionAt<'t, 'm> {
         marked.or_else(|| body.find(|row| row.is_stmt && row.line != 0)).map(|row| row.svma)
     }
 
-    /// Chooses the address to probe for the one that a location means.
-    pub(super) fn place(&self, requested: Svma) -> Result<Placement, Issue> {
+    /// Looks at the function's code as it is decoded.
+    fn with_code<R>(&self, look: impl FnOnce(&site::Code<'_>) -> R) -> R {
         let rows: Vec<Row> = self.debug.iter().flat_map(|debug| debug.site_rows()).collect();
         let pads = self.code.landing_pads(self.target.module, &self.range);
         // Where landing pads can't be told, any line may start with one.
@@ -172,20 +191,26 @@ impl<'t, 'm> FunctionAt<'t, 'm> {
             targets: &targets,
             nop5_is_safe: self.code.nop5_is_safe(),
         };
+        look(&site::Code::decode(part))
+    }
+
+    /// Chooses the address to probe for the one that a location means.
+    pub(super) fn place(&self, requested: Svma) -> Result<Placement, Issue> {
         let variables: &dyn Variables = match &self.debug {
             Some(debug) => debug,
             None => &ArgumentRegisters,
         };
-        let code = site::Code::decode(part);
-        let mut placement = code.place(requested, variables).map_err(|unplaceable| {
-            unplaceable.into_issue(self.text, |svma| format!("*{}", self.module.to_avma(svma)))
-        })?;
-        if requested == self.target.svma && self.comes_back(&code) {
-            placement.why.push_str(
-                "; the function itself jumps back here, so a hit may be a turn of its loop",
-            );
-        }
-        Ok(placement)
+        self.with_code(|code| {
+            let mut placement = code.place(requested, variables).map_err(|unplaceable| {
+                unplaceable.into_issue(self.text, |svma| format!("*{}", self.module.to_avma(svma)))
+            })?;
+            if requested == self.target.svma && self.comes_back(code) {
+                placement.why.push_str(
+                    "; the function itself jumps back here, so a hit may be a turn of its loop",
+                );
+            }
+            Ok(placement)
+        })
     }
 
     /// The canonical frame address at a pc.
@@ -234,6 +259,7 @@ impl<'t, 'm> FunctionAt<'t, 'm> {
             cfa: cfa.as_ref(),
             body_cfa: body_cfa.as_ref(),
             bias: self.module.bias(),
+            thread_storage: self.code.modules().thread_storage(self.target.module),
             home_stored: entry.is_some().then_some(stored),
             lines: &debug.lines_at(pc),
         };
@@ -305,7 +331,8 @@ impl<'t> Debug<'t> {
     }
 
     fn meaning(&self, pc: Svma) -> Option<Meaning> {
-        meaning_at(&self.dies, self.die.unit, self.die.offset, pc).ok()
+        meaning_at(&self.dies, self.die.unit, self.die.offset, pc, self.info.entry_of(self.die))
+            .ok()
     }
 }
 

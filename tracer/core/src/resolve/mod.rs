@@ -45,7 +45,11 @@ pub fn resolve(spec: &LocationSpec, text: &str, code: &Code<'_>) -> Result<Resol
     let targets = function::lookup(spec, code)?;
     if targets.len() > SITES_MAX {
         let detail = format!("{} places, {SITES_MAX} at most", targets.len());
-        return Err(Issue::new(IssueKind::TooManySites, text, detail));
+        let issue = Issue::new(IssueKind::TooManySites, text, detail);
+        return Err(issue.with_candidates(match spec {
+            LocationSpec::Function { .. } => candidates::offers(code, text, &targets),
+            _ => Vec::new(),
+        }));
     }
     let mut resolved = Resolved::default();
     for of_module in targets.chunk_by(|a, b| a.module == b.module) {

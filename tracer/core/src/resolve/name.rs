@@ -6,6 +6,9 @@
 use crate::binary::demangle;
 use crate::binary::symbols::split_version;
 
+/// How demanglers write a namespace without a name.
+const ANONYMOUS: &str = "(anonymous namespace)::";
+
 /// How well a name fits; the best fit wins.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(super) enum Fit {
@@ -73,6 +76,43 @@ impl Query {
             && self.last.as_ref().is_none_or(|spelled| spelled.iter().any(|s| text.contains(s)))
     }
 
+    /// Whether a name for people is this one, its parameters left out or not.
+    pub(super) fn means(&self, shown: &str) -> bool {
+        let bare = shown.rfind(')').and_then(|end| {
+            let mut depth = 0_u32;
+            let start = shown.get(..=end)?.char_indices().rev().find(|(_, character)| {
+                match character {
+                    ')' => depth += 1,
+                    '(' => depth = depth.saturating_sub(1),
+                    _ => {}
+                }
+                depth == 0
+            });
+            shown.get(..start?.0).filter(|bare| !bare.is_empty())
+        });
+        self.fit_path(shown).or_else(|| self.fit_path(bare?)).is_some()
+    }
+
+    /// How well a path fits that debug info tells, not a mangled name.
+    pub(super) fn fit_path(&self, path: &str) -> Option<Fit> {
+        self.fit_forms(&plain_forms(path))
+    }
+
+    /// A plain name is the last part of this one.
+    pub(super) fn may_end_in(&self, name: &[u8]) -> bool {
+        let Ok(name) = std::str::from_utf8(name) else { return false };
+        // All names of a file are asked.
+        let base = name.split('<').next().unwrap_or(name);
+        if !self.normal.contains("::") || !self.normal.contains(base) {
+            return false;
+        }
+        let start = self
+            .normal
+            .strip_suffix(&normal(name))
+            .or_else(|| self.normal.strip_suffix(&normal(&without_arguments(name))));
+        start.is_some_and(|start| start.ends_with("::"))
+    }
+
     fn fit_forms(&self, forms: &[(Fit, String)]) -> Option<Fit> {
         let fit = |(fit, form): &(Fit, String)| {
             let form = normal(form);
@@ -105,6 +145,10 @@ fn forms(name: &[u8]) -> Vec<(Fit, String)> {
 fn plain_forms(path: &str) -> Vec<(Fit, String)> {
     let mut forms = vec![(Fit::Exact, path.to_owned())];
     let self_type = without_trait(path);
+    // Nobody writes the namespaces that have no name.
+    if path.contains(ANONYMOUS) {
+        forms.push((Fit::Path, path.replace(ANONYMOUS, "")));
+    }
     if let Some(unwrapped) = &self_type {
         forms.push((Fit::Path, unwrapped.clone()));
     }

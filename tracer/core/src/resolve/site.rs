@@ -6,6 +6,7 @@
 
 mod code;
 mod effects;
+mod flow;
 mod home;
 
 #[cfg(test)]

@@ -41,6 +41,8 @@ pub struct FrameAt<'f> {
     pub body_cfa: Option<&'f Expression>,
     /// What to add to an address stated in the file to get one in the process.
     pub bias: u64,
+    /// What to add to the fs base to get the module's thread-local storage, where that is known.
+    pub thread_storage: Option<u64>,
     /// `None` where the prologue has ended. Before: whether the parameter at this offset from the
     /// CFA, negative, is proven to be stored there already.
     pub home_stored: Option<&'f dyn Fn(i64) -> bool>,
@@ -64,8 +66,6 @@ pub struct Declared {
     pub id: DieId,
     /// The entry that declares the function that it belongs to.
     pub function: DieId,
-    /// That function is the one whose code this is, and not inlined into it.
-    pub own: bool,
     /// The variable.
     pub variable: ScopedVariable,
 }
@@ -107,7 +107,6 @@ pub fn variables_at<'a>(
             variables.extend(declared.map(|(die, function)| Declared {
                 id: die.id(),
                 function: *function,
-                own: scope.inlined_calls == 0,
                 variable,
             }));
         }
@@ -159,15 +158,13 @@ fn variable<'a>(
     };
     let location = match size {
         Some(0) => Ok(Location::Bytes(Vec::new())),
-        _ => location_of(found, frame, size).and_then(|location| fitted(location, size)),
+        _ => location_of(builder, found, frame, size).and_then(|location| fitted(location, size)),
     };
     let at_entry = match location {
         Ok(_) => None,
-        Err(_) => at_entry(found, frame, size, own).and_then(|it| fitted(it, size).ok()),
+        Err(_) => at_entry(builder, found, frame, size, own).and_then(|it| fitted(it, size).ok()),
     };
-    let kind = found.kind;
-    let (kept, inline_depth) = (None, 0);
-    Some(ScopedVariable { name, kind, type_id, location, at_entry, kept, inline_depth })
+    Some(ScopedVariable { name, kind: found.kind, type_id, location, at_entry, inline_depth: 0 })
 }
 
 /// Refuses a location that has fewer bytes than the type; the rest would be made up.
@@ -175,7 +172,12 @@ fn fitted(location: Location, size: Option<u64>) -> Result<Location, Reason> {
     let Some(size) = size else { return Ok(location) };
     let unsupported = |detail: &str| Err(Reason::new(ReasonCode::UnsupportedLocation, detail));
     match location {
-        Location::Register(_) | Location::Value(_) | Location::Derived(_) if size > 8 => {
+        Location::Register(_)
+        | Location::Value(_)
+        | Location::Derived(_)
+        | Location::Points { .. }
+            if size > 8 =>
+        {
             unsupported("its type is wider than its register or computed value")
         }
         Location::Bytes(bytes) if (bytes.len() as u64) < size => {

@@ -182,7 +182,7 @@ fn expand(shown: Shown<'_>, width: usize) -> (Line, Vec<Row>) {
         }
         Value::Pointer { address, target } => {
             let (head, below) = expand((&target.node).into(), width);
-            let arrow = Line::new().with(Ink::Dim, Escaped::hex(address.0)).text(" ->");
+            let arrow = of_pointer(*address).text(" ->");
             let arrow = marked(arrow, target.provenance);
             (if head.width() == 0 { arrow } else { arrow.text(" ").and(head) }, below)
         }
@@ -272,7 +272,7 @@ fn scalar(value: &Value) -> Line {
             line.with(Ink::Value, integer(*number)).with(Ink::Dim, " (no enumerator)")
         }
         Value::Reference { address, shown_at } => {
-            pointer(*address).with(Ink::Dim, "shown at ").text(Escaped::name(shown_at))
+            pointer(Some(*address)).with(Ink::Dim, "shown at ").text(Escaped::name(shown_at))
         }
         Value::Address { address: Address(0) } => line.with(Ink::Value, "null"),
         Value::Address { address } => line.with(Ink::Value, Escaped::hex(address.0)),
@@ -318,7 +318,7 @@ pub(super) fn special(provenance: Provenance) -> Option<&'static str> {
     match provenance {
         Provenance::Live | Provenance::None => None,
         Provenance::Constant => Some("constant"),
-        Provenance::EntryProbe => Some("argument at entry"),
+        Provenance::EntryProbe => Some("at entry, kept by a probe"),
         Provenance::MappedFile => Some("from the mapped file"),
         Provenance::Untouched => Some("never touched"),
         Provenance::ReadAfterHit => Some("read after the hit"),
@@ -386,8 +386,15 @@ fn sentence(reason: &Unavailable) -> Escaped {
     }
 }
 
-fn pointer(address: Address) -> Line {
-    Line::new().with(Ink::Dim, Escaped::hex(address.0)).text(" -> ")
+fn pointer(address: Option<Address>) -> Line {
+    of_pointer(address).text(" -> ")
+}
+
+fn of_pointer(address: Option<Address>) -> Line {
+    match address {
+        Some(address) => Line::new().with(Ink::Dim, Escaped::hex(address.0)),
+        None => Line::new().with(Ink::Dim, "(not kept)"),
+    }
 }
 
 fn member_name(field: &Field) -> Line {

@@ -6,7 +6,7 @@
 //! the type again (DWARF 5, 2.5.1.4 and 2.5.1.6).
 
 use super::{OPERATIONS_MAX, unsupported};
-use crate::model::location::{Expression, Step, Steps};
+use crate::model::location::{Expression, Sign, Step, Steps};
 use crate::model::reason::Reason;
 use tracer_common::code::{Code, Op};
 use tracer_common::limits::STACK_DEPTH;
@@ -36,6 +36,22 @@ impl Kind {
 pub(super) struct Stack {
     steps: Steps,
     kinds: Vec<Kind>,
+    /// Jumps whose targets were not reached yet.
+    jumps: Vec<Jump>,
+    /// What comes next is only reached by one of them.
+    skipped: bool,
+    /// The number of steps where the last jump landed.
+    landing: usize,
+}
+
+/// A jump ahead.
+struct Jump {
+    /// The offset in the expression that it leads to.
+    target: usize,
+    /// The number of its step.
+    step: usize,
+    /// The types of the values on the stack there.
+    kinds: Vec<Kind>,
 }
 
 impl Stack {
@@ -62,6 +78,70 @@ impl Stack {
             Some(_) => Err(unsupported("an address of fewer than 8 bytes")),
             None => Err(underflow()),
         }
+    }
+
+    /// DW_OP_skip and DW_OP_bra to an offset in the expression that was not reached yet.
+    pub(super) fn jump(&mut self, target: usize, conditional: bool) -> Result<(), Reason> {
+        if conditional {
+            self.pop()?;
+        }
+        self.jumps.push(Jump { target, step: self.steps.len(), kinds: self.kinds.clone() });
+        self.add(if conditional { Step::Branch(0) } else { Step::Skip(0) })?;
+        self.skipped = !conditional;
+        Ok(())
+    }
+
+    /// The operation at `offset` comes next. All ways to come here must leave values of the same
+    /// types.
+    pub(super) fn land(&mut self, offset: usize) -> Result<(), Reason> {
+        if self.jumps.iter().any(|jump| jump.target < offset) {
+            return Err(unsupported("a jump into an operation"));
+        }
+        let next = self.steps.len();
+        for jump in self.jumps.extract_if(.., |jump| jump.target == offset) {
+            if self.skipped {
+                self.kinds = jump.kinds;
+                self.skipped = false;
+            } else if self.kinds != jump.kinds {
+                return Err(unsupported("branches that leave different values"));
+            }
+            self.landing = next;
+            match self.steps.get_mut(jump.step) {
+                Some(Step::Skip(to) | Step::Branch(to)) => *to = next,
+                _ => return Err(unsupported("a jump from nowhere")),
+            }
+        }
+        if self.skipped { Err(unsupported("an operation that is never reached")) } else { Ok(()) }
+    }
+
+    /// Whether all jumps lead to what was translated so far.
+    pub(super) fn landed(&self) -> Result<(), Reason> {
+        if self.jumps.is_empty() { Ok(()) } else { Err(unsupported("a jump out of it")) }
+    }
+
+    /// DW_OP_div and DW_OP_mod. The first one is signed for the generic type; of which sign the
+    /// other one is, DWARF does not say (DWARF 5, 2.5.1.4).
+    pub(super) fn divide(&mut self, remainder: bool) -> Result<(), Reason> {
+        let (b, a) = (self.pop()?, self.pop()?);
+        if a != b {
+            return Err(unsupported("operands of different types"));
+        }
+        self.add(match (a, remainder) {
+            (Kind::Generic, true) => Step::Remainder(Sign::Either),
+            (Kind::Unsigned(_), true) => Step::Remainder(Sign::Unsigned),
+            (Kind::Signed(_), true) => Step::Remainder(Sign::Signed),
+            (Kind::Unsigned(_), false) => Step::Divide(Sign::Unsigned),
+            (Kind::Signed(_) | Kind::Generic, false) => Step::Divide(Sign::Signed),
+        })?;
+        self.kinds.push(a);
+        self.cut(a)
+    }
+
+    /// DW_OP_rot.
+    pub(super) fn rotate(&mut self) -> Result<(), Reason> {
+        let (top, second, third) = (self.pop()?, self.pop()?, self.pop()?);
+        self.kinds.extend([top, third, second]);
+        self.add(Step::Rotate)
     }
 
     /// Appends a computation that leaves one value of the generic type.
@@ -112,10 +192,12 @@ impl Stack {
         if value == 0 {
             return Ok(());
         }
+        let straight = self.steps.len() > self.landing;
         match self.steps.last_mut() {
             // What was pushed last is the top, so the sum is known here.
             Some(Step::Op(op))
-                if kind == Kind::Generic
+                if straight
+                    && kind == Kind::Generic
                     && matches!(op.code(), Some(Code::Const | Code::Register | Code::AddConst)) =>
             {
                 op.imm = op.imm.wrapping_add(value);
@@ -172,14 +254,22 @@ impl Stack {
         if shift && matches!(b, Kind::Signed(_)) {
             return Err(unsupported("a shift by a signed count"));
         }
-        let exact = match code {
-            Code::Lt | Code::Le | Code::Gt | Code::Ge => a != Kind::Unsigned(8),
-            Code::Shr => !matches!(a, Kind::Signed(1..8)),
-            Code::Shra => !matches!(a, Kind::Unsigned(_)),
-            _ => true,
-        };
-        if !exact {
-            return Err(unsupported(format!("{code:?} of {a:?}")));
+        match code {
+            Code::Lt | Code::Le | Code::Gt | Code::Ge if a == Kind::Unsigned(8) => {
+                self.turn_signs()?;
+            }
+            Code::Shr if matches!(a, Kind::Signed(1..8)) => {
+                // Without the sign's copies above it.
+                self.room(3)?;
+                self.emit(Op::new(Code::Swap, 0, 0))?;
+                self.emit(Op::new(Code::Const, 0, u64::MAX >> (64 - u32::from(a.size()) * 8)))?;
+                self.emit(Op::new(Code::And, 0, 0))?;
+                self.emit(Op::new(Code::Swap, 0, 0))?;
+            }
+            Code::Shra if matches!(a, Kind::Unsigned(_)) => {
+                return Err(unsupported(format!("{code:?} of {a:?}")));
+            }
+            _ => {}
         }
         self.emit(Op::new(code, 0, 0))?;
         match code {
@@ -187,7 +277,7 @@ impl Stack {
                 self.kinds.push(Kind::Generic);
                 Ok(())
             }
-            Code::And | Code::Or | Code::Xor | Code::Shr | Code::Shra => {
+            Code::And | Code::Or | Code::Xor | Code::Shra => {
                 self.kinds.push(a);
                 Ok(())
             }
@@ -196,6 +286,18 @@ impl Stack {
                 self.cut(a)
             }
         }
+    }
+
+    /// Makes a signed comparison of two values that are as numbers without a sign are: the order
+    /// is kept where the highest bits of both are turned round.
+    fn turn_signs(&mut self) -> Result<(), Reason> {
+        self.room(3)?;
+        for _ in 0..2 {
+            self.emit(Op::new(Code::Const, 0, 1 << 63))?;
+            self.emit(Op::new(Code::Xor, 0, 0))?;
+            self.emit(Op::new(Code::Swap, 0, 0))?;
+        }
+        Ok(())
     }
 
     pub(super) fn unary(&mut self, code: Code) -> Result<(), Reason> {

@@ -11,8 +11,10 @@ use crate::model::value::{Typed, Value};
 
 /// What becomes of one [`Value::Pointer`] of a fresh tree. Each has exactly one, in tree order.
 pub(super) enum Pending {
-    /// Its target is in the tree already.
+    /// Its target is in the tree already, and has no pointers itself.
     Known,
+    /// Its target is in the tree already.
+    Inside,
     /// It is to be followed.
     Follow(Follow),
 }
@@ -30,6 +32,9 @@ pub(super) struct Follow {
 impl Decoder<'_> {
     /// A pointer to a `target`.
     pub(super) fn pointer(&mut self, target: TypeId, place: Place<'_>, path: &Path) -> Value {
+        if let Some((to, into)) = place.source.pointed(place.offset) {
+            return self.implicit(target, to, into, place, path);
+        }
         let address = match self.bits(place, 8) {
             Ok(address) => address as u64,
             Err(reason) => return Value::Unavailable(reason),
@@ -46,6 +51,44 @@ impl Decoder<'_> {
             }
             _ => self.followed(object, place, path),
         }
+    }
+
+    /// A pointer that was not kept, with the value that it would point to.
+    fn implicit(
+        &mut self,
+        target: TypeId,
+        to: &Source,
+        into: i64,
+        place: Place<'_>,
+        path: &Path,
+    ) -> Value {
+        self.pending.push(Pending::Inside);
+        let object = Object { address: 0, type_id: target, count: None };
+        let type_name = self.target_name(object);
+        let unavailable = |reason: Reason| Typed {
+            type_name: type_name.clone(),
+            value: Value::Unavailable(reason),
+        };
+        let target = match (to, u64::try_from(into)) {
+            (Source::Missing(reason), _) => unavailable(reason.clone()),
+            (_, Err(_)) => unavailable(Reason::new(
+                ReasonCode::UnsupportedLocation,
+                "it points in front of the value that is known",
+            )),
+            _ if place.depth >= self.world.limits.depth_max => {
+                unavailable(ReasonCode::LimitDepth.into())
+            }
+            (_, Ok(offset)) => {
+                let height = place.height + 1;
+                let place = Place { source: to, offset, depth: place.depth + 1, height };
+                self.target(object, place, path.clone())
+            }
+        };
+        let provenance = match (&target.value, u64::try_from(into)) {
+            (Value::Unavailable(_), _) | (_, Err(_)) => Provenance::None,
+            (_, Ok(offset)) => to.provenance(self.world.image, offset, self.bytes_of(object)),
+        };
+        Value::Pointer { address: None, target: Box::new(target), provenance }
     }
 
     /// The elements behind a slice, as the target of a pointer.
@@ -108,7 +151,7 @@ impl Decoder<'_> {
         // Stands here only until the pointer is followed.
         let value = Value::Unavailable(ReasonCode::NotCaptured.into());
         let target = Box::new(Typed { type_name, value });
-        Value::Pointer { address: object.address, target, provenance: Provenance::None }
+        Value::Pointer { address: Some(object.address), target, provenance: Provenance::None }
     }
 
     /// A pointer that was read after the hit.
@@ -121,7 +164,8 @@ impl Decoder<'_> {
     /// A pointer to something that is known not to be shown.
     pub(super) fn known_pointer(&mut self, address: u64, target: Typed) -> Value {
         self.pending.push(Pending::Known);
-        Value::Pointer { address, target: Box::new(target), provenance: Provenance::None }
+        let provenance = Provenance::None;
+        Value::Pointer { address: Some(address), target: Box::new(target), provenance }
     }
 
     pub(super) fn target_name(&self, object: Object) -> String {
@@ -170,7 +214,7 @@ impl Decoder<'_> {
             Value::Unavailable(_) => Provenance::None,
             _ => self.world.image.provenance(address, self.bytes_of(object)),
         };
-        Value::Pointer { address, target: Box::new(target), provenance }
+        Value::Pointer { address: Some(address), target: Box::new(target), provenance }
     }
 
     /// The size of an object, as far as it is shown.
@@ -218,8 +262,14 @@ fn holes<'t>(
     out: &mut Vec<(&'t mut Typed, Follow)>,
 ) {
     if let Value::Pointer { .. } = tree.value {
-        if let Some(Pending::Follow(follow)) = pending.next() {
-            out.push((tree, follow));
+        match pending.next() {
+            Some(Pending::Follow(follow)) => out.push((tree, follow)),
+            Some(Pending::Inside) => {
+                if let Value::Pointer { target, .. } = &mut tree.value {
+                    holes(target, pending, out);
+                }
+            }
+            Some(Pending::Known) | None => {}
         }
         return;
     }

@@ -1,7 +1,7 @@
 //! Text: C strings, `char[N]`, `&str`.
 
 use super::pointer::{late_pointer, passed_pointer};
-use super::{Decoder, Place, values_spent};
+use super::{Decoder, Place, scalar, values_spent};
 use crate::decode::source::Source;
 use crate::model::capture::Provenance;
 use crate::model::reason::{Reason, ReasonCode};
@@ -45,6 +45,9 @@ impl Decoder<'_> {
 
     /// `char *`: the text that the kernel copied for it.
     pub(super) fn text_pointer(&mut self, place: Place<'_>) -> Value {
+        if let Some((to, into)) = place.source.pointed(place.offset) {
+            return self.implicit_text(to, into);
+        }
         let address = match self.bits(place, 8) {
             Ok(0) => return Value::Address(0),
             Ok(address) => address as u64,
@@ -63,6 +66,30 @@ impl Decoder<'_> {
             }
             None => self.missing_text(address, self.world.image.missing(address)),
         }
+    }
+
+    /// The text behind a `char *` that was not kept.
+    fn implicit_text(&mut self, to: &Source, into: i64) -> Value {
+        let most = self.world.limits.text_bytes_max as usize;
+        let Ok(offset) = u64::try_from(into) else {
+            return scalar::unsupported("text in front of the value that is known");
+        };
+        let (bytes, missing) = to.prefix(self.world.image, offset, most);
+        let end = bytes.iter().position(|&byte| byte == 0);
+        let cut = match (end, missing) {
+            (Some(_), _) => None,
+            (None, Some(reason)) if bytes.is_empty() => return Value::Unavailable(reason),
+            (None, missing) => Some(missing.unwrap_or_else(|| ReasonCode::LimitText.into())),
+        };
+        let bytes = bytes.get(..end.unwrap_or(bytes.len())).unwrap_or(&[]).to_vec();
+        if !self.spend(bytes.len()) {
+            return Value::Unavailable(values_spent());
+        }
+        let length = bytes.len() as u64;
+        let provenance = to.provenance(self.world.image, offset, length);
+        let at_least = cut.is_some();
+        let total = at_least.then_some(length);
+        Value::Text { address: None, bytes, total, at_least, cut, provenance }
     }
 
     fn text_item(&mut self, address: u64, item: &Item) -> Value {

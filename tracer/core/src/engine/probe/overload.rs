@@ -51,7 +51,7 @@ impl Trips {
         self.is_known = false;
     }
 
-    /// Notes a trip, and when the last hit came.
+    /// Notes a trip.
     fn note(&mut self, trip: &Trip, last_ns: u64) -> Overload {
         self.count += 1;
         let lasted = Duration::from_nanos(last_ns.saturating_sub(trip.time_boot_ns));
@@ -122,10 +122,11 @@ impl Probe<'_> {
             // It was being paused at this moment, and comes back when it is told to.
             return Ok(None);
         }
+        let last_ns = self.kernel.links.last_hit(&self.kernel.program, self.link)?;
         if let Some(why) = self.dear_entries(&trip)? {
-            return self.do_without(&trip, why, deliver);
+            let overload = self.trips.note(&trip, last_ns);
+            return self.do_without(overload, why, deliver);
         }
-        let last_ns = self.last_hit_ns()?;
         let (overload, again_in) = self.trips.add(&trip, last_ns, Instant::now());
         tracing::warn!(?overload, ?again_in, "a probe cost more than it may and is out");
         if again_in.is_none() {
@@ -138,19 +139,13 @@ impl Probe<'_> {
         Ok(told.is_break().then_some(Ended::Stopped))
     }
 
-    /// When the last hit came after a trip, in nanoseconds since boot.
-    fn last_hit_ns(&self) -> Result<u64, AttachError> {
-        self.kernel.links.last_hit(&self.kernel.program, self.link)
-    }
-
     /// Comes back at once after a trip, without the breakpoints at entries.
     fn do_without(
         &mut self,
-        trip: &Trip,
+        overload: Overload,
         why: String,
         deliver: &mut Deliver<'_>,
     ) -> Result<Option<Ended>, EngineError> {
-        let overload = self.trips.note(trip, self.last_hit_ns()?);
         tracing::info!(?overload, why, "a probe goes on without entries");
         let tripped = Event::Tripped { overload, again_in: Some(Duration::ZERO) };
         if self.deliver(tripped, deliver).is_break() {

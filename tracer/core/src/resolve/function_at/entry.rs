@@ -1,55 +1,54 @@
-//! What a second breakpoint at the function's entry can tell at a site inside of it: the arguments
-//! that are gone by then, where debug info says that they are in registers at the entry.
+//! A second breakpoint at the function's entry, for sites inside of it where that tells values that
+//! are gone by then.
 
 use super::FunctionAt;
 use crate::binary::cfi::{CfaRule, RegisterRule, UnwindRow};
 use crate::model::address::Svma;
-use crate::model::location::{Expression, Location, Piece};
-use crate::model::reason::ReasonCode;
-use crate::model::resolved::{Entry, ScopedVariable, VariableKind};
+use crate::model::location::{Location, Piece, Step};
+use crate::model::resolved::Entry;
+use crate::resolve::instruction;
 use crate::resolve::lang::Language;
-use crate::resolve::types::TypeBuilder;
+use crate::resolve::site::{self, Part};
 use crate::resolve::variables::Declared;
-use tracer_common::code::{Code as OpCode, Op};
+use iced_x86::Mnemonic;
 use tracer_common::wire::{ENTRY_REGISTERS, RBP, RSP};
 
 /// rbx, rbp, r12 to r15: what a function restores for its caller (psABI x86-64, 3.2.1).
 const SAVED: [usize; 6] = [3, RBP, 12, 13, 14, 15];
+/// The longest instruction.
+const INSTRUCTION_BYTES: u64 = 15;
+/// Bytes of a return address.
+const WORD: u32 = 8;
 
-impl<'t> FunctionAt<'t, '_> {
-    /// Gives the parameters that are gone at `pc` the place where they were at the function's
-    /// entry, and the entry if there is one.
-    pub(super) fn rescue(
-        &self,
-        builder: &mut TypeBuilder<'t>,
-        pc: Svma,
-        variables: &mut [Declared],
-    ) -> Option<Entry> {
-        if !variables.iter().any(is_gone) || !self.keeps_its_frame() {
+impl FunctionAt<'_, '_> {
+    /// Where the function is entered, if what registers hold there tells variables that are gone at
+    /// `pc`.
+    pub(super) fn entered_before(&self, pc: Svma, variables: &[Declared]) -> Option<Entry> {
+        let helps = |declared: &Declared| {
+            let variable = &declared.variable;
+            variable.location.is_err() && variable.at_entry.as_ref().is_some_and(is_kept)
+        };
+        if !variables.iter().any(helps) || !self.keeps_its_frame() {
             return None;
         }
         // The site must know its frame to ask for what was kept for it.
         self.cfa(pc)?;
-        let (svma, entry) = self.entered(pc)?;
-        let there = self.variables(builder, svma).ok()?;
-        let mut rescued = false;
-        for declared in variables.iter_mut().filter(|declared| is_gone(declared)) {
-            let then = there.iter().find(|other| other.own && other.id == declared.id);
-            let location = then.and_then(|then| then.variable.location.as_ref().ok());
-            declared.variable.kept = location.and_then(kept);
-            rescued |= declared.variable.kept.is_some();
-        }
-        rescued.then_some(entry)
+        self.entered(pc)
     }
 
     /// Where a call of the function that comes to `pc` passes first, with its registers and its
     /// frame as the caller left them.
-    fn entered(&self, pc: Svma) -> Option<(Svma, Entry)> {
+    fn entered(&self, pc: Svma) -> Option<Entry> {
         let start = self.entry?;
+        let debug = self.debug.as_ref()?;
+        // A symbol may start elsewhere than the function of debug info.
+        if debug.info.entry_of(debug.die) != Some(start) {
+            return None;
+        }
         let placement = self.place(start).ok()?;
         let svma = placement.svma;
         // A site in front of it is hit before anything is kept.
-        if svma < start || pc <= svma {
+        if pc <= svma || !self.leaves_registers(start, svma) || self.loops_to(start, svma)? {
             return None;
         }
         let row = |svma| self.code.row_at(self.target.module, svma).ok();
@@ -58,15 +57,61 @@ impl<'t> FunctionAt<'t, '_> {
             return None;
         }
         let row = row(svma)?;
-        let entry = Entry {
+        Some(Entry {
             pc: self.module.to_avma(svma),
             file_offset: self.module.file_offset(svma)?,
             instruction: placement.instruction,
             trap: placement.trap,
             frame_offset: frame_offset(&row)?,
             untouched: untouched(&row),
-        };
-        Some((svma, entry))
+        })
+    }
+
+    /// Whether the code from `start` to `end` changes no register but the stack pointer.
+    fn leaves_registers(&self, start: Svma, end: Svma) -> bool {
+        let mut at = start;
+        while at < end {
+            let offset = usize::try_from(at.0.wrapping_sub(self.range.start.0)).ok();
+            let code = offset.and_then(|offset| self.bytes.get(offset..));
+            let Some(step) = code.and_then(|code| instruction::decode(code, at)) else {
+                return false;
+            };
+            if !matches!(step.mnemonic(), Mnemonic::Endbr64 | Mnemonic::Push | Mnemonic::Nop) {
+                return false;
+            }
+            at = Svma(step.next_ip());
+        }
+        at == end
+    }
+
+    /// Whether the function itself jumps to where its calls begin: what is kept there may be of a turn
+    /// of its loop. `None` where that can't be told.
+    fn loops_to(&self, start: Svma, end: Svma) -> Option<bool> {
+        let debug = self.debug.as_ref()?;
+        let unit = debug.dies.unit(debug.die.unit).ok()?;
+        let function = debug.dies.at(&unit, debug.die.offset).ok()?;
+        let mut ranges = unit.dwarf.die_ranges(&unit.unit, &function.entry).ok()?;
+        let mut comes_back = false;
+        while let Some(range) = ranges.next().ok()? {
+            let length = usize::try_from(range.end.checked_sub(range.begin)?).ok()?;
+            let part = Part {
+                bytes: self.module.text(Svma(range.begin), length)?,
+                start: Svma(range.begin),
+                entry: None,
+                rows: &[],
+                targets: &[],
+                nop5_is_safe: self.code.nop5_is_safe(),
+            };
+            let code = site::Code::decode(part);
+            let last = code.boundaries().last()?;
+            if range.end.wrapping_sub(last.0) > INSTRUCTION_BYTES {
+                return None;
+            }
+            let whole = range.begin..range.end;
+            comes_back |=
+                (start.0..=end.0).any(|to| code.jumps_to(Svma(to), std::slice::from_ref(&whole)));
+        }
+        Some(comes_back)
     }
 
     /// A call's frame stays where it is, and calls begin at the function's first instruction. Go
@@ -78,23 +123,20 @@ impl<'t> FunctionAt<'t, '_> {
     }
 }
 
-const WORD: u32 = 8;
-
-/// A parameter of the function itself that can't be shown here and may be told by its entry.
-fn is_gone(declared: &Declared) -> bool {
-    let ScopedVariable { kind, location, .. } = &declared.variable;
-    let is_gone = |code| {
-        matches!(
-            code,
-            ReasonCode::NotLiveHere
-                | ReasonCode::OptimizedOut
-                | ReasonCode::EntryValue
-                | ReasonCode::VectorRegister
-        )
-    };
-    declared.own
-        && *kind == VariableKind::Parameter
-        && location.as_ref().is_err_and(|reason| is_gone(reason.code))
+/// Whether a breakpoint at the entry tells what a location asks for.
+fn is_kept(location: &Location) -> bool {
+    let is_kept = |step: &Step| matches!(step, Step::Entry(n) if usize::from(*n) < ENTRY_REGISTERS);
+    match location {
+        Location::Derived(steps) => steps.iter().any(is_kept),
+        Location::Pieces(pieces) => {
+            let of = |piece: &Piece| match &piece.location {
+                Some(Location::Derived(steps)) => steps.iter().any(is_kept),
+                _ => false,
+            };
+            pieces.iter().any(of)
+        }
+        _ => false,
+    }
 }
 
 /// The canonical frame address counted from the stack pointer.
@@ -114,39 +156,4 @@ fn untouched(row: &UnwindRow) -> u32 {
         rules.any(|(_, rule)| *rule != RegisterRule::SameValue)
     };
     SAVED.iter().filter(|number| !is_saved(number)).fold(0, |bits, number| bits | 1 << number)
-}
-
-/// A place in registers, by what was kept of them; `None` for what is in memory, where the function
-/// may have written since.
-fn kept(location: &Location) -> Option<Location> {
-    match location {
-        Location::Register(number) => register(*number, 0).map(|op| Location::Value(vec![op])),
-        Location::Value(expression) => computed(expression).map(Location::Value),
-        Location::Pieces(pieces) => {
-            let piece = |piece: &Piece| {
-                let location = match &piece.location {
-                    Some(Location::Pieces(_)) => return None,
-                    Some(location) => Some(kept(location)?),
-                    None => None,
-                };
-                Some(Piece { size: piece.size, location })
-            };
-            pieces.iter().map(piece).collect::<Option<_>>().map(Location::Pieces)
-        }
-        Location::Memory(_) | Location::Bytes(_) | Location::Derived(_) => None,
-    }
-}
-
-fn computed(expression: &Expression) -> Option<Expression> {
-    let of_entry = |op: &Op| match op.code() {
-        Some(OpCode::Register) => register(op.arg, op.imm),
-        Some(OpCode::Deref) | None => None,
-        Some(_) => Some(*op),
-    };
-    expression.iter().map(of_entry).collect()
-}
-
-fn register(number: u8, addend: u64) -> Option<Op> {
-    let is_kept = usize::from(number) < ENTRY_REGISTERS;
-    is_kept.then(|| Op::new(OpCode::EntryRegister, number, addend))
 }

@@ -154,6 +154,11 @@ impl<'a> Writer<'_, 'a> {
         };
         // A type that is in a type unit may have its name only there.
         let name = die.name().or_else(|| self.target(die, gimli::DW_AT_signature)?.name());
+        let path = self.dies.path(die).filter(|_| self.language == Language::Cpp);
+        let name = match (name, path) {
+            (Some(name), Some(path)) => Some(format!("{path}::{name}")),
+            (name, _) => name,
+        };
         match (name, word) {
             (Some(name), "") => name,
             (Some(name), word) if self.language == Language::C => format!("{word} {name}"),

@@ -10,6 +10,9 @@ use std::ops::Range;
 /// Bytes of a part that are decoded; more is no function that a compiler made.
 const CODE_BYTES: usize = 16 * 1024 * 1024;
 
+/// Instructions between the stated entry of an inlined copy and its code.
+const STRAIGHT_INSTRUCTIONS: usize = 64;
+
 /// A decoded [`Part`].
 #[derive(Debug)]
 pub struct Code<'a> {
@@ -132,6 +135,23 @@ impl<'a> Code<'a> {
         &self.branch_targets
     }
 
+    /// The first instruction of some ranges that straight code leads to from `from`: whoever comes to
+    /// one of the two comes to the other.
+    pub fn first_of(&self, ranges: &[Range<u64>], from: Svma) -> Option<Svma> {
+        let start = self.boundary(from).ok()?;
+        for index in (start..self.len()).take(STRAIGHT_INSTRUCTIONS) {
+            let step = self.step(index)?;
+            if ranges.iter().any(|range| range.contains(&step.svma.0)) {
+                return Some(step.svma);
+            }
+            let next = self.step(index.saturating_add(1))?;
+            if !step.plain || step.end() != next.svma || self.is_target(step.svma, next.svma) {
+                return None;
+            }
+        }
+        None
+    }
+
     /// Whether a direct jump in some ranges of this part leads to an address.
     pub fn jumps_to(&self, to: Svma, from: &[Range<u64>]) -> bool {
         let is_inside = |svma: Svma| from.iter().any(|range| range.contains(&svma.0));
@@ -179,6 +199,11 @@ impl<'a> Code<'a> {
     /// The step that starts at or below `svma`.
     pub(super) fn at_or_below(&self, svma: Svma) -> Option<usize> {
         self.steps.partition_point(|step| step.svma <= svma).checked_sub(1)
+    }
+
+    /// The step that starts at `svma`.
+    pub(super) fn index_of(&self, svma: Svma) -> Option<usize> {
+        self.steps.binary_search_by_key(&svma, |step| step.svma).ok()
     }
 
     /// The step that starts at `svma`, if decoding from the part's start and from the nearest row

@@ -3,17 +3,17 @@
 //! Besides translating the expression this checks that the frame it speaks of is set up: a single
 //! location is stated for the whole function, but it is not true in the prologue and epilogue.
 
-use super::FrameAt;
 use super::scopes::Found;
+use super::{FrameAt, fitted};
 use crate::binary::dwarf::Reader;
-use crate::binary::expression::{Context, next_operation, translate};
-use crate::binary::lists;
+use crate::binary::expression::{Context, Pointed, next_operation, translate};
 use crate::model::address::Svma;
 use crate::model::location::{Expression, Location, Piece, Step};
 use crate::model::reason::{Reason, ReasonCode};
 use crate::model::resolved::VariableKind;
 use crate::resolve::dies::{Attribute, DieError, Dies, SourceUnit};
-use gimli::{AttributeValue, UnitOffset};
+use crate::resolve::types::TypeBuilder;
+use gimli::{AttributeValue, RawLocListEntry, UnitOffset};
 use std::rc::Rc;
 use tracer_common::code::{Code, Op};
 use tracer_common::wire::{RBP, RSP};
@@ -21,6 +21,8 @@ use tracer_common::wire::{RBP, RSP};
 /// A byte of an expression may be an operation of its own: it counts as so many bytes that are only
 /// passed over.
 const EXPRESSION_BYTE: usize = 16;
+/// Pointers that were not kept, each to the next one.
+const POINTERS_MAX: u32 = 4;
 
 /// What debug info says about where a variable is at a pc.
 pub(super) enum Stated<'a> {
@@ -36,7 +38,9 @@ pub(super) enum Stated<'a> {
     Nothing,
 }
 
-/// What `found` has for a location at `pc`, and the unit that says so.
+/// What `found` has for a location at `pc`, and the unit that says so. Where that is `entry`, the
+/// function's, it is what the function is called with: a view of the entry alone (an empty range)
+/// comes before what statements without an instruction make of it.
 ///
 /// # Errors
 ///
@@ -44,10 +48,11 @@ pub(super) enum Stated<'a> {
 pub(super) fn stated<'a, 'f>(
     found: &'f Found<'a>,
     pc: Svma,
+    entry: Option<Svma>,
 ) -> Result<Option<(Stated<'a>, &'f Rc<SourceUnit<'a>>)>, DieError> {
     for die in &found.chain {
         if let Some(value) = die.entry.attr_value(gimli::DW_AT_location) {
-            return Ok(Some((listed(&die.unit, value, pc)?, &die.unit)));
+            return Ok(Some((listed(&die.unit, value, pc, entry == Some(pc))?, &die.unit)));
         }
         if let Some(value) = die.entry.attr_value(gimli::DW_AT_const_value) {
             return Ok(Some((Stated::Constant(value), &die.unit)));
@@ -61,6 +66,7 @@ fn listed<'a>(
     unit: &SourceUnit<'a>,
     value: Attribute<'a>,
     pc: Svma,
+    is_entry: bool,
 ) -> Result<Stated<'a>, DieError> {
     if let AttributeValue::Exprloc(expression) = value {
         unit.steps.take(expression.0.len() * EXPRESSION_BYTE)?;
@@ -70,7 +76,16 @@ fn listed<'a>(
         return Ok(Stated::Nothing);
     };
     let (mut here, mut default, mut any) = (Vec::new(), Vec::new(), false);
-    while let Some(entry) = lists::next_location(&mut entries, || unit.steps.take(0))? {
+    while let Some(raw) = entries.next_raw()? {
+        unit.steps.take(0)?;
+        if is_entry
+            && let Some(view) = view(&raw)
+            && let Some(entry) = entries.convert_raw(view)?
+            && entry.range.begin == pc.0
+        {
+            return Ok(Stated::Listed(vec![entry.data]));
+        }
+        let Some(entry) = entries.convert_raw(raw)? else { continue };
         any = true;
         if entry.range.begin == 0 && entry.range.end == u64::MAX {
             default.push(entry.data);
@@ -84,6 +99,28 @@ fn listed<'a>(
         (true, false) => Stated::Listed(default),
         _ if any => Stated::Elsewhere,
         _ => Stated::Nothing,
+    })
+}
+
+/// An entry with an empty range, which speaks of one view of an address only (DW_AT_GNU_locviews);
+/// a byte long, for gimli leaves out the empty ones.
+fn view<'a>(raw: &RawLocListEntry<Reader<'a>>) -> Option<RawLocListEntry<Reader<'a>>> {
+    use RawLocListEntry as Raw;
+    Some(match *raw {
+        Raw::AddressOrOffsetPair { begin, end, data } if begin == end => {
+            Raw::AddressOrOffsetPair { begin, end: end.wrapping_add(1), data }
+        }
+        Raw::OffsetPair { begin, end, data } if begin == end => {
+            Raw::OffsetPair { begin, end: end.wrapping_add(1), data }
+        }
+        Raw::StartEnd { begin, end, data } if begin == end => {
+            Raw::StartEnd { begin, end: end.wrapping_add(1), data }
+        }
+        Raw::StartLength { begin, length: 0, data } => Raw::StartLength { begin, length: 1, data },
+        Raw::StartxLength { begin, length: 0, data } => {
+            Raw::StartxLength { begin, length: 1, data }
+        }
+        _ => return None,
     })
 }
 
@@ -278,28 +315,33 @@ fn body_base(at: &FrameAt<'_>, base: &[Op]) -> Option<Expression> {
 }
 
 /// Where `found` is; `size` is that of its type.
-pub(super) fn location_of(
-    found: &Found<'_>,
+pub(super) fn location_of<'a>(
+    builder: &TypeBuilder<'a>,
+    found: &Found<'a>,
     frame: &Frame<'_>,
     size: Option<u64>,
 ) -> Result<Location, Reason> {
-    located(found, frame, size, false)
+    Search { builder, frame, entry_values: false, pointers: 0 }.located(found, size)
 }
 
 /// Where `found`, which has no location at this pc, was at the function's entry, or how it is
 /// computed from what was known there. `own` says that it belongs to the function itself, not to
 /// one that is inlined into it.
-pub(super) fn at_entry(
-    found: &Found<'_>,
+pub(super) fn at_entry<'a>(
+    builder: &TypeBuilder<'a>,
+    found: &Found<'a>,
     frame: &Frame<'_>,
     size: Option<u64>,
     own: bool,
 ) -> Option<Location> {
-    if let Ok(location) = located(found, frame, size, true) {
+    let search = Search { builder, frame, entry_values: true, pointers: 0 };
+    if let Ok(location) = search.located(found, size) {
         return Some(location);
     }
     let entry = frame.at.entry.filter(|_| own && found.kind == VariableKind::Parameter)?;
-    let (Stated::Listed(expressions), unit) = stated(found, entry).ok()?? else { return None };
+    let (Stated::Listed(expressions), unit) = stated(found, entry, Some(entry)).ok()?? else {
+        return None;
+    };
     let context =
         Context { bias: frame.at.bias, unit: Some((unit.dwarf, &unit.unit)), ..Context::default() };
     let passed = |expression| {
@@ -325,53 +367,92 @@ fn passed_in_registers(location: Location) -> Option<Location> {
     }
 }
 
-/// Where `found` is, with or without the help of what registers held at the function's entry.
-fn located(
-    found: &Found<'_>,
-    frame: &Frame<'_>,
-    size: Option<u64>,
+/// What the search for a location may make use of.
+#[derive(Clone, Copy)]
+struct Search<'s, 'a> {
+    builder: &'s TypeBuilder<'a>,
+    frame: &'s Frame<'s>,
+    /// What registers held at the function's entry.
     entry_values: bool,
-) -> Result<Location, Reason> {
-    let malformed = |error: DieError| {
-        Reason::new(ReasonCode::UnsupportedLocation, format!("malformed location list: {error}"))
-    };
-    let Some((stated, unit)) = stated(found, frame.at.pc).map_err(malformed)? else {
-        return Err(ReasonCode::OptimizedOut.into());
-    };
-    let context = Context {
-        frame_base: frame.base.as_ref(),
-        cfa: frame.at.cfa,
-        bias: frame.at.bias,
-        unit: Some((unit.dwarf, &unit.unit)),
-        initial: None,
-        entry_values,
-    };
-    let encoding = unit.unit.encoding();
-    match stated {
-        Stated::Single(expression) => match frame.check(expression, encoding, found.kind, true)? {
-            Some(location) => Ok(location),
-            None => translate(expression, encoding, context),
-        },
-        Stated::Listed(expressions) => {
-            let mut result = Err(ReasonCode::OptimizedOut.into());
-            for (index, expression) in expressions.into_iter().enumerate() {
-                let location = match frame.check(expression, encoding, found.kind, false) {
-                    Ok(Some(location)) => Ok(location),
-                    Ok(None) => translate(expression, encoding, context),
-                    Err(reason) => Err(reason),
-                };
-                if location.is_ok() {
-                    return location;
+    /// Pointers that were not kept and led here.
+    pointers: u32,
+}
+
+impl<'a> Search<'_, 'a> {
+    /// Where `found` is; `size` is that of its type.
+    fn located(self, found: &Found<'a>, size: Option<u64>) -> Result<Location, Reason> {
+        let malformed = |error: DieError| {
+            let detail = format!("malformed location list: {error}");
+            Reason::new(ReasonCode::UnsupportedLocation, detail)
+        };
+        let frame = self.frame;
+        let Some((stated, unit)) = stated(found, frame.at.pc, frame.at.entry).map_err(malformed)?
+        else {
+            return Err(ReasonCode::OptimizedOut.into());
+        };
+        let pointed = |entry| self.pointed(unit, entry);
+        let context = Context {
+            frame_base: frame.base.as_ref(),
+            cfa: frame.at.cfa,
+            bias: frame.at.bias,
+            unit: Some((unit.dwarf, &unit.unit)),
+            initial: None,
+            entry_values: self.entry_values,
+            pointed: Some(Pointed(&pointed)),
+            thread_storage: frame.at.thread_storage,
+        };
+        let encoding = unit.unit.encoding();
+        let translated =
+            |expression, single| match frame.check(expression, encoding, found.kind, single)? {
+                Some(location) => Ok(location),
+                None => translate(expression, encoding, context),
+            };
+        match stated {
+            Stated::Single(expression) => translated(expression, true),
+            Stated::Listed(expressions) => {
+                let mut result = Err(ReasonCode::OptimizedOut.into());
+                for (index, expression) in expressions.into_iter().enumerate() {
+                    let location = translated(expression, false);
+                    if location.is_ok() {
+                        return location;
+                    }
+                    if index == 0 {
+                        result = location;
+                    }
                 }
-                if index == 0 {
-                    result = location;
-                }
+                result
             }
-            result
+            Stated::Elsewhere => Err(ReasonCode::NotLiveHere.into()),
+            Stated::Constant(value) => constant(unit, value, size, frame.at.bias),
+            Stated::Nothing => Err(ReasonCode::OptimizedOut.into()),
         }
-        Stated::Elsewhere => Err(ReasonCode::NotLiveHere.into()),
-        Stated::Constant(value) => constant(unit, value, size, frame.at.bias),
-        Stated::Nothing => Err(ReasonCode::OptimizedOut.into()),
+    }
+
+    /// Where the value is that an entry describes, for a pointer to it that was not kept (DWARF 5,
+    /// 2.6.1.1.4).
+    fn pointed(
+        self,
+        unit: &Rc<SourceUnit<'a>>,
+        entry: gimli::DebugInfoOffset,
+    ) -> Result<Location, Reason> {
+        let broken = |error: DieError| {
+            Reason::new(ReasonCode::UnsupportedLocation, format!("what it points to: {error}"))
+        };
+        if self.pointers >= POINTERS_MAX {
+            let detail = format!("more than {POINTERS_MAX} pointers that were not kept");
+            return Err(Reason::new(ReasonCode::UnsupportedLocation, detail));
+        }
+        let dies = self.builder.dies();
+        let die = dies.follow(unit, AttributeValue::DebugInfoRef(entry)).map_err(broken)?;
+        let kind = match die.tag() {
+            gimli::DW_TAG_formal_parameter => VariableKind::Parameter,
+            _ => VariableKind::Local,
+        };
+        let found = Found { chain: dies.origins(&die).map_err(broken)?, kind };
+        let typed = found.chain.iter().find(|die| die.entry.has_attr(gimli::DW_AT_type));
+        let size = typed.and_then(|die| self.builder.size_at(die));
+        let deeper = Self { pointers: self.pointers + 1, ..self };
+        deeper.located(&found, size).and_then(|location| fitted(location, size))
     }
 }
 
@@ -384,7 +465,7 @@ pub(super) fn frame_base<'a>(
 ) -> Result<Stated<'a>, DieError> {
     let function = dies.at(unit, subprogram)?;
     match function.entry.attr_value(gimli::DW_AT_frame_base) {
-        Some(value) => listed(unit, value, pc),
+        Some(value) => listed(unit, value, pc, false),
         None => Ok(Stated::Nothing),
     }
 }

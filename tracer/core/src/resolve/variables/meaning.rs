@@ -32,7 +32,7 @@ impl Meaning {
     }
 }
 
-/// What `pc` means in a concrete function.
+/// What `pc` means in a concrete function, which is entered at `entry`.
 ///
 /// # Errors
 ///
@@ -42,6 +42,7 @@ pub fn meaning_at(
     unit: &Unit<'_>,
     subprogram: UnitOffset,
     pc: Svma,
+    entry: Option<Svma>,
 ) -> Result<Meaning, DieError> {
     let unit = dies.unit(unit)?;
     let mut scopes = Vec::new();
@@ -50,7 +51,7 @@ pub fn meaning_at(
         scopes.push((scope.opener.id(), Vec::new()));
         for found in &scope.found {
             let Some(own) = found.chain.first() else { continue };
-            let stated = stated(found, pc)?;
+            let stated = stated(found, pc, entry)?;
             let key = stated.map(|(stated, unit)| reads.add(&stated, unit.unit.encoding()));
             scopes.push((own.id(), key.unwrap_or_default()));
         }

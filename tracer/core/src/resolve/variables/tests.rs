@@ -68,6 +68,7 @@ fn on_lines(
         cfa: cfa.as_ref(),
         body_cfa: body.as_ref(),
         bias: 0x10_0000,
+        thread_storage: Some(0u64.wrapping_sub(0x40)),
         home_stored,
         lines,
     };
@@ -307,7 +308,7 @@ fn pcs_of_one_meaning_have_the_same_locations() {
         let (start, size) = fixture.symbol("outer");
         let function = function_at(&dwarf, &dies, Svma(start));
         let meaning =
-            |pc| meaning_at(&dies, &function.unit.unit, function.offset, Svma(pc)).unwrap();
+            |pc| meaning_at(&dies, &function.unit.unit, function.offset, Svma(pc), None).unwrap();
         let entry = meaning(start);
         assert!(entry.same_as(&entry.clone()));
         // rdi and rsi hold parameters; xmm0 is no general register.
@@ -323,7 +324,7 @@ fn pcs_of_one_meaning_have_the_same_locations() {
         let (start, _) = fixture.symbol("probe");
         let function = function_at(&dwarf, &dies, Svma(start));
         let meaning =
-            |pc| meaning_at(&dies, &function.unit.unit, function.offset, Svma(pc)).unwrap();
+            |pc| meaning_at(&dies, &function.unit.unit, function.offset, Svma(pc), None).unwrap();
         assert!(meaning(start).same_as(&meaning(start + 4)));
         assert!(meaning(start).memory);
         // The frame base is the CFA.

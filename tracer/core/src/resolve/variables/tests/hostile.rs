@@ -85,6 +85,7 @@ impl Info {
             pc: Svma(0x1000),
             cfa: None,
             entry: None,
+            thread_storage: None,
             body_cfa: None,
             bias: 0,
             home_stored: None,

@@ -4,6 +4,7 @@
 use super::*;
 use crate::binary::dwarf::{Dwarf, Reader};
 use crate::binary::expression::{Context, translate};
+use crate::model::location::{Sign, Step};
 use crate::resolve::dies::{Dies, SourceUnit};
 use crate::resolve::types::tests::check_ids;
 use gimli::{EvaluationResult, Value, ValueType};
@@ -24,35 +25,70 @@ fn made_up_bytes(address: u64, size: u8) -> u64 {
 /// Runs a translated expression.
 fn run(expression: &[Op]) -> u64 {
     let mut stack = Vec::new();
-    for op in expression {
-        let code = op.code().unwrap();
-        let value = match code {
-            Code::Const => op.imm,
-            Code::Register => made_up(u64::from(op.arg)).wrapping_add(op.imm),
-            Code::Pick => stack[stack.len() - 1 - usize::from(op.arg)],
-            Code::Swap => {
-                let last = stack.len() - 1;
-                stack.swap(last, last - 1);
-                continue;
-            }
-            Code::Drop => {
-                stack.pop().unwrap();
-                continue;
-            }
-            Code::Deref => made_up_bytes(stack.pop().unwrap(), op.arg),
-            Code::AddConst => stack.pop().unwrap().wrapping_add(op.imm),
-            Code::Neg => 0u64.wrapping_sub(stack.pop().unwrap()),
-            Code::Not => !stack.pop().unwrap(),
-            _ => {
-                let (b, a) = (stack.pop().unwrap(), stack.pop().unwrap());
-                binary(op.code, a, b).unwrap()
-            }
-        };
-        stack.push(value);
-        assert!(stack.len() <= tracer_common::limits::STACK_DEPTH as usize);
-    }
+    expression.iter().for_each(|op| run_op(*op, &mut stack));
     assert_eq!(stack.len(), 1);
     stack[0]
+}
+
+/// Runs what only the decoder can; `None` for a remainder whose sign DWARF does not define.
+fn run_steps(steps: &[Step]) -> Option<u64> {
+    let (mut stack, mut next) = (Vec::new(), 0);
+    while let Some(step) = steps.get(next) {
+        next += 1;
+        match step {
+            Step::Op(op) => run_op(*op, &mut stack),
+            Step::Divide(sign) | Step::Remainder(sign) => {
+                let (b, a) = (stack.pop().unwrap(), stack.pop().unwrap());
+                let (signed_a, signed_b) = (a.cast_signed(), b.cast_signed());
+                stack.push(match (step, sign) {
+                    (_, Sign::Either) if signed_a < 0 || signed_b < 0 => return None,
+                    (Step::Divide(_), Sign::Signed) => {
+                        signed_a.wrapping_div(signed_b).cast_unsigned()
+                    }
+                    (Step::Divide(_), _) => a / b,
+                    (_, Sign::Signed) => signed_a.wrapping_rem(signed_b).cast_unsigned(),
+                    _ => a % b,
+                });
+            }
+            Step::Rotate => {
+                let third = stack.len() - 3;
+                stack[third..].rotate_right(1);
+            }
+            Step::Skip(to) => next = *to,
+            Step::Branch(to) if stack.pop().unwrap() != 0 => next = *to,
+            Step::Branch(_) => {}
+            Step::Entry(_) => return None,
+        }
+    }
+    assert_eq!(stack.len(), 1);
+    stack.pop()
+}
+
+fn run_op(op: Op, stack: &mut Vec<u64>) {
+    let value = match op.code().unwrap() {
+        Code::Const => op.imm,
+        Code::Register => made_up(u64::from(op.arg)).wrapping_add(op.imm),
+        Code::Pick => stack[stack.len() - 1 - usize::from(op.arg)],
+        Code::Swap => {
+            let last = stack.len() - 1;
+            stack.swap(last, last - 1);
+            return;
+        }
+        Code::Drop => {
+            stack.pop().unwrap();
+            return;
+        }
+        Code::Deref => made_up_bytes(stack.pop().unwrap(), op.arg),
+        Code::AddConst => stack.pop().unwrap().wrapping_add(op.imm),
+        Code::Neg => 0u64.wrapping_sub(stack.pop().unwrap()),
+        Code::Not => !stack.pop().unwrap(),
+        _ => {
+            let (b, a) = (stack.pop().unwrap(), stack.pop().unwrap());
+            binary(op.code, a, b).unwrap()
+        }
+    };
+    stack.push(value);
+    assert!(stack.len() <= tracer_common::limits::STACK_DEPTH as usize);
 }
 
 /// What gimli's evaluator says; `None` for what it can't do.
@@ -127,6 +163,11 @@ fn agrees(ours: Option<&Location>, theirs: &gimli::Location<Reader<'_>>) -> bool
             let Ok(bits) = value.to_u64(u64::MAX) else { return false };
             run(ops) & mask == bits & mask
         }
+        (Some(Location::Derived(steps)), gimli::Location::Value { value }) => {
+            let mask = width_mask(value.value_type());
+            let Ok(bits) = value.to_u64(u64::MAX) else { return false };
+            run_steps(steps).is_none_or(|ours| ours & mask == bits & mask)
+        }
         (Some(Location::Bytes(bytes)), gimli::Location::Bytes { value }) => bytes == value.slice(),
         _ => false,
     }
@@ -141,6 +182,8 @@ fn compare(expression: gimli::Expression<Reader<'_>>, unit: &SourceUnit<'_>) -> 
         bias: 0,
         initial: None,
         entry_values: false,
+        pointed: None,
+        thread_storage: None,
         unit: Some((unit.dwarf, &unit.unit)),
     };
     let Ok(ours) = translate(expression, unit.unit.encoding(), context) else { return false };
@@ -196,6 +239,7 @@ fn walk<'a>(builder: &mut TypeBuilder<'a>, function: &Function<'a>) -> usize {
                 pc: Svma(pc),
                 cfa: Some(&cfa),
                 entry: None,
+                thread_storage: None,
                 body_cfa: Some(&cfa),
                 bias: 0x1000,
                 home_stored,
@@ -208,7 +252,8 @@ fn walk<'a>(builder: &mut TypeBuilder<'a>, function: &Function<'a>) -> usize {
         }
         let dies = builder.dies();
         // Errors are those of the file; what counts is that there is an answer.
-        let _answer = meaning_at(&dies, &function.unit.unit, function.offset, Svma(pc)).is_ok();
+        let _answer =
+            meaning_at(&dies, &function.unit.unit, function.offset, Svma(pc), None).is_ok();
     }
     let dies = builder.dies();
     let _answer = is_unoptimised(&dies, &function.unit.unit, function.offset).is_ok();
