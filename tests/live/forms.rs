@@ -11,9 +11,10 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 use tracer_core::engine::Engine;
 use tracer_core::engine::event::Event;
+use tracer_core::engine::options::AttachMode;
 use tracer_tests::cli;
 use tracer_tests::flat::{Leaf, compare, flatten};
-use tracer_tests::forms::{Built, Form, OTHER_CODE, PLAIN, SAME};
+use tracer_tests::forms::{Built, CPP, Form, OTHER_CODE, PLAIN, RUST, SAME};
 use tracer_tests::privilege::require;
 use tracer_tests::snapshot::{self, accompany, request};
 use tracer_tests::targets::Target;
@@ -27,14 +28,18 @@ const EXPECTED: &str = include_str!("expected/forms.txt");
 /// Of these, how many are of locals.
 const FRAME_LEAVES: usize = 12;
 
+/// Leaves that are shown of C++ and Rust, at least.
+const LANGUAGE_LEAVES: usize = 10;
+
 /// Differences of a form that are told.
 const TOLD_MAX: usize = 3;
 
 fn captured(engine: &Engine, built: &Built) -> Result<Captured> {
     let mut running = built.target.start(&[])?;
-    let line = format!("forms.c:{}", built.target.line("/* here */")?);
+    let source = built.target.source.file_name().context("no source")?.to_string_lossy();
+    let line = format!("{source}:{}", built.target.line(" here")?);
     let mut captured = Captured::new();
-    for (place, location) in [("entry", "form"), ("line", &line)] {
+    for (place, location) in [("entry", "the_form"), ("line", &line)] {
         let request = request(running.pid(), location)?;
         accompany(engine, &request, &mut running, 1, &mut |event, _| {
             if let Event::Capture { capture, .. } = event {
@@ -67,6 +72,10 @@ fn differences(engine: &Engine, form: &Form, expected: &Captured) -> Result<Stri
 #[test]
 fn every_form_gives_the_capture_of_the_plain_one() {
     require().unwrap();
+    if snapshot::options().attach == AttachMode::Perf {
+        // What a file says is known before anything is attached.
+        return;
+    }
     let engine = snapshot::engine();
     let plain = captured(&engine, &PLAIN.build().unwrap()).unwrap();
     let comparison = compare(&plain["line"], EXPECTED);
@@ -80,8 +89,33 @@ fn every_form_gives_the_capture_of_the_plain_one() {
 }
 
 #[test]
+fn every_form_of_other_languages_gives_the_capture_of_the_plain_one() {
+    require().unwrap();
+    if snapshot::options().attach == AttachMode::Perf {
+        // What a file says is known before anything is attached.
+        return;
+    }
+    let engine = snapshot::engine();
+    let mut wrong = String::new();
+    for (plain, others) in [CPP, RUST].iter().filter_map(|forms| forms.split_first()) {
+        let expected = captured(&engine, &plain.build().unwrap()).unwrap();
+        let shown = expected["line"].values().filter(|leaf| matches!(leaf, Leaf::Is(_))).count();
+        assert!(shown >= LANGUAGE_LEAVES, "{}: {expected:#?}", plain.name);
+        for form in others {
+            let told = differences(&engine, form, &expected);
+            wrong += &told.unwrap_or_else(|error| format!("{error:#}\n"));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{wrong}");
+}
+
+#[test]
 fn other_compilers_give_the_same_or_a_reason() {
     require().unwrap();
+    if snapshot::options().attach == AttachMode::Perf {
+        // What a file says is known before anything is attached.
+        return;
+    }
     let engine = snapshot::engine();
     let mut wrong = String::new();
     for form in OTHER_CODE {

@@ -26,6 +26,42 @@ const fn of_c(name: &'static str, commands: &'static str) -> Form {
 
 const CC: &str = "gcc -std=gnu11 -g -O1 -Wall -Werror";
 
+const fn of_cpp(name: &'static str, commands: &'static str) -> Form {
+    Form { name, source: "cpp/forms.cpp", commands }
+}
+
+const fn of_rust(name: &'static str, commands: &'static str) -> Form {
+    Form { name, source: "rust/forms.rs", commands }
+}
+
+/// Forms of C++; all are compared with the first.
+pub const CPP: &[Form] = &[
+    of_cpp("C++", "g++ -g -O1 SOURCE -o form"),
+    of_cpp("C++, DWARF 4, type units", "g++ -g -O1 -gdwarf-4 -fdebug-types-section SOURCE -o form"),
+    of_cpp("C++, type units", "g++ -g -O1 -fdebug-types-section SOURCE -o form"),
+    of_cpp(
+        "C++, .dwo, type units",
+        "g++ -g -O1 -gsplit-dwarf -fdebug-types-section -c SOURCE -o form.o\ng++ form.o -o form",
+    ),
+    of_cpp(
+        "C++, DWARF 4, .dwp, type units",
+        "g++ -g -O1 -gdwarf-4 -gsplit-dwarf -fdebug-types-section -c SOURCE -o form.o\n\
+         g++ form.o -o form\ndwp -e form -o form.dwp\nrm form.dwo",
+    ),
+    of_cpp(
+        "C++, dwz, compressed",
+        "g++ -g -O1 SOURCE -o plain\ndwz plain\n\
+         objcopy --compress-debug-sections=zlib plain form",
+    ),
+];
+
+/// Forms of Rust; all are compared with the first.
+pub const RUST: &[Form] = &[
+    of_rust("Rust", "rustc --edition=2024 -g -O SOURCE -o form"),
+    of_rust("Rust, .dwp", "rustc --edition=2024 -g -O -C split-debuginfo=packed SOURCE -o form"),
+    of_rust("Rust, .dwo", "rustc --edition=2024 -g -O -C split-debuginfo=unpacked SOURCE -o form"),
+];
+
 /// The form that all others are compared with.
 pub const PLAIN: Form = of_c("plain", "CC SOURCE -o form");
 
@@ -86,7 +122,7 @@ pub const SAME: &[Form] = &[
     of_c(
         "two executable segments",
         "CC -no-pie -fno-pie -ffunction-sections SOURCE -o form \
-         -Wl,--section-start=.text.form=0x900000",
+         -Wl,--section-start=.text.the_form=0x900000",
     ),
     of_c("linked by lld", "CC -fuse-ld=lld SOURCE -o form"),
     of_c("linked by gold", "CC -fuse-ld=gold SOURCE -o form"),

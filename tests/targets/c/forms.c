@@ -27,7 +27,7 @@ static volatile long sink;
 
 /* The arguments and locals live on behind the probed line. */
 TRACED
-long form(struct node *list, const char *text, int number, double real)
+long the_form(struct node *list, const char *text, int number, double real)
 {
     enum colour colour = number > 3 ? GREEN : RED;
     struct point point = { number, -number, 5, 17 };
@@ -49,7 +49,7 @@ static unsigned long work(void)
     static struct node last = { 3, "last", 0, { 7, 8, 1, 2 } };
     static struct node first = { 4, "first", &last, { 5, 6, 3, 4 } };
 
-    sink = form(&first, "text of the form", 42, 2.5);
+    sink = the_form(&first, "text of the form", 42, 2.5);
     return count;
 }
 

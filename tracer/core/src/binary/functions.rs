@@ -195,7 +195,7 @@ impl Said {
                 }
                 (gimli::DW_AT_name, _) if self.plain.is_none() => {
                     self.plain = text();
-                    let here = (unit.header.offset().0, offset);
+                    let here = (unit.start(), offset);
                     self.named = Some(here).filter(|_| part == Part::Main);
                 }
                 (gimli::DW_AT_decl_file, AttributeValue::FileIndex(index)) => {

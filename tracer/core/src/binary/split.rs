@@ -123,6 +123,11 @@ impl Split {
 }
 
 impl SplitSections<'_> {
+    /// Where the split unit is in its section; `None` for a type unit of a package.
+    pub fn own_offset(&self) -> Option<usize> {
+        self.unit.map(|own| own.offset().0)
+    }
+
     /// It is the header of the split unit.
     pub fn is_own(&self, header: &UnitHeader<'_>) -> bool {
         let is_type = header.section() == SectionId::DebugTypes;

@@ -5,7 +5,7 @@
 //! line table of the other.
 
 use super::dwarf::{Dwarf, Reader, UnitIndex};
-use gimli::DebugInfoOffset;
+use gimli::{DebugInfoOffset, UnitOffset};
 use std::ops::Deref;
 
 /// Marks where split units start; no section is as large.
@@ -74,7 +74,13 @@ impl<'a> Unit<'a> {
 
 /// The index of the skeleton of the split unit that a DIE is in.
 pub(super) fn split_index(place: usize) -> Option<UnitIndex> {
-    (place & SPLIT != 0).then_some((place & !SPLIT) >> INDEX_SHIFT)
+    split_place(place).map(|(index, _)| index)
+}
+
+/// The same, with where the DIE is in the unit.
+pub fn split_place(place: usize) -> Option<(UnitIndex, UnitOffset)> {
+    let offset = UnitOffset(place & ((1 << INDEX_SHIFT) - 1));
+    (place & SPLIT != 0).then_some(((place & !SPLIT) >> INDEX_SHIFT, offset))
 }
 
 impl<'a> Deref for Unit<'a> {

@@ -7,6 +7,7 @@
 use super::lang::Language;
 use crate::binary::dwarf::{DebugInfo, Dwarf, Reader, Unit, UnitIndex};
 use crate::binary::split::SplitSections;
+use crate::binary::unit::split_place;
 use crate::binary::units::Headers;
 use gimli::{AttributeValue, SectionId, UnitOffset};
 use std::cell::{Cell, OnceCell, RefCell};
@@ -358,7 +359,11 @@ impl<'a> Dies<'a> {
     /// What may be the definition of a type in namespace or class `path`, wherever in the file it
     /// is.
     pub fn definition(&self, path: Option<&str>, name: &str) -> Option<Die<'a>> {
-        self.main.entry(self.info?.type_index().definition(path, name)?).ok()
+        let place = self.info?.type_index().definition(path, name)?;
+        let Some((index, offset)) = split_place(place) else { return self.main.entry(place).ok() };
+        let units = self.split(File::Split(index))?;
+        let own = units.split.and_then(|(_, sections)| sections.own_offset())?;
+        self.at(&units.holding(false, own).ok()?, offset).ok()
     }
 
     /// The children of an entry, without theirs.
