@@ -220,7 +220,7 @@ impl<'a> Flat<'a> {
         // Several values can have one place: variables of one name, objects that begin together.
         let here = self.shown.get(shown_at)?;
         let pointers = here.iter().filter_map(|typed| match &typed.value {
-            Value::Pointer { address: at, target, .. } if *at == address => {
+            Value::Pointer { address: at, target, .. } if *at == Some(address) => {
                 Some((typed, &**target))
             }
             _ => None,
