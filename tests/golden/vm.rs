@@ -518,3 +518,33 @@ fn random_edge(random: &mut Random) -> Edge {
     let length_offset = if random.below(3) == 0 { Edge::FIXED } else { random.below(64) as u32 };
     Edge { offset: random.below(200) as u32, target, length_offset, count: random.below(3) as u32 }
 }
+
+/// SEM-6
+#[test]
+fn what_was_kept_at_the_entry_is_in_the_record_and_pointers_in_it_are_followed() {
+    const KEY: u64 = 7;
+    let mut world = World::new();
+    world.site.entry_key = KEY;
+    world.write_word(OBJECT, 42);
+    let layout = world.add_layout(8, &[]);
+    let frame = RSP + 32;
+    let mut kept = [0; ENTRY_REGISTERS];
+    (kept[5], kept[4]) = (OBJECT, 9);
+    let entry = |number| Op::new(Code::EntryRegister, number, 0);
+    let at_frame = [Op::new(Code::Register, 7, 32), Op::new(Code::Entry, 0, 0)];
+    let chase = [entry(5), Op::on(Code::Chase, layout, 1)];
+    world.ops = [root(&at_frame), root(&chase), vec![END]].concat();
+    world.kept.insert((KEY, frame), kept);
+    let record = world.run();
+    let [entry, object] = objects(&record)[..] else { panic!("{record:?}") };
+    assert_eq!((entry.kind, entry.address.0), (ItemKind::Entry, frame));
+    let words: Vec<u64> =
+        entry.bytes.chunks(8).map(|b| u64::from_le_bytes(b.try_into().unwrap())).collect();
+    assert_eq!(words, kept);
+    assert_eq!((object.address.0, object.bytes[0]), (OBJECT, 42));
+    // Of another call, or of none: nothing follows from it.
+    world.kept = [((KEY, frame + 16), kept), ((KEY - 1, frame), kept)].into();
+    let record = world.run();
+    let [entry] = objects(&record)[..] else { panic!("{record:?}") };
+    assert_eq!((entry.kind, entry.bytes.len()), (ItemKind::Entry, 0));
+}

@@ -3,7 +3,7 @@
 use tracer_tests::privilege;
 use tracer_tests::truth::programs::{PROGRAMS, Program};
 use tracer_tests::truth::report::Report;
-use tracer_tests::truth::{Extent, compare_build};
+use tracer_tests::truth::{Extent, compare_build, compare_points};
 
 const EXTENT: Extent = Extent { lines: 4, hits: 3 };
 
@@ -41,4 +41,18 @@ fn memcached_by_two_compilers_shows_what_gdb_shows() {
 #[test]
 fn ripgrep_in_release_shows_what_gdb_shows() {
     check("ripgrep", 1_000);
+}
+
+/// `cargo xtask truth` does this at a hundred points of each program.
+#[test]
+fn random_points_show_what_gdb_shows() {
+    privilege::require().unwrap();
+    for name in ["lua", "ninja"] {
+        let program = PROGRAMS.iter().find(|program| program.name == name).unwrap();
+        let report = compare_points(program, program.builds[0], 6, 1).unwrap();
+        println!("{report}");
+        assert_eq!(report.different(), 0, "{report}\n{}", report.details());
+        assert!(report.hits >= 4, "{report}\n{}", report.details());
+        assert!(report.counts.equal >= 100, "{report}\n{}", report.details());
+    }
 }

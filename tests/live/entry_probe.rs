@@ -4,19 +4,24 @@
 //! SEM-6
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::pipe;
 use std::ops::ControlFlow;
 use std::os::fd::AsFd as _;
+use std::os::unix::fs::FileExt as _;
 use std::sync::mpsc::channel;
 use std::time::Duration;
+use tracer_core::engine::Engine;
 use tracer_core::engine::control::{Control, Order, Orders};
-use tracer_core::engine::event::{Event, Summary};
+use tracer_core::engine::event::{Ended, Entries, Event, Summary};
+use tracer_core::engine::options::{AttachMode, Options};
 use tracer_core::engine::request::SnapshotRequest;
+use tracer_core::model::budget::{Budgets, CpuShare};
 use tracer_core::model::capture::{Capture, Provenance, Variable};
 use tracer_core::model::limits::Limits;
 use tracer_core::model::value::{Typed, Value};
 use tracer_tests::privilege::require;
-use tracer_tests::snapshot::{during, engine, request};
+use tracer_tests::snapshot::{during, engine, options, request};
 use tracer_tests::targets::{RunningTarget, Target};
 
 /// The arguments of `settle`, all of them gone in its middle.
@@ -33,6 +38,7 @@ fn rounds(few: u64) -> u64 {
 }
 
 struct Dying {
+    target: Target,
     location: String,
     running: RunningTarget,
 }
@@ -54,7 +60,14 @@ impl Dying {
         let target = Target::c("dying", compiler, &[level]).unwrap();
         let line = target.line("/* the arguments are gone */").unwrap();
         let running = target.start(&[&rounds.to_string()]).unwrap();
-        Self { location: format!("dying.c:{line}"), running }
+        Self { location: format!("dying.c:{line}"), running, target }
+    }
+
+    /// Where a function that is called all the time seldom comes.
+    fn seldom(&mut self) -> SnapshotRequest {
+        self.running.obey("sift").unwrap();
+        let line = self.target.line("/* seldom here */").unwrap();
+        request(self.running.pid(), &format!("dying.c:{line}")).unwrap()
     }
 
     fn request(&self, hits: u64) -> SnapshotRequest {
@@ -75,7 +88,7 @@ fn number(typed: &Typed) -> i128 {
         Value::Unsigned(number) => number.cast_signed(),
         Value::Char { code, .. } => (*code).into(),
         Value::Address(address)
-        | Value::Pointer { address, .. }
+        | Value::Pointer { address: Some(address), .. }
         | Value::Reference { address, .. } => (*address).into(),
         other => panic!("{other:?}"),
     }
@@ -129,8 +142,10 @@ fn tell(dying: &mut Dying, request: &SnapshotRequest, work: &str) -> (Told, Summ
 
 #[test]
 fn every_argument_of_ten_thousand_calls_is_that_of_its_call() {
-    for (compiler, level) in [("gcc", "-O2"), ("clang", "-O2"), ("gcc", "-O3")] {
-        let mut dying = Dying::start(compiler, level, 1000);
+    for (compiler, level, rounds) in
+        [("gcc", "-O2", 1000), ("clang", "-O2", 100), ("gcc", "-O3", 50)]
+    {
+        let mut dying = Dying::start(compiler, level, rounds);
         let request = dying.request(0);
         let (told, summary) = tell(&mut dying, &request, "go");
         println!("{compiler} {level}: {told:?} {:?}", summary.outcomes);
@@ -138,7 +153,11 @@ fn every_argument_of_ten_thousand_calls_is_that_of_its_call() {
         assert_eq!(summary.hits, dying.running.count, "calls at the entry are no hits");
         assert!(summary.entered >= summary.hits, "{summary:?}");
         assert_eq!(summary.text_restored, Some(true));
-        assert!(told.captures > 1000, "{told:?}");
+        assert!(told.captures > rounds, "{told:?}");
+        if options().attach == AttachMode::Perf {
+            // What is read after the removal proves nothing there.
+            continue;
+        }
         // Few frames share a place.
         assert!((told.unseen + told.by_caller) * 100 <= told.kept, "{told:?}");
         dying.running.finish().unwrap();
@@ -158,19 +177,20 @@ fn a_call_from_before_the_probe_is_not_taken_for_a_later_one() {
 #[test]
 fn what_other_frames_took_the_place_of_is_missing_and_never_wrong() {
     /// More frames at a time than there are places.
-    const DEEP: u64 = 40_000;
+    const DEEP: u64 = 18_000;
     let mut dying = Dying::start("gcc", "-O2", 1);
-    let request = dying.request(0);
+    let request = SnapshotRequest { rate: 4000, ..dying.request(0) };
     let (told, summary) = tell(&mut dying, &request, &format!("chain {DEEP}"));
     println!("{told:?}");
     assert_eq!(summary.hits, DEEP + 1);
-    assert!(told.kept > 1000 && told.unseen + told.by_caller > 1000, "{told:?}");
+    assert!(told.unseen + told.by_caller > 0, "{told:?}");
+    assert!(told.kept > 100 || options().attach == AttachMode::Perf, "{told:?}");
     dying.running.finish().unwrap();
 }
 
 #[test]
 fn what_was_kept_before_a_pause_is_not_used_after_it() {
-    let Dying { location, mut running } = Dying::start("gcc", "-O2", 1);
+    let Dying { location, mut running, .. } = Dying::start("gcc", "-O2", 1);
     let request = SnapshotRequest { hits: 0, ..request(running.pid(), &location).unwrap() };
     let mut told = Told::default();
     let (engine, orders) = (engine(), Orders::new().unwrap());
@@ -213,10 +233,10 @@ fn give(orders: &Orders, order: Order) {
 
 #[test]
 fn placing_and_removing_it_while_calls_run_gives_no_argument_of_another_call() {
-    let rounds = rounds(8);
-    let mut dying = Dying::start("gcc", "-O2", 100_000);
-    let timeout = Duration::from_millis(60);
-    let request = SnapshotRequest { timeout, ..dying.request(0) };
+    let rounds = rounds(5);
+    let mut dying = Dying::start("gcc", "-O2", 1_000_000_000);
+    let timeout = Duration::from_millis(300);
+    let request = SnapshotRequest { timeout, rate: 500, ..dying.request(0) };
     dying.running.start_work().unwrap();
     let mut told = Told::default();
     let engine = engine();
@@ -228,8 +248,94 @@ fn placing_and_removing_it_while_calls_run_gives_no_argument_of_another_call() {
             }
             ControlFlow::Continue(())
         };
-        engine.snapshot(&request, stop.as_fd(), &mut deliver).unwrap();
+        let summary = engine.snapshot(&request, stop.as_fd(), &mut deliver).unwrap();
+        assert_eq!(summary.text_restored, Some(true), "{summary:?}");
     }
     println!("{told:?}");
     assert!(told.kept > 0, "{told:?}");
+}
+
+/// What a probe told of its breakpoints at entries when it was armed, and at its end.
+fn entries(engine: &Engine, request: &SnapshotRequest) -> (Entries, Vec<Capture>, Summary) {
+    let (stop, _keep_going) = pipe().unwrap();
+    let (mut armed, mut captures) = (None, Vec::new());
+    let mut deliver = |event| {
+        match event {
+            Event::Armed(facts) => armed = Some(facts.entries),
+            Event::Capture { capture, .. } => captures.push(*capture),
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    };
+    let summary = engine.snapshot(request, stop.as_fd(), &mut deliver).unwrap();
+    (armed.unwrap(), captures, summary)
+}
+
+fn with_budgets() -> Engine {
+    Engine::new(Options { budgets: Budgets::default(), ..options() })
+}
+
+/// COST-4
+#[test]
+fn entries_that_cost_too_much_are_left_out_before_it_begins() {
+    let mut dying = Dying::start("gcc", "-O2", 1);
+    let request = SnapshotRequest {
+        hits: 0,
+        learn: Duration::from_millis(200),
+        budget: CpuShare::percent(2.0),
+        timeout: Duration::from_millis(1500),
+        ..dying.seldom()
+    };
+    let (armed, captures, summary) = entries(&with_budgets(), &request);
+    assert!(matches!(armed, Entries::LeftOut(_)), "{armed:?}");
+    assert_eq!(summary.entries, armed);
+    assert!(!captures.is_empty(), "{summary:?}");
+    assert_eq!(summary.ended, Ended::Timeout, "{summary:?}");
+    let tag = variables(captures.last().unwrap())["tag"];
+    assert_ne!(tag.provenance, Provenance::EntryProbe);
+}
+
+/// COST-3
+#[test]
+fn entries_that_cost_too_much_go_and_the_probe_comes_back() {
+    let mut dying = Dying::start("gcc", "-O2", 1);
+    let budget = CpuShare::percent(2.0);
+    let request = SnapshotRequest { hits: 10, budget, ..dying.seldom() };
+    let (armed, captures, summary) = entries(&with_budgets(), &request);
+    assert_eq!(armed, Entries::Placed);
+    assert!(matches!(summary.entries, Entries::LeftOut(_)), "{summary:?}");
+    assert_eq!((summary.ended, captures.len()), (Ended::Complete, 10), "{summary:?}");
+    assert_eq!(summary.hits, summary.outcomes.values().sum::<u64>());
+    assert_eq!(summary.text_restored, Some(true));
+}
+
+#[test]
+fn without_a_place_for_it_at_the_entry_the_probe_does_without() {
+    let Dying { mut running, location, .. } = Dying::start("gcc", "-O2", 1);
+    let request = SnapshotRequest {
+        timeout: Duration::from_millis(1),
+        ..request(running.pid(), &location).unwrap()
+    };
+    let mut entry = None;
+    let (stop, _keep_going) = pipe().unwrap();
+    let mut deliver = |event| {
+        if let Event::Armed(facts) = event {
+            entry = facts.resolved.sites[0].entry.clone();
+        }
+        ControlFlow::Continue(())
+    };
+    engine().snapshot(&request, stop.as_fd(), &mut deliver).unwrap();
+    let entry = entry.unwrap();
+    // As another tracer does.
+    let memory = File::options().write(true).open(format!("/proc/{}/mem", running.pid())).unwrap();
+    memory.write_all_at(&[0xcc], entry.pc.0).unwrap();
+    let (armed, _, summary) = entries(&engine(), &request);
+    memory.write_all_at(&entry.instruction[..1], entry.pc.0).unwrap();
+    assert!(matches!(armed, Entries::LeftOut(_)), "{armed:?}");
+    assert_eq!(summary.ended, Ended::Timeout);
+    running.go().unwrap();
+    // Nor does one that is not to have any.
+    let request = SnapshotRequest { entry_probe: false, ..request };
+    assert_eq!(entries(&engine(), &request).0, Entries::NotNeeded);
+    running.finish().unwrap();
 }

@@ -33,6 +33,7 @@ fn callers(capture: &Capture) -> Vec<&str> {
     capture.frames.iter().skip(1).filter_map(|frame| frame.function.as_deref()).collect()
 }
 
+/// SEM-7
 fn check(compiler: &str, version: &str) {
     require().unwrap();
     let flags = ["-O2", "-fno-pie", "-no-pie", version];

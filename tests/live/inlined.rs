@@ -4,8 +4,10 @@
 use std::collections::BTreeMap;
 use tracer_core::engine::event::Event;
 use tracer_core::model::capture::Capture;
+use tracer_core::model::issue::IssueKind;
 use tracer_core::model::resolved::Site;
 use tracer_core::model::value::Value;
+use tracer_tests::cli::tracer;
 use tracer_tests::privilege::require;
 use tracer_tests::snapshot::{accompany, engine, request};
 use tracer_tests::targets::{Language, RunningTarget, Target};
@@ -103,6 +105,24 @@ fn every_call_of_an_inlined_method_or_template_is_a_hit_in_cpp() {
         let target = Target::by(Language::Cpp, "instances", compiler, &["-O2"]).unwrap();
         check(&target, &functions);
     }
+}
+
+#[test]
+fn one_caller_can_be_chosen() {
+    require().unwrap();
+    let target = Target::c("instances", "gcc", &["-O2"]).unwrap();
+    for (location, caller) in [("weigh@once", "once"), ("weigh@nested", "around")] {
+        let mut running = target.start(&[]).unwrap();
+        let calls = probed(&mut running, location);
+        let program = told(&running.finish().unwrap().unwrap());
+        assert_eq!(calls, Calls::from([(caller.to_owned(), program[caller].clone())]));
+    }
+    let running = target.start(&[]).unwrap();
+    let pid = running.pid().to_string();
+    let done = tracer(&["vars", "-p", &pid, "weigh@main"]).unwrap();
+    assert_eq!(done.status.code(), Some(i32::from(IssueKind::NoFunction.exit_code())), "{done:?}");
+    let errors = done.errors().unwrap();
+    assert!(errors.contains("weigh@once") && errors.contains("weigh@around"), "{errors}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What a variable holds and what it held, or what it was computed from, at the entry of its
-//! function are two things: `x` and `x@entry`. tracer shows one of them, gdb one or both.
+//! function are two things: `x` and `x@entry`. tracer shows one of them, gdb one or both. What
+//! tracer says it read after the hit may have changed since the hit.
 
 use super::leaf::{Leaf, Leaves, View, is_part};
 
@@ -21,6 +22,12 @@ pub fn aligned(ours: &View, gdb: &View) -> (Leaves, Leaves) {
                 rename(&mut mine, now, entry);
             }
             (false, false) => {}
+        }
+    }
+    for (path, leaf) in &mut mine {
+        let is_late = || ours.late.iter().any(|late| is_part(path, late));
+        if theirs.get(path).is_some_and(|other| other.is_there() && other != leaf) && is_late() {
+            *leaf = Leaf::Missing("read after the hit, when it was another value".to_owned());
         }
     }
     (mine, theirs)

@@ -35,6 +35,8 @@ pub struct View {
     pub context: Leaves,
     /// The paths of the variables in scope, whether it shows a value of them or not.
     pub variables: BTreeSet<String>,
+    /// The paths of what was not read at the hit but after it, as it says itself.
+    pub late: BTreeSet<String>,
 }
 
 impl View {
@@ -56,7 +58,7 @@ impl FromIterator<(String, Leaf)> for View {
     /// Without variables.
     fn from_iter<T: IntoIterator<Item = (String, Leaf)>>(leaves: T) -> Self {
         let (context, leaves) = leaves.into_iter().partition(|(path, _)| path.starts_with('$'));
-        Self { leaves, context, variables: BTreeSet::new() }
+        Self { leaves, context, ..Self::default() }
     }
 }
 

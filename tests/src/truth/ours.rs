@@ -15,7 +15,7 @@ const REGISTERS: [&str; 17] = [
 
 /// The view of a capture.
 pub fn view(capture: &Capture) -> View {
-    let mut flat = Flat { leaves: Leaves::new(), shown: HashMap::new() };
+    let mut flat = Flat { leaves: Leaves::new(), late: BTreeSet::new(), shown: HashMap::new() };
     let mut paths = BTreeSet::new();
     for (name, value) in REGISTERS.iter().zip(&capture.registers) {
         flat.put(format!("${name}"), Leaf::Number((*value).into()));
@@ -36,15 +36,23 @@ pub fn view(capture: &Capture) -> View {
         *count += 1;
         let path = if *count == 1 { key } else { format!("{key}~{count}") };
         paths.insert(path.clone());
-        let at_entry = variable.provenance == Provenance::EntryValue;
-        let path = if at_entry { format!("{path}@entry") } else { path };
+        let path = match variable.provenance {
+            Provenance::EntryValue | Provenance::EntryProbe => format!("{path}@entry"),
+            Provenance::ReadAfterHit => {
+                flat.late.insert(path.clone());
+                path
+            }
+            _ => path,
+        };
         flat.value(path, &variable.value, 0);
     }
-    View { variables: paths, ..flat.leaves.into_iter().collect() }
+    View { variables: paths, late: flat.late, ..flat.leaves.into_iter().collect() }
 }
 
 struct Flat<'a> {
     leaves: Leaves,
+    /// Paths of what was read after the hit.
+    late: BTreeSet<String>,
     /// Values by the place where they are shown, as a capture writes it.
     shown: HashMap<String, Vec<&'a Typed>>,
 }
@@ -56,7 +64,7 @@ impl<'a> Flat<'a> {
         let end = match &capture.stack_end {
             StackEnd::Complete => "the stack is complete",
             StackEnd::StackCut => "the stack is cut",
-            StackEnd::Lost(_) => "the caller is not found",
+            StackEnd::Lost(why) => why,
         };
         pcs.resize((STACK_FRAMES as usize).max(pcs.len()), Leaf::Missing(end.to_owned()));
         for (index, pc) in pcs.into_iter().take(STACK_FRAMES as usize).enumerate() {
@@ -136,7 +144,7 @@ impl<'a> Flat<'a> {
             }
             Value::Reference { address, shown_at } => {
                 self.put(path.clone(), Leaf::Number((*address).into()));
-                match self.referenced(typed, shown_at) {
+                match self.referenced(typed, *address, shown_at) {
                     Some(target) => self.target(path, target, depth),
                     None => {
                         let why = format!("shown at {shown_at}, which is not there");
@@ -147,7 +155,10 @@ impl<'a> Flat<'a> {
             Value::Address(address) | Value::Function { address, .. } => {
                 self.put(path, Leaf::Number((*address).into()));
             }
-            Value::Text { address, bytes, .. } => {
+            Value::Text { address, bytes, provenance, .. } => {
+                if *provenance == Provenance::ReadAfterHit {
+                    self.late.insert(format!("{path}.$text"));
+                }
                 if let Some(address) = address {
                     self.put(path.clone(), Leaf::Number((*address).into()));
                     if depth >= DEPTH {
@@ -205,30 +216,36 @@ impl<'a> Flat<'a> {
     }
 
     /// The object that a reference is to.
-    fn referenced(&self, reference: &Typed, shown_at: &str) -> Option<&'a Typed> {
+    fn referenced(&self, reference: &Typed, address: u64, shown_at: &str) -> Option<&'a Typed> {
         // Several values can have one place: variables of one name, objects that begin together.
         let here = self.shown.get(shown_at)?;
-        let pointer = here.iter().find_map(|typed| match &typed.value {
-            Value::Pointer { target, .. } if typed.type_name == reference.type_name => {
-                Some(&**target)
+        let pointers = here.iter().filter_map(|typed| match &typed.value {
+            Value::Pointer { address: at, target, .. } if *at == Some(address) => {
+                Some((typed, &**target))
             }
             _ => None,
         });
-        let is_target = |typed: &&&Typed| {
-            let name = reference.type_name.trim_end_matches([' ', '*']);
-            !matches!(typed.value, Value::Pointer { .. } | Value::Reference { .. })
-                && (name.ends_with(&typed.type_name) || typed.type_name.ends_with(name))
+        let same = pointers.clone().find(|(typed, _)| typed.type_name == reference.type_name);
+        let is_object = |typed: &&Typed| {
+            !matches!(
+                typed.value,
+                Value::Pointer { .. } | Value::Reference { .. } | Value::Unavailable(_)
+            )
         };
-        // The names of a type may be others, but then there is one object only.
-        let mut objects = here.iter().filter(|typed| {
-            !matches!(typed.value, Value::Pointer { .. } | Value::Reference { .. })
-        });
-        let only = match (objects.next(), objects.next()) {
-            (Some(only), None) => Some(*only),
-            _ => None,
-        };
-        pointer.or_else(|| here.iter().find(is_target).copied()).or(only)
+        let objects = || here.iter().copied().filter(is_object);
+        let named = objects().find(|typed| is_named(&reference.type_name, &typed.type_name));
+        // The type may have another name there, but then there is one object only.
+        let mut others = objects();
+        let only = others.next().filter(|_| others.next().is_none());
+        let pointed = pointers.map(|(_, target)| target).find(is_object);
+        same.map(|(_, target)| target).or(named).or(pointed).or(only)
     }
+}
+
+/// Whether a pointer's type has this target, as far as names tell.
+fn is_named(pointer: &str, target: &str) -> bool {
+    let bare = |name: &str| name.trim_start_matches("const ").to_owned();
+    bare(pointer.trim_end_matches([' ', '*', '&'])) == bare(target)
 }
 
 fn missing(reason: &Reason) -> Leaf {

@@ -14,8 +14,11 @@ const KINDS: [&str; 3] = ["entry", "line", "inlined"];
 const HITS: u64 = 4;
 /// How often it is looked for more.
 const ROUNDS: usize = 8;
-/// Addresses that are tried for each point that is wanted: the work comes to a part of the code.
+/// Addresses that are tried for each point that is wanted, at first: the work comes to a part of
+/// the code.
 const TRIES: usize = 6;
+/// The same, where that part is small.
+const TRIES_MAX: usize = 60;
 
 /// Random points, at least `count` where the work comes to so many, as many of each kind as far
 /// as there are. The same seed gives the same points.
@@ -33,17 +36,20 @@ pub fn choose(
     let mut random = Random::new(seed);
     let mut found: [Vec<Asked>; KINDS.len()] = Default::default();
     let wanted = count.div_ceil(KINDS.len());
+    let mut tried_in_all = 0;
     for round in 0..ROUNDS {
         let missing = |those: &Vec<Asked>| wanted.saturating_sub(those.len());
         let enough = found.iter().map(Vec::len).sum::<usize>() >= count;
         if found.iter().all(|those| missing(those) == 0) || (enough && round >= ROUNDS / 2) {
             break;
         }
+        let of_one = tried_in_all / found.iter().map(Vec::len).sum::<usize>().max(1);
         let mut tried = Vec::new();
         for (kind, those) in KINDS.iter().zip(&found) {
-            let tries = missing(those).max(count / TRIES) * TRIES;
+            let tries = missing(those) * of_one.clamp(TRIES, TRIES_MAX);
             tried.extend((0..tries).map(|_| (*kind, share(&mut random))));
         }
+        tried_in_all += tried.len();
         let mut running = Running::start(program, build, home)?;
         let survey = gdb::survey(running.pid(), &tried, HITS)?;
         running.work()?;

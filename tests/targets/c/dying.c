@@ -33,6 +33,10 @@ static const struct order orders[] = {
 
 static unsigned long calls;
 static __thread jmp_buf back;
+/* Of the calls that a thread is in. */
+#define NOTES 40000
+static __thread struct note *notes;
+static __thread int noted_now;
 /* This kind of call waits in its middle until it may go on. */
 #define PARKED 255
 static pthread_mutex_t may_go_on = PTHREAD_MUTEX_INITIALIZER;
@@ -41,8 +45,11 @@ static pthread_barrier_t inside;
 APART static struct note *noted(const struct order *order, long tag,
                                                  unsigned char kind, int deeper)
 {
-    struct note *note = malloc(sizeof *note);
+    struct note *note;
 
+    if (notes == NULL)
+        notes = calloc(NOTES, sizeof *notes);
+    note = &notes[noted_now++];
     *note = (struct note){order, tag, kind, deeper};
     if (kind == PARKED) {
         pthread_barrier_wait(&inside);
@@ -50,6 +57,12 @@ APART static struct note *noted(const struct order *order, long tag,
         pthread_mutex_unlock(&may_go_on);
     }
     return note;
+}
+
+APART static void done_with(struct note *note)
+{
+    (void)note;
+    noted_now--;
 }
 
 /* Every seventh call of the innermost ones leaves all that are around it. */
@@ -71,8 +84,29 @@ APART static unsigned long settle(const struct order *order, long tag,
                       (long)((unsigned long)note->tag * 31 + 7),
                       (unsigned char)(note->kind * 5 % 251), note->deeper - 1);
     count(note); /* the arguments are gone */
-    free(note);
+    done_with(note);
     return sum;
+}
+
+/* Called all the time, and seldom comes to its middle. */
+APART static long sift(const struct order *order, long tag, unsigned char kind)
+{
+    struct note *note;
+
+    if (tag % 1000000 != 0)
+        return tag;
+    note = noted(order, tag, kind, 0);
+    done_with(note); /* seldom here */
+    return 0;
+}
+
+/* Until it is killed. */
+static void *sift_on(void *unused)
+{
+    (void)unused;
+    for (long tag = 1;; tag++)
+        sift(&orders[tag & 7], tag, (unsigned char)(tag % 251));
+    return NULL;
 }
 
 /* Calls from another depth of the stack each time. */
@@ -96,9 +130,11 @@ static void *run(void *seed)
 
     for (round = 0; round < rounds; round++) {
         random = random * 6364136223846793005u + 1442695040888963407u;
+        noted_now = 0;
         if (setjmp(back) == 0)
             from_below((int)(random >> 60), (long)(random >> 33));
     }
+    free(notes);
     return NULL;
 }
 
@@ -128,6 +164,7 @@ static void *wait_inside(void *unused)
     (void)unused;
     parked++;
     settle(&orders[parked % 8], 555 + parked, PARKED, 0);
+    free(notes);
     return NULL;
 }
 
@@ -146,6 +183,8 @@ int main(int argc, char **argv)
             work();
         if (strncmp(line, "chain ", 6) == 0)
             chain(atoi(line + 6));
+        if (strcmp(line, "sift\n") == 0)
+            pthread_create(&parked, NULL, sift_on, NULL);
         if (strcmp(line, "park\n") == 0) {
             pthread_mutex_lock(&may_go_on);
             pthread_create(&parked, NULL, wait_inside, NULL);

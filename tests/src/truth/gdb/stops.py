@@ -16,10 +16,18 @@ def is_enumerator(symbol):
     return symbol.is_constant and symbol.name in names
 
 
+def frames_of(blocks, frame):
+    """The frame of each number of a scope. gdb does not show inlined calls that have just begun;
+    it answers wrongly (DW_OP_entry_value) if it is asked in another frame than the variable's."""
+    shown = [frame]
+    while shown[-1].type() == gdb.INLINE_FRAME:
+        shown.append(shown[-1].older())
+    hidden = blocks[-1][0] + 1 - len(shown) if blocks else 0
+    return {number: shown[max(number - hidden, 0)] for number, _ in blocks}
+
+
 def entry_value(symbol, frame):
     """What a parameter held when its function was entered, by what its caller says."""
-    while frame.type() == gdb.INLINE_FRAME:
-        frame = frame.older()
     frame.select()
     # The syntax is not that of each language.
     gdb.execute("set language c")
@@ -38,7 +46,9 @@ def variables(leaves, pc, frame):
     prints it."""
     seen, paths = {}, []
     blocks = list(scopes(pc))
+    frames = frames_of(blocks, frame)
     for number, block in blocks:
+        frame = frames[number]
         for symbol in block:
             if not (symbol.is_variable or symbol.is_argument or symbol.is_constant):
                 continue

@@ -243,6 +243,18 @@ impl<'a> Translation<'a> {
                 self.stack.push(thread, Kind::Generic)?;
                 self.stack.binary(Code::Add)
             }
+            other => self.pushed(other, opcode),
+        }
+    }
+
+    /// What pushes a value or changes its type (DWARF 5, 2.5.1.1, 2.5.1.2 and 2.5.1.6).
+    fn pushed(
+        &mut self,
+        operation: gimli::Operation<Reader<'_>>,
+        opcode: gimli::DwOp,
+    ) -> Result<(), Reason> {
+        use gimli::Operation as O;
+        match operation {
             O::UnsignedConstant { value } => self.stack.constant(value),
             O::SignedConstant { value } => self.stack.constant(value as u64),
             O::Address { address } => self.stack.constant(address.wrapping_add(self.context.bias)),

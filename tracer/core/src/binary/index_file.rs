@@ -9,7 +9,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 const MAGIC: [u8; 8] = *b"TRCRINDX";
 /// Raised with each change of a table or of what is in it.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Tables start at multiples of this.
 const ALIGNMENT: usize = 8;
 /// The longest build-id that is looked for; SHA-256 has 32 bytes, the usual SHA-1 has 20.
@@ -20,6 +20,7 @@ pub(super) const BUILD_ID_MAX: usize = 32;
 pub(super) enum Kind {
     Functions = 1,
     Sources = 2,
+    Types = 3,
 }
 
 impl Kind {
@@ -28,6 +29,7 @@ impl Kind {
         match self {
             Self::Functions => "functions",
             Self::Sources => "sources",
+            Self::Types => "types",
         }
     }
 }

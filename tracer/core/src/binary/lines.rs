@@ -1,6 +1,6 @@
 //! Line tables: which address belongs to which line, and which files a unit mentions.
 
-use super::dwarf::{DebugInfo, Dwarf, Reader, Unit};
+use super::dwarf::{DebugInfo, Reader, Unit};
 use super::range_map::RangeMap;
 use crate::model::address::Svma;
 use crate::model::resolved::SourceLine;
@@ -134,28 +134,27 @@ pub fn rows<'d>(
 }
 
 /// The file and line of a row.
-pub fn source_line(dwarf: &Dwarf<'_>, unit: &Unit<'_>, file: u64, line: u64) -> Option<SourceLine> {
-    path_of(dwarf, unit, file).map(|file| SourceLine { file, line })
+pub fn source_line(unit: &Unit<'_>, file: u64, line: u64) -> Option<SourceLine> {
+    path_of(unit, file).map(|file| SourceLine { file, line })
 }
 
 /// The path of a file of a unit's line table, by index.
-pub fn path_of(dwarf: &Dwarf<'_>, unit: &Unit<'_>, file: u64) -> Option<String> {
-    path_in(dwarf, unit, unit.line_program.as_ref()?.header(), file)
+pub fn path_of(unit: &Unit<'_>, file: u64) -> Option<String> {
+    path_in(unit, unit.line_program.as_ref()?.header(), file)
 }
 
 /// The paths of all files that a unit's line table mentions, by index.
-pub fn paths(dwarf: &Dwarf<'_>, unit: &Unit<'_>) -> Vec<(u64, String)> {
+pub fn paths(unit: &Unit<'_>) -> Vec<(u64, String)> {
     let Some(program) = &unit.line_program else { return Vec::new() };
-    path_parts(dwarf, unit, program.header()).map(|(file, parts)| (file, parts.join())).collect()
+    path_parts(unit, program.header()).map(|(file, parts)| (file, parts.join())).collect()
 }
 
 /// The same, not put together yet.
 pub(super) fn path_parts<'a>(
-    dwarf: &Dwarf<'a>,
     unit: &Unit<'a>,
     header: &LineProgramHeader<Reader<'a>, usize>,
 ) -> impl Iterator<Item = (u64, PathParts<'a>)> {
-    let parts = |file| Some((file, PathParts::of(dwarf, unit, header, file)?));
+    let parts = |file| Some((file, PathParts::of(unit, header, file)?));
     let mut left = PATHS_BYTES_MAX;
     file_numbers(header).filter_map(parts).take_while(move |(_, parts)| {
         let rest = left.checked_sub(parts.bytes());
@@ -172,12 +171,11 @@ fn file_numbers(header: &LineProgramHeader<Reader<'_>, usize>) -> Range<u64> {
 }
 
 fn path_in(
-    dwarf: &Dwarf<'_>,
     unit: &Unit<'_>,
     header: &LineProgramHeader<Reader<'_>, usize>,
     file: u64,
 ) -> Option<String> {
-    PathParts::of(dwarf, unit, header, file).map(|parts| parts.join())
+    PathParts::of(unit, header, file).map(|parts| parts.join())
 }
 
 /// What a path is put together from.
@@ -191,14 +189,13 @@ pub(super) struct PathParts<'a> {
 impl<'a> PathParts<'a> {
     /// The path of a file of a line table.
     pub(super) fn of(
-        dwarf: &Dwarf<'a>,
         unit: &Unit<'a>,
         header: &LineProgramHeader<Reader<'a>, usize>,
         file: u64,
     ) -> Option<Self> {
         let entry = header.file(file)?;
         let text = |value| {
-            let text = dwarf.attr_string(unit, value).ok()?.slice();
+            let text = unit.line_strings().attr_string(unit, value).ok()?.slice();
             (text.len() <= PATH_BYTES_MAX).then_some(text)
         };
         Some(Self {

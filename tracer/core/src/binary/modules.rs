@@ -169,13 +169,16 @@ fn continues(group: &[Mapping], mapping: &Mapping) -> bool {
     })
 }
 
+/// What is described of a call, or why that is not known.
+type Call = Result<Arc<CallSite>, String>;
+
 /// The code of a process: what is read from the files of [`Modules`].
 #[derive(Debug)]
 pub struct Code<'m> {
     modules: &'m Modules,
     frames: Mutex<HashMap<Avma, Vec<CodeFrame>>>,
     /// By return address and where the function is that was called.
-    calls: Mutex<HashMap<(Avma, Avma), Result<Arc<CallSite>, String>>>,
+    calls: Mutex<HashMap<(Avma, Avma), Call>>,
     nop5_is_safe: bool,
 }
 
@@ -220,6 +223,13 @@ impl<'m> Code<'m> {
         };
         let malformed = info.malformed_units();
         let path = self.modules.path(index)?.display().to_string();
+        if let Some((missing, tried)) = info.missing_units() {
+            let tried: Vec<String> = tried.iter().map(ToString::to_string).collect();
+            let units = info.unit_count();
+            let tried = tried.join(", ");
+            let detail = format!("of {units} units {missing} are split, not found: {tried}");
+            return Some(Issue::new(IssueKind::NoDebugInfo, path, detail));
+        }
         let detail = format!("{malformed} of {} units of its debug info", info.unit_count());
         (malformed > 0).then(|| Issue::new(IssueKind::MalformedFile, path, detail))
     }

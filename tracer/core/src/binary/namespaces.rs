@@ -14,7 +14,7 @@ const PATH_BYTES_MAX: usize = 1024;
 /// Functions and types of one unit.
 const DIES_MAX: usize = 1 << 20;
 /// How demanglers write a namespace without a name.
-const ANONYMOUS: &str = "(anonymous namespace)";
+pub const ANONYMOUS: &str = "(anonymous namespace)";
 
 /// The paths of a unit's functions and types.
 #[derive(Debug, Default)]

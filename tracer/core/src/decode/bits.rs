@@ -26,7 +26,7 @@ pub(super) fn joined(pieces: impl Iterator<Item = Bits>) -> Source {
     let mut at = 0usize;
     for Bits { width, value } in pieces {
         for bit in 0..width {
-            if at % 8 == 0 {
+            if at.is_multiple_of(8) {
                 bytes.push(Byte::default());
             }
             if let Some(byte) = bytes.last_mut() {
@@ -42,7 +42,7 @@ pub(super) fn joined(pieces: impl Iterator<Item = Bits>) -> Source {
             at += 1;
         }
     }
-    if at % 8 != 0
+    if !at.is_multiple_of(8)
         && let Some(last) = bytes.last_mut()
     {
         last.missing.get_or_insert_with(|| ReasonCode::OptimizedOut.into());

@@ -62,6 +62,9 @@ impl<'a> Entries<'a> {
         }
         let value = match self.kept.filter(|_| frame == 0) {
             Some(kept) => self.undisputed(&kept, number),
+            None if self.is_watched && frame == 0 => self
+                .passed(frame, number)
+                .map_err(|why| Reason::new(why.code, format!("{NOT_SEEN}, and {}", why.detail))),
             None => self.passed(frame, number),
         };
         self.known.borrow_mut().insert((frame, number), value.clone());
@@ -82,10 +85,7 @@ impl<'a> Entries<'a> {
     }
 
     fn passed(&self, frame: usize, number: u8) -> Result<u64, Reason> {
-        let unknown = |why: &str| match self.is_watched && frame == 0 {
-            true => Reason::new(ReasonCode::EntryValue, format!("{NOT_SEEN}, and {why}")),
-            false => Reason::new(ReasonCode::EntryValue, why),
-        };
+        let unknown = |why: &str| Reason::new(ReasonCode::EntryValue, why);
         let (callee, caller) = match (self.frames.get(frame), self.frames.get(frame + 1)) {
             (Some(callee), Some(caller)) if frame < CALLERS_MAX => (callee, caller),
             _ => return Err(unknown("its caller is not known")),

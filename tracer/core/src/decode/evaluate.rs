@@ -434,11 +434,7 @@ mod tests {
                 })
                 .collect();
             if let Err(code) = run(&ops) {
-                let known = [
-                    ReasonCode::UnsupportedLocation,
-                    ReasonCode::ExpressionFault,
-                    ReasonCode::EntryNotSeen,
-                ];
+                let known = [ReasonCode::UnsupportedLocation, ReasonCode::ExpressionFault];
                 assert!(known.contains(&code), "{code:?}");
             }
         }

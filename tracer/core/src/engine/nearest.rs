@@ -34,11 +34,6 @@ impl<'r> Nearest<'r> {
         &self.resolved.types
     }
 
-    /// All of it.
-    pub(super) fn resolved(&self) -> &'r Resolved {
-        self.resolved
-    }
-
     /// A site whose variables that are missing name the nearest place that has them.
     pub(super) fn site(&self, index: usize) -> Option<&Site> {
         let (site, cell) = (self.resolved.sites.get(index)?, self.sites.get(index)?);

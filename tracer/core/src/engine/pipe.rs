@@ -7,6 +7,7 @@ use super::error::EngineError;
 use super::event::{Armed, Ended, Event, ModuleLabel, Summary};
 use super::findings::Found;
 use super::mapped::Mapped;
+use super::nearest::Nearest;
 use super::pending;
 use super::probe::{Probe, Wake, is_readable};
 use super::request::SnapshotRequest;
@@ -103,6 +104,9 @@ pub(super) fn probe(
     if !request.entry_probe {
         resolved.leave_entries();
     }
+    if let most @ 1.. = request.limits.globals_max {
+        resolve::add_globals(&mut resolved, &request.location_text, &code, most as usize)?;
+    }
     target::check_text(&process, &resolved)?;
     let plans: Vec<Plan> = resolved
         .sites
@@ -135,14 +139,15 @@ pub(super) fn probe(
         ControlFlow::Continue(()) => learned.ended,
         ControlFlow::Break(()) => Some(Ended::Stopped),
     };
-    let enough = give(&mut probe, learned.records, request, &mapped, &resolved, deliver)?;
+    let nearest = Nearest::new(&resolved, &request.location_text, &code);
+    let enough = give(&mut probe, learned.records, request, &mapped, &nearest, deliver)?;
     ended = ended.or(enough);
     while ended.is_none() {
         ended = match probe.wait(control)? {
             Wake::Orders => probe.obey(control, &mapped, deliver),
             Wake::Closed => probe.closed(deliver)?,
             Wake::Again => probe.come_back(deliver)?,
-            Wake::Records => take(&mut probe, request, &mut late, &mapped, &resolved, deliver)?,
+            Wake::Records => take(&mut probe, request, &mut late, &mapped, &nearest, deliver)?,
             Wake::Check => check(&mut probe, &mapped, &resolved)?,
             Wake::Ended(ended) => Some(ended),
         };
@@ -150,7 +155,7 @@ pub(super) fn probe(
     probe.remove();
     // Hits of the last moment are in the ring still.
     while probe.has_records() {
-        take(&mut probe, request, &mut late, &mapped, &resolved, deliver)?;
+        take(&mut probe, request, &mut late, &mapped, &nearest, deliver)?;
     }
     let summary = probe.summary(ended.unwrap_or_default(), &mapped)?;
     // The door has been told all; whether it wants more makes no difference now.
@@ -183,7 +188,7 @@ fn take(
     request: &SnapshotRequest,
     late: &mut LateReader,
     mapped: &Mapped<'_>,
-    resolved: &Resolved,
+    nearest: &Nearest<'_>,
     deliver: &mut Deliver<'_>,
 ) -> Result<Option<Ended>, EngineError> {
     let mut batch = probe.next_batch()?;
@@ -192,7 +197,7 @@ fn take(
         mapped.update(&now);
         late.complete(batch.iter_mut().map(|(_, record)| record), &now, &request.limits);
     }
-    give(probe, batch, request, mapped, resolved, deliver)
+    give(probe, batch, request, mapped, nearest, deliver)
 }
 
 /// Decodes and delivers records. Gives the end if there is nothing more to wait for.
@@ -201,13 +206,14 @@ fn give(
     batch: Vec<(usize, Record)>,
     request: &SnapshotRequest,
     mapped: &Mapped<'_>,
-    resolved: &Resolved,
+    nearest: &Nearest<'_>,
     deliver: &mut Deliver<'_>,
 ) -> Result<Option<Ended>, EngineError> {
     for (index, record) in batch {
-        let Some(site) = resolved.sites.get(index).filter(|_| !probe.is_quiet()) else { continue };
+        let wanted = (!probe.is_quiet()).then(|| nearest.site(index)).flatten();
+        let Some(site) = wanted else { continue };
         let time = i128::from(record.time_boot_ns) + super::clock::wall_minus_boot_ns();
-        let types = &resolved.types;
+        let types = nearest.types();
         let capture = decode::decode(&record, index, site, types, &request.limits, mapped, time);
         let event = Event::Capture { capture: Box::new(capture), counted: probe.counted()? };
         // What a door that had enough does not see is counted still.

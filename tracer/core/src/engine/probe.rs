@@ -71,6 +71,8 @@ pub(super) struct Probe<'e> {
     entries: Entries,
     /// Kernel misses when its breakpoints were placed last.
     misses_before: u64,
+    /// Until then its breakpoints at entries were in place, in nanoseconds since boot.
+    proven_ns: u64,
     ring: Ring,
     breakpoints: Breakpoints,
     _watchdog: Watchdog,
@@ -169,6 +171,7 @@ impl<'e> Probe<'e> {
             attached,
             entries,
             misses_before,
+            proven_ns: 0,
             ring,
             breakpoints,
             _watchdog: watchdog,
@@ -376,6 +379,7 @@ impl<'e> Probe<'e> {
     pub(super) fn remove(&mut self) {
         if self.removed.is_none() {
             self.children.look();
+            self.prove_entries();
             self.removed = Some(self.kernel.links.suspend(self.link));
         }
     }

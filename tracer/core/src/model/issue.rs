@@ -36,7 +36,7 @@ issues! {
     BadLocation "bad_location" 14 "the location is not understood"
         "write function, module!function, function+offset, file:line or *0xADDRESS";
     NoDebugInfo "no_debug_info" 15 "there is no debug info for this module"
-        "install the package with debug symbols (Debian: NAME-dbg or NAME-dbgsym), or probe a function by its symbol";
+        "install the package with debug symbols (Debian: NAME-dbg or NAME-dbgsym), name a server in DEBUGINFOD_URLS, or probe a function by its symbol";
     DebugInfoMismatch "debug_info_mismatch" 16 "the debug info belongs to another build"
         "install the debug package of exactly this version";
     NoFunction "no_function" 17 "no function has this name"
@@ -60,7 +60,7 @@ issues! {
     Resolver "resolver" 26 "the symbol is an IFUNC resolver, which runs only at load time"
         "probe one of the implementations";
     TooManySites "too_many_sites" 27 "the location has more sites than can be armed at once"
-        "choose a narrower location";
+        "choose a narrower location: function@caller takes only the copies inlined into one caller";
     NoHit "no_hit" 28 "no hit before the timeout"
         "the code may not run now: raise --timeout, or probe a caller";
     UnsupportedFilesystem "unsupported_filesystem" 29 "the file is on a filesystem that is not safe to probe"

@@ -9,7 +9,7 @@ use super::types::{TypeGraph, TypeId};
 /// A place in the source, in the user's words, parsed but not yet looked up.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum LocationSpec {
-    /// `function`, `module!function`, `function+0x12`.
+    /// `function`, `module!function`, `function+0x12`, `function@caller`.
     Function {
         /// Only in the module with this name or build-id.
         module: Option<String>,
@@ -177,4 +177,6 @@ pub enum VariableKind {
     Parameter,
     /// DW_TAG_variable of the function or a block of it.
     Local,
+    /// DW_TAG_variable of the unit, outside of all functions.
+    Global,
 }

@@ -3,7 +3,10 @@
 //! Copies of one function (clones, inlined copies, instances of a template, the variants of a
 //! constructor) are one candidate; a name that leaves more than one is ambiguous.
 
+mod callers;
 mod offer;
+
+pub(super) use callers::offers;
 
 use super::SITES_MAX;
 use super::function::{Target, target};
@@ -67,14 +70,23 @@ pub(super) fn function(
 ) -> Result<Vec<Target>, Issue> {
     let modules = chosen_modules(code, module)?;
     let (file, name) = split_file(text);
-    let query = Query::new(name);
+    let mut query = Query::new(name);
     let mut hits = by_symbol(code, &modules, &query);
+    // What no symbol has as its version is a caller.
+    let caller = name.rsplit_once('@').filter(|_| query.version.is_some() && hits.is_empty());
+    if let Some((function, _)) = caller {
+        query = Query::new(function);
+        hits = by_symbol(code, &modules, &query);
+    }
     if module.is_none() {
         without_loader(code, &mut hits);
     }
     hits = with_implementations(code, hits, text)?;
     by_debug_info(code, &modules, &query, &mut hits);
     keep_best(&mut hits);
+    if let Some((function, caller)) = caller.filter(|_| !hits.is_empty()) {
+        callers::keep(code, &mut hits, function, caller)?;
+    }
     let mut groups = group(code, hits);
     if let Some(file) = file {
         let file = normalize(file);
@@ -329,10 +341,7 @@ fn fitting<'c>(
     match if demangle::is_mangled(raw) { None } else { path() } {
         Some(path) => {
             let name = [path.as_bytes(), b"::", raw].concat();
-            // Nobody writes the namespaces that have no name.
-            let short = String::from_utf8_lossy(&name).replace("(anonymous namespace)::", "");
-            let fit = query.fit_path(&String::from_utf8_lossy(&name));
-            let fit = fit.or_else(|| query.fit_path(&short))?;
+            let fit = query.fit_path(&String::from_utf8_lossy(&name))?;
             Some((Cow::Owned(name), fit))
         }
         None => Some((Cow::Borrowed(raw), query.fit(raw)?)),

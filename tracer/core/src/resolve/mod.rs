@@ -45,7 +45,11 @@ pub fn resolve(spec: &LocationSpec, text: &str, code: &Code<'_>) -> Result<Resol
     let targets = function::lookup(spec, code)?;
     if targets.len() > SITES_MAX {
         let detail = format!("{} places, {SITES_MAX} at most", targets.len());
-        return Err(Issue::new(IssueKind::TooManySites, text, detail));
+        let issue = Issue::new(IssueKind::TooManySites, text, detail);
+        return Err(issue.with_candidates(match spec {
+            LocationSpec::Function { .. } => candidates::offers(code, text, &targets),
+            _ => Vec::new(),
+        }));
     }
     let mut resolved = Resolved::default();
     for of_module in targets.chunk_by(|a, b| a.module == b.module) {
@@ -55,6 +59,29 @@ pub fn resolve(spec: &LocationSpec, text: &str, code: &Code<'_>) -> Result<Resol
         Some(issue) if resolved.sites.is_empty() => Err(issue.clone()),
         _ => Ok(resolved),
     }
+}
+
+/// Adds to each site, behind its variables, at most `most` that are at file scope of its unit.
+///
+/// # Errors
+///
+/// When debug info is malformed.
+pub fn add_globals(
+    resolved: &mut Resolved,
+    text: &str,
+    code: &Code<'_>,
+    most: usize,
+) -> Result<(), Issue> {
+    for site in &mut resolved.sites {
+        let Ok(info) = code.debug_info(site.module) else { continue };
+        let mut builder = TypeBuilder::of(info, std::mem::take(&mut resolved.types));
+        let target = function::target(code, site.module, site.svma);
+        let function = FunctionAt::new(code, &target, text)?;
+        site.variables.extend(function.globals(&mut builder, site.svma, most)?);
+        resolved.types = builder.into_graph();
+        info.release();
+    }
+    Ok(())
 }
 
 /// Adds the sites of targets that are all in one module.

@@ -6,6 +6,9 @@
 use crate::binary::demangle;
 use crate::binary::symbols::split_version;
 
+/// How demanglers write a namespace without a name.
+const ANONYMOUS: &str = "(anonymous namespace)::";
+
 /// How well a name fits; the best fit wins.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(super) enum Fit {
@@ -73,6 +76,23 @@ impl Query {
             && self.last.as_ref().is_none_or(|spelled| spelled.iter().any(|s| text.contains(s)))
     }
 
+    /// Whether a name for people is this one, its parameters left out or not.
+    pub(super) fn means(&self, shown: &str) -> bool {
+        let bare = shown.rfind(')').and_then(|end| {
+            let mut depth = 0_u32;
+            let start = shown.get(..=end)?.char_indices().rev().find(|(_, character)| {
+                match character {
+                    ')' => depth += 1,
+                    '(' => depth = depth.saturating_sub(1),
+                    _ => {}
+                }
+                depth == 0
+            });
+            shown.get(..start?.0).filter(|bare| !bare.is_empty())
+        });
+        self.fit_path(shown).or_else(|| self.fit_path(bare?)).is_some()
+    }
+
     /// How well a path fits that debug info tells, not a mangled name.
     pub(super) fn fit_path(&self, path: &str) -> Option<Fit> {
         self.fit_forms(&plain_forms(path))
@@ -125,6 +145,10 @@ fn forms(name: &[u8]) -> Vec<(Fit, String)> {
 fn plain_forms(path: &str) -> Vec<(Fit, String)> {
     let mut forms = vec![(Fit::Exact, path.to_owned())];
     let self_type = without_trait(path);
+    // Nobody writes the namespaces that have no name.
+    if path.contains(ANONYMOUS) {
+        forms.push((Fit::Path, path.replace(ANONYMOUS, "")));
+    }
     if let Some(unwrapped) = &self_type {
         forms.push((Fit::Path, unwrapped.clone()));
     }

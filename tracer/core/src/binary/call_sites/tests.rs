@@ -93,6 +93,7 @@ fn a_call_tells_what_it_passed_in_registers() {
     }
 }
 
+/// SEM-7
 #[test]
 fn a_call_that_led_elsewhere_tells_nothing() {
     for (compiler, flags) in BUILDS {

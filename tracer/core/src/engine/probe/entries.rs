@@ -5,6 +5,7 @@ use super::Probe;
 use crate::attach::breakpoints::AttachedBy;
 use crate::attach::error::AttachError;
 use crate::attach::link::SiteToArm;
+use crate::engine::clock;
 use crate::engine::error::EngineError;
 use crate::engine::event::Entries;
 use crate::model::record::Record;
@@ -57,24 +58,36 @@ impl Probe<'_> {
         Ok((self.entries == Entries::Placed && is_for_cost && are_most).then(why))
     }
 
-    /// Takes what was kept at entries out of records where it may be of an earlier call: the entry of
-    /// the call that was hit may have been missed. By `uprobe_multi` the breakpoints at entries go
-    /// last, and the kernel says how often it did not run the program; by perf events they go in any
-    /// order, so they must have been in place after the hit.
+    /// Looks whether the breakpoints at entries are in place: then they were at all hits so far. By
+    /// `uprobe_multi` they go last, so nobody needs to look; by perf events they go in any order.
+    pub(super) fn prove_entries(&mut self) {
+        if self.entries != Entries::Placed || self.attached.by == AttachedBy::Multi {
+            return;
+        }
+        let now = clock::boot_ns();
+        if self.kernel.links.has_entries(self.link) {
+            self.proven_ns = now;
+        }
+    }
+
+    /// Takes what was kept at entries out of records where it may be of an earlier call, for the entry
+    /// of the call that was hit may have been missed: by the kernel, which says how often it did not
+    /// run the program, or because the breakpoint there was out already.
     pub(super) fn forget_unproven(
-        &self,
+        &mut self,
         records: &mut [(usize, Record)],
     ) -> Result<(), EngineError> {
         if self.entries != Entries::Placed || records.is_empty() {
             return Ok(());
         }
+        self.prove_entries();
         let none_missed = self.kernel.program.kernel_misses()? == self.misses_before;
-        let in_order = self.attached.by == AttachedBy::Multi;
-        if none_missed && (in_order || self.kernel.links.has_entries(self.link)) {
-            return Ok(());
-        }
+        let goes_last = self.attached.by == AttachedBy::Multi;
         for (_, record) in records {
-            record.items.retain(|item| item.kind != ItemKind::Entry);
+            let was_there = goes_last || record.time_boot_ns <= self.proven_ns;
+            if !none_missed || !was_there {
+                record.items.retain(|item| item.kind != ItemKind::Entry);
+            }
         }
         Ok(())
     }

@@ -68,6 +68,7 @@ impl Probe<'_> {
         if self.pauses.are_on() && !would_come_back {
             return None;
         }
+        self.prove_entries();
         let text = self.kernel.links.suspend(self.link);
         if !self.pauses.are_on() {
             self.pauses.begin();

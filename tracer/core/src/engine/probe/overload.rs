@@ -51,7 +51,7 @@ impl Trips {
         self.is_known = false;
     }
 
-    /// Notes a trip, and when the last hit came.
+    /// Notes a trip.
     fn note(&mut self, trip: &Trip, last_ns: u64) -> Overload {
         self.count += 1;
         let lasted = Duration::from_nanos(last_ns.saturating_sub(trip.time_boot_ns));

@@ -8,12 +8,15 @@ use crate::model::location::{Location, Piece, Step};
 use crate::model::resolved::Entry;
 use crate::resolve::instruction;
 use crate::resolve::lang::Language;
+use crate::resolve::site::{self, Part};
 use crate::resolve::variables::Declared;
 use iced_x86::Mnemonic;
 use tracer_common::wire::{ENTRY_REGISTERS, RBP, RSP};
 
 /// rbx, rbp, r12 to r15: what a function restores for its caller (psABI x86-64, 3.2.1).
 const SAVED: [usize; 6] = [3, RBP, 12, 13, 14, 15];
+/// The longest instruction.
+const INSTRUCTION_BYTES: u64 = 15;
 /// Bytes of a return address.
 const WORD: u32 = 8;
 
@@ -45,7 +48,7 @@ impl FunctionAt<'_, '_> {
         let placement = self.place(start).ok()?;
         let svma = placement.svma;
         // A site in front of it is hit before anything is kept.
-        if pc <= svma || !self.leaves_registers(start, svma) {
+        if pc <= svma || !self.leaves_registers(start, svma) || self.loops_to(start, svma)? {
             return None;
         }
         let row = |svma| self.code.row_at(self.target.module, svma).ok();
@@ -79,6 +82,36 @@ impl FunctionAt<'_, '_> {
             at = Svma(step.next_ip());
         }
         at == end
+    }
+
+    /// Whether the function itself jumps to where its calls begin: what is kept there may be of a turn
+    /// of its loop. `None` where that can't be told.
+    fn loops_to(&self, start: Svma, end: Svma) -> Option<bool> {
+        let debug = self.debug.as_ref()?;
+        let unit = debug.dies.unit(debug.die.unit).ok()?;
+        let function = debug.dies.at(&unit, debug.die.offset).ok()?;
+        let mut ranges = unit.dwarf.die_ranges(&unit.unit, &function.entry).ok()?;
+        let mut comes_back = false;
+        while let Some(range) = ranges.next().ok()? {
+            let length = usize::try_from(range.end.checked_sub(range.begin)?).ok()?;
+            let part = Part {
+                bytes: self.module.text(Svma(range.begin), length)?,
+                start: Svma(range.begin),
+                entry: None,
+                rows: &[],
+                targets: &[],
+                nop5_is_safe: self.code.nop5_is_safe(),
+            };
+            let code = site::Code::decode(part);
+            let last = code.boundaries().last()?;
+            if range.end.wrapping_sub(last.0) > INSTRUCTION_BYTES {
+                return None;
+            }
+            let whole = range.begin..range.end;
+            comes_back |=
+                (start.0..=end.0).any(|to| code.jumps_to(Svma(to), std::slice::from_ref(&whole)));
+        }
+        Some(comes_back)
     }
 
     /// A call's frame stays where it is, and calls begin at the function's first instruction. Go

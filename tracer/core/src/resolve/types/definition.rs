@@ -1,5 +1,6 @@
-//! From the declaration of a type to its definition, where the file says exactly which one it is.
+//! From the declaration of a type to its definition, where the file says which one it is.
 
+use crate::binary::namespaces::ANONYMOUS;
 use crate::resolve::dies::{self, Die, DieError, Dies, SourceUnit};
 use crate::resolve::lang::Language;
 use gimli::{AttributeValue, UnitOffset};
@@ -31,7 +32,7 @@ impl Definitions {
         if !dies::flag(&die.entry, gimli::DW_AT_declaration) {
             return die;
         }
-        self.in_unit(dies, &die, language).unwrap_or(die)
+        self.in_unit(dies, &die, language).or_else(|| elsewhere(dies, &die)).unwrap_or(die)
     }
 
     fn in_unit<'a>(
@@ -57,6 +58,30 @@ impl Definitions {
         };
         dies.at(&die.unit, offset).ok()
     }
+}
+
+/// The definition in another unit of the file. The same name is the same type in all units of a
+/// program (C++, one definition rule; C, as far as they use one object of it), but not what
+/// belongs to one unit only: what is in a namespace without a name.
+fn elsewhere<'a>(dies: &Dies<'a>, die: &Die<'a>) -> Option<Die<'a>> {
+    let (path, name) = (dies.path(die), die.name()?);
+    if path.as_ref().is_some_and(|path| path.contains(ANONYMOUS)) || !has_paths(die) {
+        return None;
+    }
+    let found = dies.definition(path.as_deref(), &name)?;
+    let declared = dies.origins(&found).ok()?.pop()?;
+    let is_union = |die: &Die<'_>| die.tag() == gimli::DW_TAG_union_type;
+    let is_it = !dies::flag(&found.entry, gimli::DW_AT_declaration)
+        && has_paths(&found)
+        && is_union(&found) == is_union(die)
+        && declared.name().as_ref() == Some(&name)
+        && dies.path(&declared) == path;
+    is_it.then_some(found)
+}
+
+/// Whether what a type is in is known of it, if it is in something.
+fn has_paths(die: &Die<'_>) -> bool {
+    matches!(die.unit.language, Some(Language::C | Language::Cpp))
 }
 
 impl UnitDefinitions {
