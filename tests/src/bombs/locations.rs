@@ -12,8 +12,8 @@ pub(super) const BOMBS: &[Made] = &[
     }),
     ("an expression that calls itself", called),
     ("entry values within one another", entry_values),
-    ("an expression of 10 MB", |base| located(base, &[0x31].repeat(10 << 20))),
-    ("ten million pieces", |base| located(base, &[0x50, 0x93, 0x00].repeat(3 << 20))),
+    ("an expression of 10 MB", |base| located(base, &[0x31].repeat(base.many(10 << 20)))),
+    ("ten million pieces", |base| located(base, &[0x50, 0x93, 0x00].repeat(base.many(3 << 20)))),
     ("reads without end", |base| {
         let mut reads = vec![0x75, 0];
         reads.extend([0x06].repeat(1 << 20));

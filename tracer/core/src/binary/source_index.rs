@@ -4,7 +4,7 @@ use super::dwarf::{DebugInfo, Unit, UnitIndex};
 use super::functions::is_compile_unit;
 use super::index_file::{IndexFile, Kind, Table};
 use super::index_store::Stored;
-use super::lines::{PathParts, file_numbers, has_tail, normalize, path_of};
+use super::lines::{PathParts, has_tail, normalize, path_of, path_parts};
 use super::scan::{self, Read};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
@@ -83,9 +83,8 @@ impl SourceIndex {
                 return;
             };
             let Ok(index) = u32::try_from(index) else { return };
-            for file in file_numbers(program.header()) {
-                let parts = PathParts::of(unit, program.header(), file);
-                let (Some(parts), Ok(file)) = (parts, u32::try_from(file)) else { continue };
+            for (file, parts) in path_parts(unit, program.header()) {
+                let Ok(file) = u32::try_from(file) else { continue };
                 if let Some(path) = found.path(parts) {
                     found.mentions.push((path, index, file));
                 }
