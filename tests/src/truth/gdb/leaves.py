@@ -180,5 +180,6 @@ def integer(value, kind):
     if kind.sizeof <= 8:
         return int(value)
     number = int(value.format_string(format="x"), 16)
+    # As the other side has it: what does not fit into 128 bits with a sign wraps around.
     sign = 1 << (kind.sizeof * 8 - 1)
-    return number - 2 * sign if kind.is_signed and number & sign else number
+    return number - 2 * sign if number & sign else number

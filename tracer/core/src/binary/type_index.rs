@@ -197,3 +197,42 @@ fn is_type(tag: gimli::DwTag) -> bool {
         gimli::DW_TAG_structure_type | gimli::DW_TAG_class_type | gimli::DW_TAG_union_type
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::binary::fixture::Fixture;
+
+    const DEFINED: &str = "
+struct only { long a; };
+namespace ns { struct inner { int b; }; }
+struct outer { struct hidden; hidden *own; };
+struct outer::hidden { int c; };
+struct twice { int d; };
+only o; ns::inner i; outer x; outer::hidden h; twice t;
+int used() { struct local { int e; } l = {1}; return l.e; }
+";
+    const OTHER: &str = "
+struct twice { long long d[4]; } other;
+struct only *pointer;
+int main() { return 0; }
+";
+
+    #[test]
+    fn a_name_with_one_definition_has_it() {
+        for version in ["-gdwarf-4", "-gdwarf-5"] {
+            let fixture = Fixture::new();
+            fixture.write("main.cc", DEFINED).write("other.cc", OTHER);
+            fixture.run(&format!("g++ -g {version} main.cc other.cc -o main"));
+            let module = fixture.module("main");
+            let info = module.code().debug_info().unwrap();
+            let is_there =
+                |path: Option<&str>, name: &str| info.type_index().definition(path, name).is_some();
+            assert!(is_there(None, "only"));
+            assert!(is_there(Some("ns"), "inner"));
+            assert!(is_there(Some("outer"), "hidden"));
+            assert!(!is_there(None, "inner"));
+            assert!(!is_there(None, "twice"), "which one is meant?");
+            assert!(!is_there(None, "local") && !is_there(Some("used"), "local"));
+        }
+    }
+}

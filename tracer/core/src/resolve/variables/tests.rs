@@ -272,6 +272,35 @@ fn optimised_variables_are_where_the_lists_say() {
     }
 }
 
+/// The first instructions are not those of the first statement.
+const CHANGED_AT_ENTRY: &str = r#"
+short prices[4096];
+static inline int price(int p, int bit) { return bit ? prices[(2048 - p) >> 2] : prices[p >> 2]; }
+__attribute__((noinline)) int probe(const int *table, unsigned symbol) {
+    symbol |= 64;
+    unsigned bit = symbol & 1;
+    symbol >>= 1;
+    int sum = price(table[symbol], bit);
+    bit = symbol & 1;
+    symbol >>= 1;
+    sum += price(table[symbol], bit);
+    bit = symbol & 1;
+    symbol >>= 1;
+    return sum + price(table[symbol], bit);
+}
+int main(int argc, char **argv) { int numbers[128] = {0}; return probe(numbers, argc); }
+"#;
+
+#[test]
+fn a_parameter_at_the_entry_is_what_was_passed() {
+    for version in ["-gdwarf-4", "-gdwarf-5"] {
+        let flags = [version, "-O2", "-fcf-protection=none"];
+        let fixture = Fixture::compile("gcc", &flags, CHANGED_AT_ENTRY);
+        let (start, _) = fixture.symbol("probe");
+        assert_eq!(location(&at(&fixture, start, None), "symbol"), &Ok(Location::Register(4)));
+    }
+}
+
 #[test]
 fn inlined_calls_are_counted_from_the_innermost() {
     for fixture in optimised() {
