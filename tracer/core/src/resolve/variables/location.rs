@@ -411,6 +411,11 @@ impl<'a> Search<'_, 'a> {
                 None => translate(expression, encoding, context),
             };
         match stated {
+            Stated::Single(expression) if is_untracked(unit, expression) => {
+                let detail =
+                    "GCC names registers for the whole function, which hold other values too";
+                Err(Reason::new(ReasonCode::UnsupportedLocation, detail))
+            }
             Stated::Single(expression) => translated(expression, true),
             Stated::Listed(expressions) => {
                 let mut result = Err(ReasonCode::OptimizedOut.into());
@@ -457,6 +462,19 @@ impl<'a> Search<'_, 'a> {
         let deeper = Self { pointers: self.pointers + 1, ..self };
         deeper.located(&found, size).and_then(|location| fitted(location, size))
     }
+}
+
+/// GCC does not track what is wider than a register: it states the registers that the value was in
+/// for some of the time, also for where they hold its successor or are not set yet.
+fn is_untracked(unit: &SourceUnit<'_>, expression: gimli::Expression<Reader<'_>>) -> bool {
+    if !unit.producer.slice().starts_with(b"GNU ") {
+        return false;
+    }
+    let (mut bytes, mut registers) = (expression.0, 0);
+    while let Ok(operation) = next_operation(&mut bytes, unit.unit.encoding()) {
+        registers += u32::from(matches!(operation, gimli::Operation::Register { .. }));
+    }
+    registers > 1
 }
 
 /// DW_AT_frame_base of the function at the pc.
