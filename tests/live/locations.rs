@@ -2,7 +2,10 @@
 //! reason.
 
 use std::collections::BTreeMap;
+use tracer_core::model::capture::Variable;
+use tracer_core::model::limits::Limits;
 use tracer_core::model::reason::ReasonCode;
+use tracer_core::model::resolved::VariableKind;
 use tracer_tests::flat::{Leaf, compare, flatten};
 use tracer_tests::privilege::require;
 use tracer_tests::snapshot::{request, take};
@@ -91,4 +94,29 @@ fn clang_shows_them() {
     is("computed", "rest", "3");
     is("threads", "inner", "10");
     is("floats", "*memory", "1.25");
+}
+
+#[test]
+fn variables_of_the_unit_are_shown_on_request() {
+    require().unwrap();
+    let target = Target::c("locations", "gcc", &["-O2"]).unwrap();
+    let mut running = target.start(&[]).unwrap();
+    let mut shown = |globals_max| {
+        let mut request = request(running.pid(), "threads").unwrap();
+        request.limits = Limits { globals_max, ..Limits::DEFAULT };
+        let snapshot = take(&request, &mut running).unwrap();
+        let variables = &snapshot.captures[0].frames[0].variables;
+        let global = |variable: &&Variable| variable.kind == VariableKind::Global;
+        let globals: Vec<Variable> = variables.iter().filter(global).cloned().collect();
+        (globals.len(), flatten(&globals))
+    };
+    assert_eq!(shown(0).0, 0);
+    assert_eq!(shown(1).0, 1);
+    let (_, leaves) = shown(100);
+    // The third time that the target works.
+    assert_eq!(leaves.get("per_thread"), Some(&Leaf::Is("7".to_owned())), "{leaves:?}");
+    // Behind `implicit` and `computed`.
+    assert_eq!(leaves.get("count"), Some(&Leaf::Is("2".to_owned())), "{leaves:?}");
+    assert!(leaves.contains_key("sink") && !leaves.contains_key("once"), "{leaves:?}");
+    running.finish().unwrap();
 }

@@ -26,6 +26,7 @@ mod equation;
 mod everywhere;
 mod fallback;
 mod find_doctor;
+mod forms;
 mod guardian;
 mod hostile;
 mod inlined;

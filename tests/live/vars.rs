@@ -123,6 +123,7 @@ fn is_same(stated: &Json, captured: &Variable) -> bool {
     let kind = match captured.kind {
         VariableKind::Parameter => "parameter",
         VariableKind::Local => "local",
+        VariableKind::Global => "global",
     };
     stated["name"] == captured.name.as_str() && stated["kind"] == kind
 }

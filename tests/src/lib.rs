@@ -7,6 +7,7 @@ pub mod container;
 pub mod daemon;
 pub mod deploy;
 pub mod flat;
+pub mod forms;
 pub mod fuse;
 pub mod placed;
 pub mod privilege;

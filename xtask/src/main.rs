@@ -5,6 +5,7 @@ mod demo;
 mod deploy;
 mod dist;
 mod ebpf;
+mod fuzz;
 mod kernels;
 mod project;
 mod setup;
@@ -29,6 +30,8 @@ Usage: cargo xtask COMMAND
   test             everything that must pass: formatting, lints, licences, tests, live tests
   soak NAME [N]    the live tests whose name contains NAME, at full length: N calls; or N
                    addresses (sweep), removals (storm), seconds (chaos)
+  soak fuzz [SECONDS]
+                   hostile bytes for every parser, an hour for each
   kernels [SERIES...]
                    tracer on stock Debian kernels, such as 6.12, in virtual machines
   bench [--json] [PART...]
@@ -65,6 +68,8 @@ fn run(words: &[&str]) -> Result<ExitCode> {
         ["demo", location] => return demo::demo(location),
         ["dist"] => dist::dist()?,
         ["test"] => test::test()?,
+        ["soak", "fuzz"] => fuzz::fuzz(fuzz::SECONDS)?,
+        ["soak", "fuzz", seconds] => fuzz::fuzz(seconds)?,
         ["soak", name] => soak::soak(name, soak::length(name))?,
         ["soak", name, length] => soak::soak(name, length)?,
         ["kernels", series @ ..] => kernels::kernels(series)?,

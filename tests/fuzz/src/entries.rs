@@ -3,10 +3,11 @@
 use crate::program::{self, TEXT, TEXT_BYTES};
 use crate::{ask, hit};
 use gimli::LittleEndian;
+use std::sync::Arc;
 use tracer_common::code::{Code, Op};
 use tracer_common::wire::{MAGIC, RIP, RecordHeader, VERSION};
 use tracer_core::binary::cfi::{Cfi, CfiSections, Section, UnwindRow};
-use tracer_core::binary::code_map::{CodeFrame, CodeMap};
+use tracer_core::binary::code_map::{CallSite, CodeFrame, CodeMap};
 use tracer_core::binary::dwarf::Reader;
 use tracer_core::binary::expression::{Context, translate};
 use tracer_core::decode::record::parse;
@@ -144,13 +145,15 @@ fn site(variables: Vec<ScopedVariable>) -> Site {
         function: None,
         line: None,
         cfa: None,
+        inlined_into: Vec::new(),
+        entry: None,
         variables,
     }
 }
 
 fn variable(type_id: TypeId, location: Location) -> ScopedVariable {
     let (name, kind) = (format!("v{}", type_id.0), VariableKind::Local);
-    ScopedVariable { name, kind, type_id, location: Ok(location), inline_depth: 0 }
+    ScopedVariable { name, kind, type_id, location: Ok(location), at_entry: None, inline_depth: 0 }
 }
 
 /// A type of each shape; they refer to one another in circles.
@@ -226,6 +229,10 @@ impl CodeMap for NoCode {
 
     fn frames(&self, _pc: Avma) -> Vec<CodeFrame> {
         Vec::new()
+    }
+
+    fn call_site(&self, _return: Avma, _callee: Avma) -> Result<Arc<CallSite>, String> {
+        Err("no module is mapped there".to_owned())
     }
 
     fn symbol_at(&self, _address: Avma) -> Option<String> {

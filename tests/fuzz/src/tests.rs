@@ -3,8 +3,6 @@
 use crate::random::Random;
 use crate::{TARGETS, Target, seeds};
 
-/// Changed seeds for each entry.
-const ROUNDS: usize = 400;
 /// The most changes of one.
 const CHANGES: u64 = 8;
 
@@ -39,7 +37,7 @@ fn try_out(target: &Target) {
         (target.run)(seed);
     }
     let mut random = Random::new(1);
-    for round in 0..ROUNDS {
+    for round in 0..target.rounds {
         let mut bytes = seeds[round % seeds.len()].clone();
         change(&mut bytes, &mut random);
         (target.run)(&bytes);

@@ -79,10 +79,10 @@ fn section_count(base: &Base) -> Vec<u8> {
     file
 }
 
-fn symbols(base: &Base, names: Vec<u8>, count: u64, name_of: impl Fn(u64) -> u32) -> Vec<u8> {
+fn symbols(base: &Base, names: Vec<u8>, count: usize, name_of: impl Fn(u64) -> u32) -> Vec<u8> {
     let mut table = Bytes::new();
     table.times(24, &[0]);
-    for number in 0..count {
+    for number in 0..count as u64 {
         // STB_GLOBAL and STT_FUNC, in section 1.
         table.u32(name_of(number)).u8(0x12).u8(0).u16(1);
         table.u64(base.start + number % u64::from(base.size)).u64(1);
@@ -95,7 +95,7 @@ fn symbols(base: &Base, names: Vec<u8>, count: u64, name_of: impl Fn(u64) -> u32
 }
 
 fn same_symbols(base: &Base) -> Vec<u8> {
-    symbols(base, b"\0counted\0".to_vec(), 1_000_000, |_| 1)
+    symbols(base, b"\0counted\0".to_vec(), base.many(1_000_000), |_| 1)
 }
 
 /// Each name is the end of one, a little shorter than the one before.
@@ -103,7 +103,7 @@ fn long_symbols(base: &Base) -> Vec<u8> {
     let length = 60_000;
     let mut names = vec![b'a'; length];
     names.extend(b"counted\0");
-    symbols(base, names, 200_000, |number| (number % length as u64) as u32)
+    symbols(base, names, base.many(200_000), |number| (number % length as u64) as u32)
 }
 
 /// Mangled names that refer to their own parts, twice each time.
@@ -123,7 +123,7 @@ fn mangled(base: &Base) -> Vec<u8> {
         at.push(names.len() as u32);
         names.text(&name);
     }
-    symbols(base, names.0, 100_000, |number| at[number as usize % at.len()])
+    symbols(base, names.0, base.many(100_000), |number| at[number as usize % at.len()])
 }
 
 /// Units of nothing but a header and an entry.
@@ -135,14 +135,14 @@ fn units(base: &Base) -> Vec<u8> {
     let mut nothing = Bytes::new();
     nothing.u8(1);
     let empty = unit(&nothing, 1, &[]);
-    sections[0].bytes.extend(empty.0.repeat(1_000_000));
+    sections[0].bytes.extend(empty.0.repeat(base.many(1_000_000)));
     with(base, &sections)
 }
 
 /// Each unit's abbreviations start a little behind those of the one before, and all end together.
 fn abbreviations(base: &Base) -> Vec<u8> {
     let mut table = Bytes::new();
-    let count = 20_000_u32;
+    let count = base.many(20_000) as u32;
     for number in 0..count {
         // Codes in three bytes: each entry takes as many.
         table.leb(u64::from(number) + 0x4000).leb(0x11).u8(0).u8(0).u8(0);

@@ -61,7 +61,7 @@ fn special(base: &Base, numbers: [u8; 5]) -> Vec<u8> {
 /// A row for each byte.
 fn millions(base: &Base) -> Vec<u8> {
     let mut lines = from_start(base);
-    lines.u8(3).leb(9).times(30 << 20, &[1]).u8(2).leb(8).raw(&END);
+    lines.u8(3).leb(9).times(base.many(30 << 20), &[1]).u8(2).leb(8).raw(&END);
     program(base, &lines, USUAL)
 }
 
@@ -70,7 +70,7 @@ fn runs(base: &Base) -> Vec<u8> {
     let mut one = from_start(base);
     one.u8(3).leb(9).u8(1).u8(2).leb(8).raw(&END);
     let mut lines = Bytes::new();
-    lines.times(1_000_000, &one.0);
+    lines.times(base.many(1_000_000), &one.0);
     program(base, &lines, USUAL)
 }
 
@@ -94,8 +94,9 @@ fn entries(base: &Base, forms: &[(u64, u64)], count: u64) -> Vec<u8> {
 fn files(base: &Base) -> Vec<u8> {
     let mut list = Bytes::new();
     list.u8(1).u8(1).leb(STRING).u8(1).text("/tmp");
-    list.u8(1).u8(1).leb(STRING).leb(1_000_000);
-    list.times(1_000_000, b"bomb.c\0");
+    let count = base.many(1_000_000);
+    list.u8(1).u8(1).leb(STRING).leb(count as u64);
+    list.times(count, b"bomb.c\0");
     let mut info = Info::new(base);
     let mut lines = from_start(base);
     lines.u8(3).leb(9).u8(1).u8(2).leb(8).raw(&END);
@@ -110,8 +111,8 @@ fn paths(base: &Base) -> Vec<u8> {
     let mut list = Bytes::new();
     // DW_FORM_line_strp.
     list.u8(1).u8(1).leb(0x1f).u8(1).u32(0);
-    list.u8(1).u8(1).leb(0x1f).leb(200_000);
-    for number in 0..200_000_u32 {
+    list.u8(1).u8(1).leb(0x1f).leb(base.many(200_000) as u64);
+    for number in 0..base.many(200_000) as u32 {
         list.u32(number % 4000);
     }
     let mut info = Info::new(base);

@@ -12,8 +12,8 @@ pub(super) const BOMBS: &[Made] = &[
     }),
     ("an expression that calls itself", called),
     ("entry values within one another", entry_values),
-    ("an expression of 10 MB", |base| located(base, &[0x31].repeat(10 << 20))),
-    ("ten million pieces", |base| located(base, &[0x50, 0x93, 0x00].repeat(3 << 20))),
+    ("an expression of 10 MB", |base| located(base, &[0x31].repeat(base.many(10 << 20)))),
+    ("ten million pieces", |base| located(base, &[0x50, 0x93, 0x00].repeat(base.many(3 << 20)))),
     ("reads without end", |base| {
         let mut reads = vec![0x75, 0];
         reads.extend([0x06].repeat(1 << 20));
@@ -73,12 +73,12 @@ fn lists(base: &Base) -> Vec<u8> {
     for code in [parameter, typed] {
         let mut entry = Bytes::new();
         entry.leb(code).text("p").u32(number).u32(12);
-        info.dies.times(50_000, &entry.0);
+        info.dies.times(base.many(50_000), &entry.0);
     }
     info.end();
     let mut list = Bytes::new();
     // DW_LLE_offset_pair beside the function, DW_OP_reg5.
-    list.times(1 << 20, &[4, 0x7f, 0x7f, 1, 0x55]).u8(0);
+    list.times(base.many(1 << 20), &[4, 0x7f, 0x7f, 1, 0x55]).u8(0);
     let mut content = Bytes::new();
     content.u16(5).u8(8).u8(0).u32(0).raw(&list.0);
     let mut all = Bytes::new();

@@ -25,6 +25,8 @@ pub struct Base {
     file: Vec<u8>,
     start: u64,
     size: u32,
+    /// What a bomb has fewer of than it might.
+    divisor: usize,
 }
 
 /// A kind of harm.
@@ -44,12 +46,13 @@ pub fn all() -> Vec<Bomb> {
 }
 
 impl Base {
-    /// Takes the debug info off a program that has the function `counted`.
+    /// Takes the debug info off a program that has the function `counted`. Bombs that are large in
+    /// themselves are made smaller by `divisor`.
     ///
     /// # Errors
     ///
     /// binutils are missing, or the program has no such function.
-    pub fn of(program: &Target, folder: &Path) -> Result<Self> {
+    pub fn of(program: &Target, folder: &Path, divisor: usize) -> Result<Self> {
         let bare = program.copy("strip", &["-g"], &folder.join("bare"))?;
         let output = Command::new("nm").arg("-S").arg(&bare.program).output()?;
         let symbols = String::from_utf8(output.stdout)?;
@@ -57,7 +60,14 @@ impl Base {
         let mut words = line.context("no function `counted`")?.split(' ');
         let mut number = || u64::from_str_radix(words.next().unwrap_or_default(), 16);
         let (start, size) = (number()?, number()?);
-        Ok(Self { file: fs::read(&bare.program)?, start, size: size as u32 })
+        Ok(Self { file: fs::read(&bare.program)?, start, size: size as u32, divisor })
+    }
+}
+
+impl Base {
+    /// So many of what is there many times.
+    fn many(&self, count: usize) -> usize {
+        count / self.divisor
     }
 }
 

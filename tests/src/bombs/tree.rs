@@ -126,7 +126,7 @@ fn deep(base: &Base, tag: u64) -> Vec<u8> {
     let at = info.here();
     let mut entry = Bytes::new();
     entry.leb(code).u64(base.start).u32(base.size).u32(at);
-    info.dies.times(DEPTH, &entry.0).times(DEPTH, &[0]);
+    info.dies.times(base.many(DEPTH), &entry.0).times(base.many(DEPTH), &[0]);
     info.parameter("value", at).end();
     with(base, &info.finish())
 }
@@ -135,7 +135,7 @@ fn pointers(base: &Base) -> Vec<u8> {
     let mut info = Info::new(base);
     let pointer = info.abbreviation(POINTER, false, &[(TYPE, REF4)]);
     let first = info.here();
-    for number in 0..DEPTH as u32 {
+    for number in 0..base.many(DEPTH) as u32 {
         info.dies.leb(pointer).u32(first + (number + 1) * 5);
     }
     info.dies.leb(pointer).u32(first);
@@ -151,7 +151,7 @@ fn members(base: &Base) -> Vec<u8> {
     info.dies.leb(structure).u32(8);
     let mut entry = Bytes::new();
     entry.leb(member).u32(number).u8(0);
-    info.dies.times(2_000_000, &entry.0);
+    info.dies.times(base.many(2 * DEPTH), &entry.0);
     info.end().function_of(at);
     with(base, &info.finish())
 }
@@ -182,7 +182,7 @@ fn parameters(base: &Base) -> Vec<u8> {
     let start = info.dies.len();
     info.parameter("p", number);
     let one = info.dies.0[start..].to_vec();
-    info.dies.times(DEPTH, &one);
+    info.dies.times(base.many(DEPTH), &one);
     info.end();
     with(base, &info.finish())
 }
@@ -207,10 +207,10 @@ fn ranges(base: &Base) -> Vec<u8> {
     let function = info.abbreviation(SUBPROGRAM, false, &[(NAME, STRING), (RANGES, OFFSET)]);
     let mut entry = Bytes::new();
     entry.leb(function).text("many").u32(LIST_AT);
-    info.dies.times(DEPTH, &entry.0);
+    info.dies.times(base.many(DEPTH), &entry.0);
     let number = info.number;
     info.function_of(number);
-    info.section(".debug_rnglists", range_list(1 << 20));
+    info.section(".debug_rnglists", range_list(base.many(1 << 20)));
     with(base, &info.finish())
 }
 
@@ -220,9 +220,9 @@ fn block_ranges(base: &Base) -> Vec<u8> {
     info.open_function();
     let mut entry = Bytes::new();
     entry.leb(block).u32(LIST_AT);
-    info.dies.times(DEPTH, &entry.0);
+    info.dies.times(base.many(DEPTH), &entry.0);
     info.end();
-    info.section(".debug_rnglists", range_list(1 << 20));
+    info.section(".debug_rnglists", range_list(base.many(1 << 20)));
     with(base, &info.finish())
 }
 
@@ -231,7 +231,7 @@ fn one_byte(base: &Base) -> Vec<u8> {
     let mut info = Info::new(base);
     let function =
         info.abbreviation(SUBPROGRAM, false, &[(LOW_PC, IMPLICIT), (0x3c, FLAG_PRESENT)]);
-    info.dies.times(8 << 20, &[function as u8]);
+    info.dies.times(base.many(8 << 20), &[function as u8]);
     let number = info.number;
     info.function_of(number);
     with(base, &info.finish())
@@ -305,7 +305,7 @@ fn indirect(base: &Base) -> Vec<u8> {
     let code = info.abbreviation(SUBPROGRAM, false, &[(NAME, 0x16)]);
     let number = info.number;
     info.function_of(number);
-    info.dies.leb(code).times(DEPTH, &[0x16]).u8(DATA1 as u8).u8(0);
+    info.dies.leb(code).times(base.many(DEPTH), &[0x16]).u8(DATA1 as u8).u8(0);
     let sections: Vec<Section> = info.finish();
     with(base, &sections)
 }

@@ -340,6 +340,7 @@ pub(super) fn kind(kind: resolved::VariableKind) -> VariableKind {
     match kind {
         resolved::VariableKind::Parameter => VariableKind::Parameter,
         resolved::VariableKind::Local => VariableKind::Local,
+        resolved::VariableKind::Global => VariableKind::Global,
     }
 }
 

@@ -132,6 +132,8 @@ pub struct LimitsRequest {
     pub items_max: u32,
     /// Pointers followed in a row.
     pub depth_max: u32,
+    /// Static and global variables of the code's unit that are shown too.
+    pub globals_max: u32,
 }
 
 impl Default for LimitsRequest {
@@ -142,17 +144,26 @@ impl Default for LimitsRequest {
 
 impl From<Limits> for LimitsRequest {
     fn from(limits: Limits) -> Self {
-        let Limits { stack_bytes, bytes_max, text_bytes_max, items_max, depth_max, nodes_max: _ } =
-            limits;
-        Self { stack_bytes, bytes_max, text_bytes_max, items_max, depth_max }
+        let Limits { stack_bytes, bytes_max, text_bytes_max, items_max, depth_max, .. } = limits;
+        let globals_max = limits.globals_max;
+        Self { stack_bytes, bytes_max, text_bytes_max, items_max, depth_max, globals_max }
     }
 }
 
 impl From<LimitsRequest> for Limits {
     fn from(asked: LimitsRequest) -> Self {
-        let LimitsRequest { stack_bytes, bytes_max, text_bytes_max, items_max, depth_max } = asked;
-        let nodes_max = Self::DEFAULT.nodes_max;
-        Self { stack_bytes, bytes_max, text_bytes_max, items_max, depth_max, nodes_max }
+        let LimitsRequest { stack_bytes, bytes_max, text_bytes_max, items_max, .. } = asked;
+        let LimitsRequest { depth_max, globals_max, .. } = asked;
+        let nodes_max = Limits::DEFAULT.nodes_max;
+        Self {
+            stack_bytes,
+            bytes_max,
+            text_bytes_max,
+            items_max,
+            depth_max,
+            nodes_max,
+            globals_max,
+        }
     }
 }
 

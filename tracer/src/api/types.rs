@@ -335,6 +335,8 @@ pub enum VariableKind {
     Parameter,
     /// A local variable.
     Local,
+    /// A static or global variable of the unit.
+    Global,
 }
 
 /// Where a value came from.

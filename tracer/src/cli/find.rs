@@ -6,8 +6,10 @@ use super::{FindArgs, ReachArgs, print, reach};
 use crate::api::probes::{FindRequest, FoundList};
 use crate::api::types::FoundLine;
 use crate::api::{convert, json};
+use crate::debuginfod::servers;
 use std::ops::ControlFlow;
 use tracer_core::engine::Engine;
+use tracer_core::engine::options::Options;
 use tracer_core::model::caller::Caller;
 use tracer_core::model::issue::{Issue, IssueKind};
 
@@ -42,6 +44,7 @@ fn look(args: &FindArgs, to: &ReachArgs) -> Result<Vec<FoundLine>, Failure> {
         let FoundList { found } = daemon.post("/v1/find", &FindRequest { pid, pattern })?;
         return Ok(found);
     }
-    let found = Engine::default().find(Caller::Root, pid, &pattern)?;
+    let found =
+        Engine::with_servers(Options::default(), servers()).find(Caller::Root, pid, &pattern)?;
     Ok(found.iter().map(convert::found).collect())
 }

@@ -239,6 +239,13 @@ pub struct LimitArgs {
     #[arg(default_value_t = Limits::DEFAULT.items_max)]
     pub max_items: u32,
 
+    /// Show static and global variables of the source file's unit too: N of them (up to 1000), 100
+    /// where N is not given
+    #[arg(long, value_name = "N", value_parser = globals, num_args = 0..=1, require_equals = true)]
+    #[arg(default_value_t = Limits::DEFAULT.globals_max, default_missing_value = "100")]
+    #[arg(hide_default_value = true)]
+    pub globals: u32,
+
     /// Stack that is copied for the backtrace and callers (up to 64KiB)
     #[arg(long, value_name = "SIZE", value_parser = stack, default_value = "16KiB")]
     pub stack: u32,
@@ -447,6 +454,10 @@ const PID_MAX: i64 = 4 * 1024 * 1024;
 
 fn depth(text: &str) -> Result<u32, String> {
     units::count(text, 0..=Limits::CEILING.depth_max)
+}
+
+fn globals(text: &str) -> Result<u32, String> {
+    units::count(text, 0..=Limits::CEILING.globals_max)
 }
 
 fn max_string(text: &str) -> Result<u32, String> {

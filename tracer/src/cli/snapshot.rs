@@ -11,6 +11,7 @@ use crate::api::refusal::{Refusal, RefusalKind};
 use crate::api::stream::{Lines, StreamLine};
 use crate::api::types::Ended;
 use crate::client::Daemon;
+use crate::debuginfod::servers;
 use std::ops::ControlFlow;
 use tracer_core::engine::Engine;
 use tracer_core::engine::options::Options;
@@ -46,7 +47,7 @@ pub(crate) fn run(args: &SnapshotArgs, to: &ReachArgs) -> Result<u8, Failure> {
     let mut line = |line| show.line(line);
     let taken = match &daemon {
         Some(daemon) => take_by(daemon, &asked(args, &request), &stop, &mut line),
-        None => take(&Engine::new(options(args)), &request, &stop, &mut line),
+        None => take(&Engine::with_servers(options(args), servers()), &request, &stop, &mut line),
     };
     let shown = show.finish();
     taken?;
@@ -127,6 +128,7 @@ pub(crate) fn request(args: &SnapshotArgs, location: LocationSpec) -> SnapshotRe
         items_max: args.limits.max_items,
         depth_max: args.limits.depth,
         nodes_max: Limits::DEFAULT.nodes_max,
+        globals_max: args.limits.globals,
     };
     SnapshotRequest {
         caller: Caller::Root,

@@ -66,6 +66,7 @@ fn what_is_typed_is_what_is_requested() {
         "--max-items=7",
         "--stack=64KiB",
         "--limit-bytes=100",
+        "--globals",
         "--ring-bytes=64k",
     ]);
     assert_eq!((request.hits, request.rate), (5, 10));
@@ -78,7 +79,8 @@ fn what_is_typed_is_what_is_requested() {
             text_bytes_max: 4096,
             items_max: 7,
             depth_max: 8,
-            nodes_max: Limits::DEFAULT.nodes_max
+            nodes_max: Limits::DEFAULT.nodes_max,
+            globals_max: 100,
         }
     );
     assert_eq!(request.ring_bytes, 65536);

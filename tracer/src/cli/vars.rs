@@ -7,7 +7,9 @@ use super::{ReachArgs, VarsArgs, print, reach};
 use crate::api::json;
 use crate::api::probes::VarsRequest;
 use crate::api::vars::{self, VarsLine};
+use crate::debuginfod::servers;
 use tracer_core::engine::Engine;
+use tracer_core::engine::options::Options;
 use tracer_core::model::caller::Caller;
 
 /// Shows what a snapshot of the place could show; gives the exit code.
@@ -36,6 +38,11 @@ fn look(args: &VarsArgs, to: &ReachArgs) -> Result<VarsLine, Failure> {
         let asked = VarsRequest { pid: args.pid, location: text.clone() };
         return Ok(daemon.post("/v1/vars", &asked)?);
     }
-    let found = Engine::default().vars(Caller::Root, args.pid, &location, text)?;
+    let found = Engine::with_servers(Options::default(), servers()).vars(
+        Caller::Root,
+        args.pid,
+        &location,
+        text,
+    )?;
     Ok(vars::line(&found))
 }

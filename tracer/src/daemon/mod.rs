@@ -19,6 +19,7 @@ mod work;
 
 use crate::api::report;
 use crate::api::types::Error;
+use crate::debuginfod::servers;
 use connections::Connections;
 use metrics::Metrics;
 use probes::Probes;
@@ -109,7 +110,7 @@ async fn serve(
     };
     let all_out = signal(SignalKind::user_defined1())?;
     let listener = UnixListener::from_std(listener)?;
-    let engine = Arc::new(Engine::new(config.options.clone()));
+    let engine = Arc::new(Engine::with_servers(config.options.clone(), servers()));
     if let Err(error) = engine.load() {
         tracing::warn!(%error, "no probe can be placed; `tracer doctor` and /readyz tell why");
     }

@@ -273,7 +273,7 @@ fn room(live: &[(Peer, u64)], owner: Peer, ring_bytes: u64) -> Result<(), Refusa
 
 /// What the engine is to do for what was asked.
 fn meant(owner: Peer, asked: &ProbeRequest) -> Result<SnapshotRequest, Box<Error>> {
-    let LimitsRequest { stack_bytes, bytes_max, text_bytes_max, items_max, depth_max } =
+    let LimitsRequest { stack_bytes, bytes_max, text_bytes_max, items_max, depth_max, globals_max } =
         asked.limits;
     let most = Limits::CEILING;
     in_range("timeout_ms", asked.timeout_ms, 1, TIMEOUT_MS_MAX)?;
@@ -286,6 +286,7 @@ fn meant(owner: Peer, asked: &ProbeRequest) -> Result<SnapshotRequest, Box<Error
     in_range("limits.text_bytes_max", text_bytes_max, 1, most.text_bytes_max)?;
     in_range("limits.items_max", items_max, 1, most.items_max)?;
     in_range("limits.depth_max", depth_max, 0, most.depth_max)?;
+    in_range("limits.globals_max", globals_max, 0, most.globals_max)?;
     in_range("learn_ms", asked.learn_ms.unwrap_or(0), 0, LEARN_MS_MAX)?;
     if let Some(idle_ms) = asked.idle_ms {
         in_range("idle_ms", idle_ms, 1, TIMEOUT_MS_MAX)?;

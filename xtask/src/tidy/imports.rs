@@ -36,8 +36,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("sd_notify", &["tracer/src/daemon"]),
     ("utoipa_axum", &["tracer/src/daemon"]),
     ("futures_util", &["tracer/src/daemon"]),
-    ("reqwest", &["tracer/src/client"]),
-    ("tokio", &["tracer/src/daemon", "tracer/src/client"]),
+    ("reqwest", &["tracer/src/client", "tracer/src/debuginfod"]),
+    ("tokio", &["tracer/src/daemon", "tracer/src/client", "tracer/src/debuginfod"]),
     ("utoipa", &["tracer/src/api", "tracer/src/daemon"]),
     ("serde", &["tracer/src/api", "tracer/src/cli", "tracer/src/daemon", "tracer/src/client"]),
     ("serde_json", &["tracer/src/api", "tracer/src/cli"]),
@@ -68,6 +68,7 @@ const UNSAFE: &[&str] = &[
     "tracer-ebpf/src",
     "tracer-common/src/maps.rs",
     "tracer/core/src/attach",
+    "tracer/core/src/binary/guard.rs",
     "tracer/core/src/binary/heap.rs",
     "tracer/core/src/binary/open.rs",
 ];

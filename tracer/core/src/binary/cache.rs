@@ -6,6 +6,7 @@
 //! container tells nothing of another.
 
 use super::debugfile::Attempt;
+use super::debuginfod::DebugServers;
 use super::file_code::FileCode;
 use super::files::Files;
 use super::index_store::IndexStore;
@@ -16,7 +17,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-/// Files that are kept, at most; each holds up to three file descriptors.
+/// Files that are kept, at most; each holds up to six file descriptors, and one for each `.dwo` file.
 const FILES_MAX: usize = 256;
 
 /// How much is kept.
@@ -61,6 +62,7 @@ pub struct CacheReadings {
 pub struct Cache {
     options: CacheOptions,
     store: Option<Arc<IndexStore>>,
+    servers: Option<DebugServers>,
     kept: Mutex<Kept>,
 }
 
@@ -88,13 +90,28 @@ struct Identity {
     file: FileId,
     separate: Option<FileId>,
     supplementary: Option<FileId>,
+    package: Option<FileId>,
+    /// Where files of split units are looked for.
+    roots: Vec<(u64, u64)>,
     tried: Vec<Attempt>,
 }
 
 impl Cache {
     /// Nothing is kept yet, but what `store` has of files that were read before.
     pub fn new(options: CacheOptions, store: Option<IndexStore>) -> Self {
-        Self { options, store: store.map(Arc::new), kept: Mutex::default() }
+        Self { options, store: store.map(Arc::new), servers: None, kept: Mutex::default() }
+    }
+
+    /// The same with servers that are asked for debug files.
+    #[must_use]
+    pub fn with_servers(self, servers: Option<DebugServers>) -> Self {
+        Self { servers, ..self }
+    }
+
+    /// The servers that are asked for whom: a user's build-ids are not told to anybody, who may have
+    /// put into them what they like.
+    pub(super) fn servers(&self, reader: Caller) -> Option<&DebugServers> {
+        self.servers.as_ref().filter(|_| reader == Caller::Root)
     }
 
     /// What is kept of these files, or the start of it. Only for root an index on disk serves: of a
@@ -179,13 +196,15 @@ impl Identity {
             file: files.elf.file().id(),
             separate: id(&files.debug.separate),
             supplementary: id(&files.debug.supplementary),
+            package: id(&files.debug.package),
+            roots: files.debug.places.ids(),
             tried: files.debug.tried.clone(),
         }
     }
 
     fn is_settled(&self, after: Duration) -> bool {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let all = [Some(self.file), self.separate, self.supplementary];
+        let all = [Some(self.file), self.separate, self.supplementary, self.package];
         all.into_iter().flatten().all(|file| file.is_settled(now, after))
     }
 

@@ -96,14 +96,14 @@ struct Call<'a> {
 
 impl<'a> Call<'a> {
     /// `None` for an entry of another kind.
-    fn read(info: &'a DebugInfo, unit: &Unit<'a>, entry: &Entry<'a>) -> Option<Self> {
+    fn read(unit: &Unit<'a>, entry: &Entry<'a>) -> Option<Self> {
         if !matches!(entry.tag(), gimli::DW_TAG_call_site | gimli::DW_TAG_GNU_call_site) {
             return None;
         }
         let mut call = Self::default();
         for attribute in entry.attrs() {
             let value = attribute.value();
-            let address = || info.dwarf().attr_address(unit, value).ok().flatten();
+            let address = || unit.dwarf().attr_address(unit, value).ok().flatten();
             match attribute.name() {
                 gimli::DW_AT_call_return_pc | gimli::DW_AT_low_pc => call.returns = address(),
                 gimli::DW_AT_call_pc => call.at = address(),
@@ -148,7 +148,7 @@ impl<'d> Function<'d> {
                 return Ok(());
             }
             inside = None;
-            let call = Call::read(self.info, self.die.unit, entry);
+            let call = Call::read(self.die.unit, entry);
             if let Some(call) = call.filter(|call| !call.tail && call.returns == Some(svma.0)) {
                 if found.replace(call).is_some() {
                     return Err("its caller describes the call twice".to_owned());
@@ -203,7 +203,7 @@ impl<'d> Function<'d> {
         let context = Context {
             cfa: cfa.as_ref(),
             bias: self.module.bias(),
-            unit: Some((self.info.dwarf(), unit)),
+            unit: Some((unit.dwarf(), unit)),
             ..Context::default()
         };
         let frame_base = self.frame_base(context);
@@ -275,7 +275,7 @@ impl<'d> Function<'d> {
         };
         let mut targets = Vec::new();
         self.each(|_, entry| {
-            let call = Call::read(self.info, self.die.unit, entry).filter(|call| call.tail);
+            let call = Call::read(self.die.unit, entry).filter(|call| call.tail);
             let Some(call) = call else { return Ok(()) };
             let target = tail_call(self.module, call.at, call.returns, &is_entry);
             targets.push(target.ok_or("where its last step leads is not known")?);

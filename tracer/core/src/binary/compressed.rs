@@ -17,6 +17,11 @@ const HARMLESS_BYTES: u64 = 1 << 20;
 /// The furthest that Zstandard may look back where the output is shorter (`zstd -19`).
 const WINDOW_BYTES: u64 = 8 << 20;
 
+/// Memory for the dictionary of xz; its highest preset takes 64 MiB.
+const XZ_MEMORY_KIB: u32 = 72 << 10;
+/// Bytes that an xz stream may grow to: it does not declare them before.
+const XZ_OUTPUT_BYTES_MAX: u64 = 64 << 20;
+
 /// How a section is compressed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Compression {
@@ -71,6 +76,24 @@ pub(super) fn decompress(
         }
     };
     Ok(output.into_boxed_slice())
+}
+
+/// Decompresses an xz stream (`.gnu_debugdata`).
+///
+/// # Errors
+///
+/// Why not: the limits, malformed data.
+pub(super) fn unxz(input: &[u8]) -> Result<Vec<u8>, String> {
+    let decoder = lzma_rust2::XzReader::new_mem_limit(input, false, XZ_MEMORY_KIB);
+    let mut output = Vec::new();
+    decoder
+        .take(XZ_OUTPUT_BYTES_MAX + 1)
+        .read_to_end(&mut output)
+        .map_err(|error| error.to_string())?;
+    if output.len() as u64 > XZ_OUTPUT_BYTES_MAX {
+        return Err(format!("grows to more than {XZ_OUTPUT_BYTES_MAX} bytes"));
+    }
+    Ok(output)
 }
 
 /// Bytes that a decoder of Zstandard keeps, as the head of the frame tells (RFC 8878, 3.1.1.1):

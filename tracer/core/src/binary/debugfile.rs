@@ -1,9 +1,10 @@
 //! Where the debug info of a file is, and whether it truly belongs to it.
 //!
 //! Looked for in the file itself, by build-id under `/usr/lib/debug/.build-id`, and by
-//! `.gnu_debuglink` beside the file, each in the target's root and in ours. A file with another
+//! `.gnu_debuglink` beside the file, each in the target's root and in ours; then servers are asked. A file with another
 //! build-id is never used: its variables would be wrong with full confidence.
 
+use super::debuginfod::DebugServers;
 use super::elf::ElfFile;
 use super::open::{DEBUG_DIRECTORY, MappedFile, Root};
 use std::fmt;
@@ -18,6 +19,10 @@ pub struct DebugFiles {
     pub supplementary: Option<ElfFile>,
     /// The file names a supplementary file that was not found.
     pub supplementary_missing: bool,
+    /// The package (`.dwp`) of split units.
+    pub package: Option<ElfFile>,
+    /// Where files of split units may be; nowhere if there can be none.
+    pub(super) places: Places,
     /// What was tried without success.
     pub tried: Vec<Attempt>,
 }
@@ -60,19 +65,47 @@ pub fn hex(build_id: &[u8]) -> String {
 }
 
 /// Looks for the debug info of `binary`. `roots` are the roots that it may be in, the target's
-/// first; the last one is ours.
-pub fn find(binary: &ElfFile, roots: &[Root]) -> DebugFiles {
+/// first; the last one is ours. `servers` are asked last.
+pub fn find(binary: &ElfFile, roots: Vec<Root>, servers: Option<&DebugServers>) -> DebugFiles {
+    let mut files = find_in(binary, &roots, servers);
+    let debug = files.separate.as_ref().unwrap_or(binary);
+    // The one section that stays here of all that is split.
+    if debug.has_section(".debug_addr") {
+        files.package = find_package(binary, debug, &roots);
+        files.places = Places { roots, directory: directory_of(binary).to_path_buf() };
+    }
+    files
+}
+
+fn find_in(binary: &ElfFile, roots: &[Root], servers: Option<&DebugServers>) -> DebugFiles {
     let mut files = DebugFiles::default();
     if !binary.has_section(".debug_info") {
         files.separate = find_separate(binary, roots, &mut files.tried);
+        // One with symbols only must not hide what a server has.
+        let has_all = files.separate.as_ref().is_some_and(|file| file.has_section(".debug_info"));
+        if !has_all && let Some(id) = binary.build_id() {
+            files.separate = fetch(servers, id, &mut files.tried).or(files.separate);
+        }
     }
     let debug = files.separate.as_ref().unwrap_or(binary);
     if let Some(link) = alternate_link(debug) {
-        let found = find_supplementary(debug, &link, roots, &mut files.tried);
+        let found = find_supplementary(debug, &link, roots, &mut files.tried)
+            .or_else(|| fetch(servers, &link.1, &mut files.tried));
         files.supplementary_missing = found.is_none();
         files.supplementary = found;
     }
     files
+}
+
+fn fetch(servers: Option<&DebugServers>, id: &[u8], tried: &mut Vec<Attempt>) -> Option<ElfFile> {
+    match servers?.find(id) {
+        Ok(file) => Some(file),
+        Err(attempts) => {
+            let attempt = |(url, why)| Attempt { path: PathBuf::from(url), why };
+            tried.extend(attempts.into_iter().map(attempt));
+            None
+        }
+    }
 }
 
 /// How a candidate proves that it belongs to the file.
@@ -88,7 +121,7 @@ fn find_separate(binary: &ElfFile, roots: &[Root], tried: &mut Vec<Attempt>) -> 
     }
     let link = debug_link(binary);
     if let Some((name, _)) = &link {
-        let directory = binary.path().parent().unwrap_or(Path::new("/"));
+        let directory = directory_of(binary);
         let inside = directory.strip_prefix("/").unwrap_or(directory);
         let beside = [directory.join(name), directory.join(".debug").join(name)];
         // Paths beside the binary are names in the target's root, so they say nothing in ours.
@@ -184,21 +217,88 @@ fn find_supplementary(
     roots: &[Root],
     tried: &mut Vec<Attempt>,
 ) -> Option<ElfFile> {
-    let beside = debug.path().parent().unwrap_or(Path::new("/")).join(link);
+    let beside = directory_of(debug).join(link);
     let mut paths = vec![beside];
     if let Some(name) = link.file_name() {
         paths.push(Path::new(DEBUG_DIRECTORY).join(".dwz").join(name));
     }
     paths.extend(build_id_path(id));
+    let places = allowed(roots, &paths);
+    first_that_serves(&places, tried, |candidate| check(candidate, &Proof::BuildId(id)))
+}
+
+/// Where files that debug info names may be opened: the names are the target's word, so in our root
+/// they may only lead to debug files.
+fn allowed<'r>(roots: &'r [Root], paths: &[PathBuf]) -> Vec<(&'r Root, PathBuf)> {
     let mut places = Vec::new();
     for (index, root) in roots.iter().enumerate() {
-        // The link is the target's word: in our root it may only lead to debug files.
         let foreign = index > 0;
-        let allowed = |path: &&PathBuf| {
+        let is_allowed = |path: &&PathBuf| {
             let leads_up = path.components().any(|part| part == Component::ParentDir);
             !foreign || (path.starts_with(DEBUG_DIRECTORY) && !leads_up)
         };
-        places.extend(paths.iter().filter(allowed).map(|path| (root, path.clone())));
+        places.extend(paths.iter().filter(is_allowed).map(|path| (root, path.clone())));
     }
-    first_that_serves(&places, tried, |candidate| check(candidate, &Proof::BuildId(id)))
+    places
+}
+
+fn directory_of(file: &ElfFile) -> &Path {
+    file.path().parent().unwrap_or(Path::new("/"))
+}
+
+/// `PROGRAM.dwp`, beside the program or its debug file. Whether it belongs to the program is told by
+/// each of its units.
+fn find_package(binary: &ElfFile, debug: &ElfFile, roots: &[Root]) -> Option<ElfFile> {
+    let package = |path: &Path| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".dwp");
+        PathBuf::from(name)
+    };
+    let program = package(binary.path());
+    let inside = program.strip_prefix("/").unwrap_or(&program);
+    let global = Path::new(DEBUG_DIRECTORY).join(inside);
+    let paths = [program.clone(), package(debug.path()), global];
+    let places = allowed(roots, &paths);
+    places.into_iter().find_map(|(root, path)| {
+        let file = open(root, &path).ok()?;
+        file.has_section(".debug_cu_index").then_some(file)
+    })
+}
+
+/// Where files of split units may be.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    roots: Vec<Root>,
+    /// Of the program.
+    directory: PathBuf,
+}
+
+/// A place where a file may be.
+pub(super) struct Place<'p> {
+    root: &'p Root,
+    inside: PathBuf,
+    /// How it is called for people.
+    pub(super) path: PathBuf,
+}
+
+impl Places {
+    /// Where a file may be that the build left at a path: there, or beside the program.
+    pub(super) fn of(&self, (path, name): &(PathBuf, Option<PathBuf>)) -> Vec<Place<'_>> {
+        let beside = name.as_ref().map(|name| self.directory.join(name));
+        let paths: Vec<PathBuf> = [Some(path.clone()), beside].into_iter().flatten().collect();
+        let places = allowed(&self.roots, &paths).into_iter();
+        places.map(|(root, inside)| Place { root, path: root.show(&inside), inside }).collect()
+    }
+
+    /// What tells these roots from those of another process.
+    pub(super) fn ids(&self) -> Vec<(u64, u64)> {
+        self.roots.iter().filter_map(Root::id).collect()
+    }
+}
+
+impl Place<'_> {
+    /// Opens the file there.
+    pub(super) fn open(&self) -> Result<ElfFile, Refusal> {
+        open(self.root, &self.inside)
+    }
 }

@@ -1,5 +1,6 @@
 //! DWARF sections of a file, and its units.
 
+use super::debugfile::Attempt;
 use super::files::Files;
 use super::function_index::FunctionIndex;
 use super::functions::{self, Scopes, UnitFunctions};
@@ -13,11 +14,14 @@ use super::range_map::RangeMap;
 use super::scan::{self, Read};
 use super::sections::{Part, Sections, SharedUnit};
 use super::source_index::SourceIndex;
+use super::split::{Split, SplitSections};
 use super::type_index::TypeIndex;
+use super::unit;
+pub use super::unit::Unit;
 use super::units::Headers;
 use crate::model::address::Svma;
 use crate::model::issue::Issue;
-use gimli::{AttributeValue, UnitOffset, UnitSectionOffset};
+use gimli::{AttributeValue, UnitOffset};
 use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
@@ -28,8 +32,6 @@ use std::sync::{Arc, Mutex, OnceLock};
 pub type Reader<'a> = gimli::EndianSlice<'a, gimli::LittleEndian>;
 /// All sections of a file, with the supplementary (dwz) file's where there is one.
 pub type Dwarf<'a> = gimli::Dwarf<Reader<'a>>;
-/// A unit with its abbreviations and line program.
-pub type Unit<'a> = gimli::Unit<Reader<'a>, usize>;
 /// The header of a unit.
 pub type UnitHeader<'a> = gimli::UnitHeader<Reader<'a>, usize>;
 /// The value of an attribute.
@@ -116,11 +118,6 @@ impl DebugInfo {
         self.sections.dwarf()
     }
 
-    /// The sections of the file or of the supplementary one.
-    pub(super) fn dwarf_of(&self, part: Part) -> Option<&Dwarf<'_>> {
-        self.sections.of(part)
-    }
-
     #[cfg(test)]
     pub(crate) fn copy_dwarf(&self) -> Dwarf<'_> {
         let load = |id: gimli::SectionId| {
@@ -162,6 +159,28 @@ impl DebugInfo {
         self.counted(self.sections.read(part, index, true))
     }
 
+    /// What of a unit is in the file itself: of one that is split no DIEs.
+    pub(super) fn read_own_unit(&self, index: UnitIndex, bare: bool) -> Option<Unit<'_>> {
+        self.counted(self.sections.read_own(index, bare))
+    }
+
+    /// The sections that a split unit is in; `None` for one that is whole or whose other half is
+    /// missing.
+    pub fn split(&self, index: UnitIndex) -> Option<&SplitSections<'_>> {
+        self.sections.split(Part::Main, index).map(Split::get)
+    }
+
+    /// The sections of the type unit of a signature in the package of split units.
+    pub fn packaged_type(&self, signature: u64) -> Option<&SplitSections<'_>> {
+        self.sections.packaged_type(signature).map(Split::get)
+    }
+
+    /// Split units that were needed so far and whose other half is missing: how many, and where
+    /// that of one of them was looked for.
+    pub fn missing_units(&self) -> Option<(usize, &[Attempt])> {
+        self.sections.split_units().missing()
+    }
+
     fn counted<'d>(&self, unit: Option<Unit<'d>>) -> Option<Unit<'d>> {
         unit.inspect(|unit| self.touched(unit.header.length_including_self().min(UNIT_BYTES)))
     }
@@ -199,13 +218,14 @@ impl DebugInfo {
                 unit
             }
         };
-        let offset = UnitSectionOffset(offset).to_unit_offset(&unit.get().header)?;
-        Some((unit, offset))
+        let offset = UnitOffset(offset.checked_sub(unit.get().start())?);
+        (offset.0 < unit.get().header.length_including_self()).then_some((unit, offset))
     }
 
     /// The index of the unit that holds an offset of `.debug_info`.
     pub(super) fn unit_of(&self, part: Part, offset: usize) -> Option<UnitIndex> {
-        self.sections.headers(part).index_of(offset)
+        let split = unit::split_index(offset).filter(|_| part == Part::Main);
+        split.or_else(|| self.sections.headers(part).index_of(offset))
     }
 
     /// Units that were looked at so far and are malformed.
@@ -224,6 +244,7 @@ impl DebugInfo {
             + size_of::<OnceLock<UnitLines>>()
             + size_of::<OnceLock<Option<SharedUnit>>>();
         self.headers().bytes()
+            + self.sections.split_units().bytes()
             + self.supplementary_headers().bytes()
             + self
                 .units
@@ -250,11 +271,13 @@ impl DebugInfo {
     /// Gives the pages of the files back that were touched; they are read again when needed.
     pub fn release(&self) {
         self.sections.files().release();
+        self.sections.split_units().release();
     }
 
     /// The index of a unit of this debug info.
     pub fn index_of(&self, unit: &Unit<'_>) -> Option<UnitIndex> {
-        self.headers().index_of(unit.header.debug_info_offset()?.0)
+        let here = || self.headers().index_of(unit.header.debug_info_offset()?.0);
+        unit.split_index().or_else(here)
     }
 
     /// The address is in an executable segment. Functions that the linker dropped keep their
@@ -403,7 +426,7 @@ impl DebugInfo {
         let lists = [".debug_ranges", ".debug_rnglists"].into_iter().filter_map(section);
         let bytes: usize = lists.map(<[u8]>::len).sum();
         let left = AtomicUsize::new(bytes + self.unit_count());
-        let found = scan::units(self, &unlisted, Read::Bare, |found: &mut Found, index, unit| {
+        let found = scan::units(self, &unlisted, Read::Root, |found: &mut Found, index, unit| {
             let Ok(number) = u32::try_from(index) else { return };
             let mut entries = unit.entries();
             let Ok(Some(root)) = entries.next_dfs() else { return };
@@ -444,11 +467,11 @@ impl DebugInfo {
         let mut listed = None;
         let mut single = None;
         if let Some(list) = list {
-            listed = self.dwarf().attr_ranges(unit, list).ok().flatten();
-        } else if let Some(Ok(Some(low))) = low.map(|low| self.dwarf().attr_address(unit, low)) {
+            listed = unit.dwarf().attr_ranges(unit, list).ok().flatten();
+        } else if let Some(Ok(Some(low))) = low.map(|low| unit.dwarf().attr_address(unit, low)) {
             let end = match high {
                 Some(AttributeValue::Udata(length)) => low.checked_add(length),
-                Some(high) => self.dwarf().attr_address(unit, high).ok().flatten(),
+                Some(high) => unit.dwarf().attr_address(unit, high).ok().flatten(),
                 None => None,
             };
             single = end.map(|end| low..end);

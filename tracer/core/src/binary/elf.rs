@@ -48,6 +48,7 @@ pub struct ElfFile {
     sections: Vec<Section>,
     build_id: Option<Vec<u8>>,
     budget: Budget,
+    embedded: OnceLock<Option<Box<Self>>>,
 }
 
 #[derive(Debug)]
@@ -82,6 +83,7 @@ impl ElfFile {
         let sections = sections(header, data).map_err(&malformed)?;
         let build_id = build_id(header, programs, data);
         let budget = Budget::new();
+        let embedded = OnceLock::new();
         Ok(Self {
             segments,
             relro,
@@ -90,6 +92,7 @@ impl ElfFile {
             sections,
             build_id,
             budget,
+            embedded,
             file,
         })
     }
@@ -143,15 +146,39 @@ impl ElfFile {
     /// Why a compressed section can't be read.
     pub fn section(&self, name: &str) -> Result<Option<&[u8]>, String> {
         let Some(section) = self.find(name) else { return Ok(None) };
+        self.contents(section).map_err(|why| format!("section {name} {why}"))
+    }
+
+    /// The bytes of all sections of a name, for a file that is not linked has each type unit in a
+    /// section of its own.
+    ///
+    /// # Errors
+    ///
+    /// Why one of them can't be read.
+    pub fn sections(&self, name: &str) -> Result<Vec<&[u8]>, String> {
+        let named = self.sections.iter().filter(|section| *section.name == *name.as_bytes());
+        let contents = named.filter_map(|section| self.contents(section).transpose());
+        contents.collect::<Result<_, _>>().map_err(|why| format!("section {name} {why}"))
+    }
+
+    fn contents<'e>(&'e self, section: &'e Section) -> Result<Option<&'e [u8]>, String> {
         let Some(input) = self.file.bytes().get(section.file.clone()) else { return Ok(None) };
         let Some((compression, size)) = section.compressed else { return Ok(Some(input)) };
         let output = section
             .output
             .get_or_init(|| compressed::decompress(compression, input, size, &self.budget));
-        match output {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(why) => Err(format!("section {name} {why}")),
-        }
+        output.as_ref().map(|bytes| Some(&**bytes)).map_err(Clone::clone)
+    }
+
+    /// The file in the file (`.gnu_debugdata`): some distributions leave the symbols there that they
+    /// strip, compressed by xz. `None` also where it is malformed, for then there are no symbols.
+    pub fn embedded(&self) -> Option<&Self> {
+        let read = || {
+            let bytes = compressed::unxz(self.section(".gnu_debugdata").ok().flatten()?);
+            let file = MappedFile::in_memory(&bytes.ok()?, self.path()).ok()?;
+            Self::parse(file).ok().map(Box::new)
+        };
+        self.embedded.get_or_init(read).as_deref()
     }
 
     /// Where a section is in memory.
@@ -171,7 +198,9 @@ impl ElfFile {
             Some(Err(_)) | None => 0,
         };
         let own = |section: &Section| size_of::<Section>() + section.name.len() + output(section);
-        size_of::<Self>() + self.sections.iter().map(own).sum::<usize>()
+        let embedded = self.embedded.get().and_then(Option::as_ref);
+        let embedded = embedded.map_or(0, |file| file.file.bytes().len() + file.bytes());
+        size_of::<Self>() + self.sections.iter().map(own).sum::<usize>() + embedded
     }
 
     fn find(&self, name: &str) -> Option<&Section> {

@@ -67,8 +67,8 @@ impl<'a> Entry<'_, 'a> {
     }
 
     /// DW_AT_entry_pc: an address, or a distance from DW_AT_low_pc (DWARF 5, 2.18).
-    pub(super) fn entry_pc(&self, info: &DebugInfo) -> Option<u64> {
-        let address = |value| info.dwarf().attr_address(self.unit, value).ok().flatten();
+    pub(super) fn entry_pc(&self) -> Option<u64> {
+        let address = |value| self.unit.dwarf().attr_address(self.unit, value).ok().flatten();
         match self.value(gimli::DW_AT_entry_pc)? {
             gimli::AttributeValue::Udata(distance) => {
                 let base = self.value(gimli::DW_AT_low_pc).map_or(Some(self.unit.low_pc), address);

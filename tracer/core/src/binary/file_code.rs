@@ -60,26 +60,36 @@ impl FileCode {
     ///
     /// # Errors
     ///
-    /// Those of [`Files::debug_info`].
+    /// Those of [`Files::debug_info`]; [`IssueKind::MalformedFile`] where a file was truncated since.
     pub fn debug_info(&self) -> Result<&DebugInfo, Issue> {
         let load = || self.files.debug_info(self.store.clone());
-        self.debug.get_or_init(load).as_ref().map_err(Clone::clone)
+        let info = self.debug.get_or_init(load).as_ref().map_err(Clone::clone);
+        self.files.damaged().map_or(info, Err)
     }
 
     /// The function symbols.
     ///
     /// # Errors
     ///
-    /// Those of [`SymbolTable::load`].
+    /// Those of [`SymbolTable::load`]; [`IssueKind::MalformedFile`] where a file was truncated since.
     pub fn symbols(&self) -> Result<&SymbolTable<'_>, Issue> {
         let load =
             || KeptSymbols::try_new(Arc::clone(&self.files), |files| SymbolTable::load(files));
         let kept = self.symbols.get_or_init(load).as_ref().map_err(Clone::clone);
-        kept.map(KeptSymbols::borrow_dependent)
+        let symbols = kept.map(KeptSymbols::borrow_dependent);
+        self.files.damaged().map_or(symbols, Err)
     }
 
-    /// The debug info or the symbols could not be read, which may have had a reason that passes.
+    /// The debug info or the symbols could not be read, or not all of it, which may have had a reason
+    /// that passes.
     pub(super) fn has_failed(&self) -> bool {
+        let debug = self.debug.get().and_then(|debug| debug.as_ref().ok());
+        if debug.is_some_and(|debug| debug.missing_units().is_some()) {
+            return true;
+        }
+        if self.files.damaged().is_some() {
+            return true;
+        }
         let is_passing = |issue: &Issue| issue.kind == IssueKind::MalformedFile;
         matches!(self.debug.get(), Some(Err(issue)) if is_passing(issue))
             || matches!(self.symbols.get(), Some(Err(issue)) if is_passing(issue))

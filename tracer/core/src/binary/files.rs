@@ -63,15 +63,25 @@ impl Files {
         Issue::new(IssueKind::NoDebugInfo, subject, detail)
     }
 
+    /// One of them was truncated while it was read: what was read of it may be anything.
+    pub(super) fn damaged(&self) -> Option<Issue> {
+        let debug = [&self.debug.separate, &self.debug.supplementary, &self.debug.package];
+        let mut all = debug.into_iter().flatten().chain([&self.elf]);
+        let file = all.find(|file| file.file().is_damaged())?;
+        let path = file.path().display().to_string();
+        let detail = "it was truncated while it was read, or can't be read from its disk";
+        Some(Issue::new(IssueKind::MalformedFile, path, detail))
+    }
+
     /// Bytes that it takes beside the mapped files.
     pub(super) fn bytes(&self) -> usize {
-        let debug = [&self.debug.separate, &self.debug.supplementary];
+        let debug = [&self.debug.separate, &self.debug.supplementary, &self.debug.package];
         debug.into_iter().flatten().chain([&self.elf]).map(ElfFile::bytes).sum()
     }
 
     /// Gives the pages of the files back that were touched; they are read again when needed.
     pub(super) fn release(&self) {
-        let debug = [&self.debug.separate, &self.debug.supplementary];
+        let debug = [&self.debug.separate, &self.debug.supplementary, &self.debug.package];
         for file in debug.into_iter().flatten().chain([&self.elf]) {
             file.file().release();
         }

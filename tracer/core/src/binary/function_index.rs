@@ -219,13 +219,13 @@ impl CodeReader<'_> {
             self.unit = info.read_bare_unit(Part::Main, index).map(|unit| (index, unit));
         }
         let (_, unit) = self.unit.as_ref()?;
-        let offset = UnitOffset(offset.checked_sub(unit.header.offset().0)?);
+        let offset = UnitOffset(offset.checked_sub(unit.start())?);
         let mut found = None;
         let _ended: Result<(), gimli::Error> = walk(unit, Some(offset), |entry| {
             if entry.offset == offset
                 && let Some(first) = entry.first_address(info)
             {
-                let start = entry.entry_pc(info).filter(|pc| info.is_text(*pc));
+                let start = entry.entry_pc().filter(|pc| info.is_text(*pc));
                 let inlined = entry.tag == gimli::DW_TAG_inlined_subroutine;
                 let entry_pc = Svma(start.unwrap_or(first));
                 let call = place(entry, gimli::DW_AT_call_line, gimli::DW_AT_call_column);

@@ -140,7 +140,7 @@ pub(super) fn declared(
     match reference.or_else(|| entry.value(gimli::DW_AT_specification)) {
         Some(AttributeValue::UnitRef(offset)) => here = Some(offset),
         Some(AttributeValue::DebugInfoRef(offset)) => {
-            described.rest = Reference::new(part, offset.0);
+            described.rest = unit.place_of(offset).and_then(|at| Reference::new(part, at));
         }
         Some(AttributeValue::DebugInfoRefSup(offset)) => {
             described.rest = Reference::new(Part::Supplementary, offset.0);
@@ -206,7 +206,7 @@ fn read_some(
     let first = wanted.first()?;
     let index = info.unit_of(first.part(), first.offset())?;
     let unit = info.read_bare_unit(first.part(), index)?;
-    let start = unit.header.offset().0;
+    let start = unit.start();
     for reference in wanted {
         let offset = UnitOffset(reference.offset().checked_sub(start)?);
         found.push((*reference, Described::of(info, first.part(), &unit, offset)));

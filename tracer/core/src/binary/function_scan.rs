@@ -16,7 +16,7 @@ pub(super) struct Scanned {
     pub(super) keys: Vec<Key>,
     /// For each name, how many of `code` there are up to its last one.
     pub(super) ends: Vec<usize>,
-    /// Offsets in `.debug_info`, by name and offset.
+    /// Where DIEs are among those of the file (see [`Unit::start`]), by name and place.
     pub(super) code: Vec<u64>,
 }
 
@@ -94,7 +94,7 @@ impl Found {
             }
         }
         self.unnamed = unnamed;
-        self.units.push((unit.header.offset().0, self.code.len()));
+        self.units.push((unit.start(), self.code.len()));
     }
 
     fn number(&mut self, by: NamedBy) -> Option<u32> {

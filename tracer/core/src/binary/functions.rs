@@ -131,8 +131,11 @@ pub fn declaration<'a>(info: &'a DebugInfo, die: Die<'_>) -> Declaration<'a> {
         let unit = elsewhere.as_ref().map_or(die.unit, SharedUnit::get);
         match said.add(info, part, unit, offset) {
             Some(AttributeValue::UnitRef(next)) => offset = next,
-            Some(AttributeValue::DebugInfoRef(DebugInfoOffset(next))) => {
-                let Some((unit, next)) = info.shared_unit(part, next) else { break };
+            Some(AttributeValue::DebugInfoRef(next)) => {
+                let place = unit.place_of(next);
+                let Some((unit, next)) = place.and_then(|at| info.shared_unit(part, at)) else {
+                    break;
+                };
                 (elsewhere, offset) = (Some(unit), next);
             }
             Some(AttributeValue::DebugInfoRefSup(DebugInfoOffset(next))) => {
@@ -192,11 +195,11 @@ impl Said {
                 }
                 (gimli::DW_AT_name, _) if self.plain.is_none() => {
                     self.plain = text();
-                    let here = (unit.header.offset().0, offset);
+                    let here = (unit.start(), offset);
                     self.named = Some(here).filter(|_| part == Part::Main);
                 }
                 (gimli::DW_AT_decl_file, AttributeValue::FileIndex(index)) => {
-                    let path = || Some(lines::path_of(info.dwarf_of(part)?, unit, index));
+                    let path = || Some(lines::path_of(unit, index));
                     self.file = self.file.take().or_else(path);
                 }
                 (gimli::DW_AT_decl_line, _) => self.line = self.line.or(attribute.udata_value()),
@@ -276,7 +279,7 @@ pub(super) fn entry(info: &DebugInfo, unit: &Unit<'_>, offset: UnitOffset) -> Op
     let _ended: Result<(), gimli::Error> = walk(unit, Some(offset), |entry| {
         if entry.offset == offset {
             let first = || entry.ranges(info).first().map(|range| range.start);
-            found = entry.entry_pc(info).or_else(first).map(Svma);
+            found = entry.entry_pc().or_else(first).map(Svma);
         }
         Walk::Over
     });
@@ -300,7 +303,7 @@ fn scopes(info: &DebugInfo, unit: &Unit<'_>, offset: UnitOffset) -> Vec<Scope> {
         open.push(scopes.len());
         let ranges = entry.ranges(info);
         let first = ranges.first().map(|range| range.start);
-        let stated = entry.entry_pc(info).filter(|pc| info.is_text(*pc));
+        let stated = entry.entry_pc().filter(|pc| info.is_text(*pc));
         range_count += ranges.len();
         scopes.push(Scope {
             offset: entry.offset,
@@ -369,8 +372,10 @@ fn innermost(scopes: &[Scope]) -> Vec<(u64, Option<usize>)> {
     flat
 }
 
-/// The unit's DIE is DW_TAG_compile_unit: the only kind that has code.
+/// The unit's DIE is DW_TAG_compile_unit, the only kind that has code, or stands for one that is
+/// split.
 pub fn is_compile_unit(unit: &Unit<'_>) -> bool {
     let root = unit.entries_raw(None).and_then(|mut entries| entries.read_abbreviation());
-    root.is_ok_and(|root| root.is_some_and(|root| root.tag() == gimli::DW_TAG_compile_unit))
+    let kinds = [gimli::DW_TAG_compile_unit, gimli::DW_TAG_skeleton_unit];
+    root.is_ok_and(|root| root.is_some_and(|root| kinds.contains(&root.tag())))
 }

@@ -134,7 +134,7 @@ fn touch(file: &MappedFile) {
 }
 
 /// Removes the files that were used longest ago until the rest takes no more than `bytes_max`.
-fn bound(directory: &OwnedFd, bytes_max: u64) -> Result<(), Errno> {
+pub(super) fn bound(directory: &OwnedFd, bytes_max: u64) -> Result<(), Errno> {
     let mut files = Vec::new();
     for entry in Dir::read_from(directory)? {
         let name = entry?.file_name().to_owned();

@@ -82,9 +82,7 @@ impl<'d> Instance<'d> {
             && callers.len() < CALLERS_MAX
         {
             let function = declaration(self.info, self.info.die(unit, outer.offset)).display();
-            let line = inner
-                .call
-                .and_then(|(file, line)| source_line(self.info.dwarf(), unit, file, line));
+            let line = inner.call.and_then(|(file, line)| source_line(unit, file, line));
             callers.push(InlinedInto { function, line });
             scope = Some(outer);
         }
@@ -140,8 +138,7 @@ impl<'d> Instance<'d> {
         let is_declared = |row: &&Row| {
             u64::from(row.line) == line.line
                 && u64::from(row.column) == declared.column
-                && source_line(self.info.dwarf(), unit, u64::from(row.file), line.line).as_ref()
-                    == Some(line)
+                && source_line(unit, u64::from(row.file), line.line).as_ref() == Some(line)
         };
         let inner = self.copies_inside(&declared);
         let is_inner = |svma: Svma| {

@@ -31,10 +31,10 @@ pub fn have_code(info: &DebugInfo, files: &[&SourceFile]) -> Vec<bool> {
     }
     let have: Vec<AtomicBool> = files.iter().map(|_| AtomicBool::new(false)).collect();
     let wanted: Vec<UnitIndex> = by_unit.keys().copied().collect();
-    scan::units(info, &wanted, Read::WithLines, |(): &mut (), index, unit| {
+    scan::units(info, &wanted, Read::Lines, |(): &mut (), index, unit| {
         let open = by_unit.get(&index).into_iter().flatten().filter_map(|number| {
             let has = have.get(*number).filter(|has| !has.load(Ordering::Relaxed))?;
-            Some((has, files.get(*number)?.indices_in(info, index, unit)))
+            Some((has, files.get(*number)?.indices_in(index, unit)))
         });
         let open: Vec<_> = open.collect();
         let lines = if open.is_empty() { return } else { UnitLines::read(info, unit) };
@@ -58,10 +58,10 @@ pub fn lines_with_code(info: &DebugInfo, file: &SourceFile) -> BTreeSet<u64> {
     let found = scan::units(
         info,
         &file.unit_indices(),
-        Read::WithLines,
+        Read::Lines,
         |found: &mut BTreeSet<u64>, index, unit| {
             let lines = UnitLines::read(info, unit);
-            let indices = file.indices_in(info, index, unit);
+            let indices = file.indices_in(index, unit);
             found.extend(statements(&lines, &indices).map(|row| u64::from(row.line)));
         },
     );
@@ -80,7 +80,7 @@ pub fn sites(info: &DebugInfo, file: &SourceFile, line: u64) -> Arc<Sites> {
         let mut sites = Sites::new();
         for index in units_of_line(info, file, line) {
             let Some(unit) = info.unit(index) else { continue };
-            let indices = file.indices_in(info, index, unit);
+            let indices = file.indices_in(index, unit);
             let is_line = |(file, at)| at == line && indices.contains(&file);
             let functions = functions_with(info, index, &is_line);
             let key = |place| is_line(place).then_some(());
@@ -100,7 +100,7 @@ fn units_of_line(info: &DebugInfo, file: &SourceFile, line: u64) -> BTreeSet<Uni
         &file.unit_indices(),
         Read::WithLines,
         |found: &mut Found, index, unit| {
-            let indices = file.indices_in(info, index, unit);
+            let indices = file.indices_in(index, unit);
             let is_line = |(file, at)| at == line && indices.contains(&file);
             let lines = UnitLines::read(info, unit);
             let mut rows = lines.sequences().flatten();
@@ -140,7 +140,7 @@ pub fn of_function(
 ) -> Vec<LineSite<Place>> {
     let Some(unit) = info.unit(index) else { return Vec::new() };
     let mut firsts: HashMap<String, u64> = HashMap::new();
-    let paths = paths(info.dwarf(), unit).into_iter();
+    let paths = paths(unit).into_iter();
     let first: HashMap<u64, u64> =
         paths.map(|(file, path)| (file, *firsts.entry(path).or_insert(file))).collect();
     let key = |(file, line)| (line != 0).then_some((*first.get(&file)?, line));

@@ -1,6 +1,6 @@
 //! Line tables: which address belongs to which line, and which files a unit mentions.
 
-use super::dwarf::{DebugInfo, Dwarf, Reader, Unit};
+use super::dwarf::{DebugInfo, Reader, Unit};
 use super::range_map::RangeMap;
 use crate::model::address::Svma;
 use crate::model::resolved::SourceLine;
@@ -10,6 +10,8 @@ use std::ops::Range;
 /// Rows of one line program that are read, at most: 96 MiB. The largest real units have a million.
 const ROWS_MAX: usize = 4 << 20;
 
+/// Bytes of the paths of one unit; more of them are left out. The largest real ones have one MiB.
+const PATHS_BYTES_MAX: usize = 8 << 20;
 /// Longer paths are left out: no file has one, and many entries may share it.
 const PATH_BYTES_MAX: usize = 4096;
 
@@ -132,36 +134,48 @@ pub fn rows<'d>(
 }
 
 /// The file and line of a row.
-pub fn source_line(dwarf: &Dwarf<'_>, unit: &Unit<'_>, file: u64, line: u64) -> Option<SourceLine> {
-    path_of(dwarf, unit, file).map(|file| SourceLine { file, line })
+pub fn source_line(unit: &Unit<'_>, file: u64, line: u64) -> Option<SourceLine> {
+    path_of(unit, file).map(|file| SourceLine { file, line })
 }
 
 /// The path of a file of a unit's line table, by index.
-pub fn path_of(dwarf: &Dwarf<'_>, unit: &Unit<'_>, file: u64) -> Option<String> {
-    path_in(dwarf, unit, unit.line_program.as_ref()?.header(), file)
+pub fn path_of(unit: &Unit<'_>, file: u64) -> Option<String> {
+    path_in(unit, unit.line_program.as_ref()?.header(), file)
 }
 
 /// The paths of all files that a unit's line table mentions, by index.
-pub fn paths(dwarf: &Dwarf<'_>, unit: &Unit<'_>) -> Vec<(u64, String)> {
+pub fn paths(unit: &Unit<'_>) -> Vec<(u64, String)> {
     let Some(program) = &unit.line_program else { return Vec::new() };
-    let path = |file| Some((file, path_in(dwarf, unit, program.header(), file)?));
-    file_numbers(program.header()).filter_map(path).collect()
+    path_parts(unit, program.header()).map(|(file, parts)| (file, parts.join())).collect()
+}
+
+/// The same, not put together yet.
+pub(super) fn path_parts<'a>(
+    unit: &Unit<'a>,
+    header: &LineProgramHeader<Reader<'a>, usize>,
+) -> impl Iterator<Item = (u64, PathParts<'a>)> {
+    let parts = |file| Some((file, PathParts::of(unit, header, file)?));
+    let mut left = PATHS_BYTES_MAX;
+    file_numbers(header).filter_map(parts).take_while(move |(_, parts)| {
+        let rest = left.checked_sub(parts.bytes());
+        left = rest.unwrap_or(0);
+        rest.is_some()
+    })
 }
 
 /// The indices that files have in a line table.
-pub(super) fn file_numbers(header: &LineProgramHeader<Reader<'_>, usize>) -> Range<u64> {
+fn file_numbers(header: &LineProgramHeader<Reader<'_>, usize>) -> Range<u64> {
     // Indices start at 1 before DWARF 5, where 0 is not a file.
     let count = header.file_names().len() as u64;
     if header.version() < 5 { 1..count + 1 } else { 0..count }
 }
 
 fn path_in(
-    dwarf: &Dwarf<'_>,
     unit: &Unit<'_>,
     header: &LineProgramHeader<Reader<'_>, usize>,
     file: u64,
 ) -> Option<String> {
-    PathParts::of(dwarf, unit, header, file).map(|parts| parts.join())
+    PathParts::of(unit, header, file).map(|parts| parts.join())
 }
 
 /// What a path is put together from.
@@ -175,14 +189,13 @@ pub(super) struct PathParts<'a> {
 impl<'a> PathParts<'a> {
     /// The path of a file of a line table.
     pub(super) fn of(
-        dwarf: &Dwarf<'a>,
         unit: &Unit<'a>,
         header: &LineProgramHeader<Reader<'a>, usize>,
         file: u64,
     ) -> Option<Self> {
         let entry = header.file(file)?;
         let text = |value| {
-            let text = dwarf.attr_string(unit, value).ok()?.slice();
+            let text = unit.line_strings().attr_string(unit, value).ok()?.slice();
             (text.len() <= PATH_BYTES_MAX).then_some(text)
         };
         Some(Self {
@@ -191,6 +204,11 @@ impl<'a> PathParts<'a> {
             // Directory 0 is that of the compilation; the others may be relative to it.
             base: unit.comp_dir.filter(|_| entry.directory_index() != 0).map(|base| base.slice()),
         })
+    }
+
+    fn bytes(&self) -> usize {
+        let prefixes = [self.directory, self.base].into_iter().flatten();
+        self.name.len() + prefixes.map(<[u8]>::len).sum::<usize>()
     }
 
     pub(super) fn join(&self) -> String {

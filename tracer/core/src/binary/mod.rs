@@ -6,6 +6,7 @@ pub mod cfi;
 pub mod code_map;
 mod compressed;
 pub mod debugfile;
+pub mod debuginfod;
 pub mod demangle;
 pub mod dwarf;
 pub mod elf;
@@ -17,6 +18,7 @@ pub mod function_index;
 mod function_names;
 mod function_scan;
 pub mod functions;
+mod guard;
 mod heap;
 mod index_file;
 pub mod index_store;
@@ -37,10 +39,12 @@ pub mod remote;
 mod scan;
 mod sections;
 pub mod source_index;
+pub mod split;
 mod strings;
 pub mod symbolize;
 pub mod symbols;
 pub mod type_index;
+pub mod unit;
 pub mod units;
 
 #[cfg(test)]

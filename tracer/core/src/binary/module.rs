@@ -60,7 +60,7 @@ impl Module {
                 "its executable mappings do not match its segments",
             ));
         };
-        let debug = debugfile::find(&elf, &roots(pid, reader));
+        let debug = debugfile::find(&elf, roots(pid, reader), cache.servers(reader));
         Ok(Self { code: cache.get(Files { elf, debug }, reader), bias })
     }
 
@@ -79,7 +79,7 @@ impl Module {
             let kind = IssueKind::MalformedFile;
             return Err(Issue::new(kind, path.display().to_string(), "it has no segments"));
         }
-        let debug = debugfile::find(&elf, &[root]);
+        let debug = debugfile::find(&elf, vec![root], cache.servers(Caller::Root));
         Ok(Self { code: cache.get(Files { elf, debug }, Caller::Root), bias: 0 })
     }
 

@@ -223,6 +223,13 @@ impl<'m> Code<'m> {
         };
         let malformed = info.malformed_units();
         let path = self.modules.path(index)?.display().to_string();
+        if let Some((missing, tried)) = info.missing_units() {
+            let tried: Vec<String> = tried.iter().map(ToString::to_string).collect();
+            let units = info.unit_count();
+            let tried = tried.join(", ");
+            let detail = format!("of {units} units {missing} are split, not found: {tried}");
+            return Some(Issue::new(IssueKind::NoDebugInfo, path, detail));
+        }
         let detail = format!("{malformed} of {} units of its debug info", info.unit_count());
         (malformed > 0).then(|| Issue::new(IssueKind::MalformedFile, path, detail))
     }

@@ -1,19 +1,21 @@
 //! Files of a process and debug files: opened inside their root only, mapped, and held by fd.
 
+use super::guard::GuardedMap;
 use super::remote::remote_filesystem;
 use crate::model::caller::Caller;
 use crate::model::issue::{Issue, IssueKind};
 use crate::model::process::Mapping;
 use memmap2::{Mmap, UncheckedAdvice};
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, Stat};
+use rustix::fs::{FileType, MemfdFlags, Mode, OFlags, ResolveFlags, SealFlags, Stat};
 use rustix::io::Errno;
 use std::fs::File;
+use std::io::Write as _;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 /// Where distributions put separate debug files.
-pub(super) const DEBUG_DIRECTORY: &str = "/usr/lib/debug";
+pub const DEBUG_DIRECTORY: &str = "/usr/lib/debug";
 /// Rights of one class of users in a file's mode.
 const READ: u32 = 0o4;
 const SEARCH: u32 = 0o1;
@@ -68,10 +70,13 @@ impl Root {
 
     /// Both are the same directory.
     pub fn is_same(&self, other: &Self) -> bool {
-        match (rustix::fs::fstat(&self.directory), rustix::fs::fstat(&other.directory)) {
-            (Ok(a), Ok(b)) => (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino),
-            _ => false,
-        }
+        self.id().is_some_and(|id| other.id() == Some(id))
+    }
+
+    /// Device and inode of the directory.
+    pub(super) fn id(&self) -> Option<(u64, u64)> {
+        let stat = rustix::fs::fstat(&self.directory).ok()?;
+        Some((stat.st_dev, stat.st_ino))
     }
 
     /// How `path` inside this root is called outside of it.
@@ -194,7 +199,7 @@ pub struct MappedFile {
     file: File,
     /// As it was when it was opened.
     id: FileId,
-    map: Option<Mmap>,
+    map: Option<GuardedMap>,
 }
 
 impl MappedFile {
@@ -228,15 +233,34 @@ impl MappedFile {
         Self::new(file, PathBuf::from(name))
     }
 
+    /// Bytes that are in no file, as one that nobody can change.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel answers.
+    pub(super) fn in_memory(bytes: &[u8], path: &Path) -> Result<Self, Errno> {
+        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+        let mut file = File::from(rustix::fs::memfd_create("debugdata", flags)?);
+        file.write_all(bytes).map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))?;
+        let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE | SealFlags::SEAL;
+        rustix::fs::fcntl_add_seals(&file, seals)?;
+        Self::new(file, path.to_path_buf())
+    }
+
     fn new(file: File, path: PathBuf) -> Result<Self, Errno> {
         let id = FileId::of(&rustix::fs::fstat(&file)?);
-        let map = if id.bytes == 0 { None } else { Some(map(&file)?) };
+        let map = if id.bytes == 0 { None } else { Some(GuardedMap::new(map(&file)?)?) };
         Ok(Self { path, file, id, map })
     }
 
     /// The contents.
     pub fn bytes(&self) -> &[u8] {
         self.map.as_deref().unwrap_or(&[])
+    }
+
+    /// It was truncated since it was opened, or could not be read, and zeros were read instead.
+    pub fn is_damaged(&self) -> bool {
+        self.map.as_ref().is_some_and(GuardedMap::is_damaged)
     }
 
     /// Tells the file from all others, and its contents from earlier and later ones.
@@ -248,7 +272,7 @@ impl MappedFile {
     /// needed. Mapped pages count as our memory.
     pub fn release(&self) {
         let Some(map) = &self.map else { return };
-        if let Err(error) = release(map) {
+        if let Err(error) = release(map.map()) {
             tracing::debug!(path = %self.path.display(), %error, "pages were not given back");
         }
     }
@@ -341,8 +365,7 @@ fn is_mapped_by(file: &File, mapping: &Mapping) -> bool {
 fn map(file: &File) -> Result<Mmap, Errno> {
     // SAFETY: nothing keeps a reference across a change of the bytes that would break an
     // invariant: they are only ever parsed as untrusted bytes, bounds-checked against the mapped
-    // length. A file that another process truncates meanwhile ends this process by SIGBUS, and
-    // the kernel then takes all breakpoints out.
+    // length. See `guard.rs` for a file that another process truncates meanwhile.
     unsafe { Mmap::map(file) }.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
 }
 

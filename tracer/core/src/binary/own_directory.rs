@@ -77,20 +77,59 @@ fn check_owner(stat: &Stat) -> Result<(), DirectoryError> {
 ///
 /// The system's; nothing is left then.
 pub fn write(directory: BorrowedFd<'_>, name: &str, bytes: &[u8]) -> io::Result<()> {
-    static WRITTEN: AtomicU64 = AtomicU64::new(0);
-    // Two processes may write the same one.
-    let number = WRITTEN.fetch_add(1, Ordering::Relaxed);
-    let new = format!("{NEW}{}-{number}", std::process::id());
-    let written = write_new(directory, &new, bytes)
-        .and_then(|()| Ok(rustix::fs::renameat(directory, &new, directory, name)?));
-    if written.is_err() {
-        let _gone = rustix::fs::unlinkat(directory, &new, AtFlags::empty());
-    }
-    written
+    let new = Writing::new(directory)?;
+    new.file().write_all(bytes)?;
+    new.keep_as(name)
 }
 
-fn write_new(directory: BorrowedFd<'_>, name: &str, bytes: &[u8]) -> io::Result<()> {
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = rustix::fs::openat(directory, name, flags, Mode::RUSR | Mode::WUSR)?;
-    File::from(file).write_all(bytes)
+/// A file that is being written: it is gone again unless it is kept.
+#[derive(Debug)]
+pub(super) struct Writing<'d> {
+    directory: BorrowedFd<'d>,
+    name: String,
+    file: File,
+}
+
+impl<'d> Writing<'d> {
+    /// An empty one.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub(super) fn new(directory: BorrowedFd<'d>) -> io::Result<Self> {
+        static WRITTEN: AtomicU64 = AtomicU64::new(0);
+        // Two processes may write the same one.
+        let number = WRITTEN.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{NEW}{}-{number}", std::process::id());
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(directory, &name, flags, Mode::RUSR | Mode::WUSR)?;
+        Ok(Self { directory, name, file: File::from(file) })
+    }
+
+    /// What is written to.
+    pub(super) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// What it is called meanwhile.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Gives it its name.
+    ///
+    /// # Errors
+    ///
+    /// The system's; it is gone then.
+    pub(super) fn keep_as(&self, name: &str) -> io::Result<()> {
+        Ok(rustix::fs::renameat(self.directory, &self.name, self.directory, name)?)
+    }
+}
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        // It is there no more if it was kept.
+        let _gone = rustix::fs::unlinkat(self.directory, &self.name, AtFlags::empty());
+    }
 }

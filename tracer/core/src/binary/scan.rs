@@ -16,6 +16,10 @@ pub(super) enum Read {
     Bare,
     /// Its line program too.
     WithLines,
+    /// Its line program; of a unit that is split no DIEs.
+    Lines,
+    /// Its own DIE; of a unit that is split that of its skeleton.
+    Root,
 }
 
 /// Calls `visit` for each of some units, in no order. Each thread adds to a state of its own.
@@ -41,6 +45,8 @@ fn units_on<'d, S: Default + Send>(
             let unit = match read {
                 Read::Bare => info.read_bare_unit(Part::Main, *index),
                 Read::WithLines => info.read_unit(*index),
+                Read::Lines => info.read_own_unit(*index, false),
+                Read::Root => info.read_own_unit(*index, true),
             };
             let Some(unit) = unit else { continue };
             visit(state, *index, &unit);

@@ -4,6 +4,7 @@ use super::dwarf::{Dwarf, Unit, UnitIndex};
 use super::elf::ElfFile;
 use super::files::Files;
 use super::index_file::{BUILD_ID_MAX, Fingerprint};
+use super::split::{Split, SplitUnits};
 use super::units::{self, Headers};
 use crate::model::issue::{Issue, IssueKind};
 use gimli::Section as _;
@@ -19,7 +20,7 @@ pub(super) enum Part {
 }
 
 self_cell! {
-    struct OfFiles {
+    pub(super) struct OfFiles {
         owner: Arc<Files>,
         #[covariant]
         dependent: Parsed,
@@ -28,8 +29,9 @@ self_cell! {
     impl {Debug}
 }
 
+/// The sections of the files, with the headers of their units.
 #[derive(Debug)]
-struct Parsed<'a> {
+pub(super) struct Parsed<'a> {
     dwarf: Dwarf<'a>,
     main: Headers<'a>,
     supplementary: Headers<'a>,
@@ -37,12 +39,19 @@ struct Parsed<'a> {
 
 self_cell! {
     struct OfSections {
-        owner: Arc<OfFiles>,
+        owner: Source,
         #[covariant]
         dependent: Unit,
     }
 
     impl {Debug}
+}
+
+/// Where a unit is read.
+#[derive(Debug)]
+struct Source {
+    all: Arc<OfFiles>,
+    split: Option<Split>,
 }
 
 /// A unit that lives as long as somebody needs it.
@@ -64,6 +73,7 @@ impl SharedUnit {
 #[derive(Debug)]
 pub(super) struct Sections {
     all: Arc<OfFiles>,
+    split: SplitUnits,
     malformed: Mutex<BTreeSet<(Part, UnitIndex)>>,
 }
 
@@ -84,7 +94,8 @@ impl Sections {
             }
             Ok(Parsed { dwarf, main, supplementary })
         })?;
-        Ok(Self { all: Arc::new(all), malformed: Mutex::default() })
+        let split = SplitUnits::new(all.borrow_dependent().main.len());
+        Ok(Self { all: Arc::new(all), split, malformed: Mutex::default() })
     }
 
     /// The files.
@@ -97,11 +108,6 @@ impl Sections {
         &self.all.borrow_dependent().dwarf
     }
 
-    /// The sections of one of the files; `None` where there is none.
-    pub(super) fn of(&self, part: Part) -> Option<&Dwarf<'_>> {
-        self.all.borrow_dependent().part(part).1
-    }
-
     /// The headers of the units.
     pub(super) fn headers(&self, part: Part) -> &Headers<'_> {
         self.all.borrow_dependent().part(part).0
@@ -110,15 +116,41 @@ impl Sections {
     /// A unit that is needed once; `None` where it is malformed. `bare` leaves out its line
     /// program.
     pub(super) fn read(&self, part: Part, index: UnitIndex, bare: bool) -> Option<Unit<'_>> {
+        let split = self.split(part, index);
         let unit = self.all.borrow_dependent().read(part, index, bare);
-        self.noted(part, index, unit)
+        self.noted(part, index, with_split(unit, split, index))
+    }
+
+    /// What of a unit is in the file itself: of one that is split no DIEs.
+    pub(super) fn read_own(&self, index: UnitIndex, bare: bool) -> Option<Unit<'_>> {
+        let unit = self.all.borrow_dependent().read(Part::Main, index, bare);
+        self.noted(Part::Main, index, unit)
     }
 
     /// A unit that is kept for longer; `None` where it is malformed.
     pub(super) fn share(&self, part: Part, index: UnitIndex) -> Option<SharedUnit> {
-        let all = Arc::clone(&self.all);
-        let unit = OfSections::try_new(all, |all| all.borrow_dependent().read(part, index, false));
+        let split = self.split(part, index).cloned();
+        let source = Source { all: Arc::clone(&self.all), split };
+        let unit = OfSections::try_new(source, |source| {
+            let unit = source.all.borrow_dependent().read(part, index, false);
+            with_split(unit, source.split.as_ref(), index)
+        });
         self.noted(part, index, unit).map(|unit| SharedUnit(Arc::new(unit)))
+    }
+
+    /// The other half of a unit that is split.
+    pub(super) fn split(&self, part: Part, index: UnitIndex) -> Option<&Split> {
+        if part == Part::Main { self.split.get(&self.all, index) } else { None }
+    }
+
+    /// The type unit of a signature in the package of split units.
+    pub(super) fn packaged_type(&self, signature: u64) -> Option<&Split> {
+        self.split.packaged_type(&self.all, signature)
+    }
+
+    /// The split units.
+    pub(super) fn split_units(&self) -> &SplitUnits {
+        &self.split
     }
 
     fn noted<T>(&self, part: Part, index: UnitIndex, unit: Result<T, gimli::Error>) -> Option<T> {
@@ -137,6 +169,10 @@ impl Sections {
 
     /// What tells this debug info from other; `None` without a build-id.
     pub(super) fn fingerprint(&self) -> Option<Fingerprint> {
+        // Many files may hold split units: an index of theirs would have to tell all of them.
+        if self.headers(Part::Main).may_be_split(self.dwarf()) {
+            return None;
+        }
         let id = self.files().elf.build_id()?;
         let mut build_id = [0; BUILD_ID_MAX];
         build_id.get_mut(..id.len())?.copy_from_slice(id);
@@ -151,7 +187,23 @@ impl Sections {
     }
 }
 
+fn with_split<'s>(
+    unit: Result<Unit<'s>, gimli::Error>,
+    split: Option<&'s Split>,
+    index: UnitIndex,
+) -> Result<Unit<'s>, gimli::Error> {
+    match split {
+        Some(split) => split.read(unit?, index),
+        None => unit,
+    }
+}
+
 impl<'a> Parsed<'a> {
+    /// Those of the file itself.
+    pub(super) fn main(&self) -> (&Dwarf<'a>, &Headers<'a>) {
+        (&self.dwarf, &self.main)
+    }
+
     fn part(&self, part: Part) -> (&Headers<'a>, Option<&Dwarf<'a>>) {
         match part {
             Part::Main => (&self.main, Some(&self.dwarf)),
@@ -159,8 +211,13 @@ impl<'a> Parsed<'a> {
         }
     }
 
-    fn read(&self, part: Part, index: UnitIndex, bare: bool) -> Result<Unit<'a>, gimli::Error> {
-        let (headers, dwarf) = self.part(part);
+    fn read<'s>(
+        &'s self,
+        part: Part,
+        index: UnitIndex,
+        bare: bool,
+    ) -> Result<Unit<'s>, gimli::Error> {
+        let (headers, dwarf): (&Headers<'s>, Option<&Dwarf<'s>>) = self.part(part);
         let (header, dwarf) = headers.get(index).zip(dwarf).ok_or(gimli::Error::MissingUnitDie)?;
         if bare { headers.read_bare(dwarf, header) } else { headers.read(dwarf, header) }
     }

@@ -4,7 +4,7 @@ use super::dwarf::{DebugInfo, Unit, UnitIndex};
 use super::functions::is_compile_unit;
 use super::index_file::{IndexFile, Kind, Table};
 use super::index_store::Stored;
-use super::lines::{PathParts, file_numbers, has_tail, normalize, path_of};
+use super::lines::{PathParts, has_tail, normalize, path_of, path_parts};
 use super::scan::{self, Read};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
@@ -27,15 +27,10 @@ impl SourceFile {
     }
 
     /// Its indices in the line table of a unit, as far as they are its own there.
-    pub(super) fn indices_in(
-        &self,
-        info: &DebugInfo,
-        index: UnitIndex,
-        unit: &Unit<'_>,
-    ) -> Vec<u64> {
+    pub(super) fn indices_in(&self, index: UnitIndex, unit: &Unit<'_>) -> Vec<u64> {
         let at = self.units.binary_search_by_key(&index, |(unit, _)| *unit).ok();
         let indices = at.and_then(|at| self.units.get(at)).map_or(&[][..], |(_, indices)| indices);
-        let is_own = |file: &u64| path_of(info.dwarf(), unit, *file).as_ref() == Some(&self.path);
+        let is_own = |file: &u64| path_of(unit, *file).as_ref() == Some(&self.path);
         indices.iter().copied().filter(is_own).collect()
     }
 }
@@ -82,22 +77,19 @@ impl SourceIndex {
     /// Reads the line table headers of all units.
     pub(super) fn read(info: &DebugInfo) -> Self {
         let all: Vec<UnitIndex> = (0..info.unit_count()).collect();
-        let found =
-            scan::units(info, &all, Read::WithLines, |found: &mut Found<'_>, index, unit| {
-                // Partial and type units mention files but have no code.
-                let Some(program) = unit.line_program.as_ref().filter(|_| is_compile_unit(unit))
-                else {
-                    return;
-                };
-                let Ok(index) = u32::try_from(index) else { return };
-                for file in file_numbers(program.header()) {
-                    let parts = PathParts::of(info.dwarf(), unit, program.header(), file);
-                    let (Some(parts), Ok(file)) = (parts, u32::try_from(file)) else { continue };
-                    if let Some(path) = found.path(parts) {
-                        found.mentions.push((path, index, file));
-                    }
+        let found = scan::units(info, &all, Read::Lines, |found: &mut Found<'_>, index, unit| {
+            // Partial and type units mention files but have no code.
+            let Some(program) = unit.line_program.as_ref().filter(|_| is_compile_unit(unit)) else {
+                return;
+            };
+            let Ok(index) = u32::try_from(index) else { return };
+            for (file, parts) in path_parts(unit, program.header()) {
+                let Ok(file) = u32::try_from(file) else { continue };
+                if let Some(path) = found.path(parts) {
+                    found.mentions.push((path, index, file));
                 }
-            });
+            }
+        });
         Self::merge(found)
     }
 

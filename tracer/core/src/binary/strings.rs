@@ -10,7 +10,11 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 const NAME_BYTES_MAX: usize = 1 << 16;
 
 /// Bits for the offset in its section.
-const OFFSET_BITS: u32 = 60;
+const OFFSET_BITS: u32 = 40;
+/// Sections of strings in a file.
+const OF_FILE: u64 = 3;
+/// The sections of split units have the numbers behind those of the two files.
+const SPLIT: u64 = 2 * OF_FILE;
 
 /// Where a string is: a section and an offset.
 #[derive(
@@ -36,7 +40,8 @@ impl Text {
 
     fn new(section: u64, offset: usize) -> Self {
         let offset = offset as u64;
-        if offset >> OFFSET_BITS == 0 { Self(section << OFFSET_BITS | offset) } else { Self::NONE }
+        let fits = offset >> OFFSET_BITS == 0 && section < u64::MAX >> OFFSET_BITS;
+        if fits { Self(section << OFFSET_BITS | offset) } else { Self::NONE }
     }
 
     /// `None` where there is no string.
@@ -57,30 +62,27 @@ fn sections<'a>(dwarf: &Dwarf<'a>) -> [Reader<'a>; 3] {
 
 /// Where the string of an attribute is.
 pub(super) fn of(info: &DebugInfo, part: Part, unit: &Unit<'_>, value: Option<Value<'_>>) -> Text {
-    let first = match part {
-        Part::Main => 0,
-        Part::Supplementary => 3,
+    let first = match (part, unit.split_index()) {
+        (Part::Main, None) => 0,
+        (Part::Supplementary, _) => OF_FILE,
+        (Part::Main, Some(index)) => SPLIT + index as u64 * OF_FILE,
     };
     match value {
         // Nearly all of them, and found without a look at the string.
         Some(AttributeValue::DebugStrRef(offset)) => Text::new(first, offset.0),
-        Some(AttributeValue::DebugStrRefSup(offset)) => Text::new(3, offset.0),
+        Some(AttributeValue::DebugStrRefSup(offset)) => Text::new(OF_FILE, offset.0),
         Some(value) => {
-            let dwarf = match part {
-                Part::Main => Some(info.dwarf()),
-                Part::Supplementary => info.dwarf().sup(),
-            };
-            let text = dwarf.and_then(|dwarf| dwarf.attr_string(unit, value).ok());
-            text.map_or(Text::NONE, |text| find(info, text.offset_id()))
+            let text = unit.dwarf().attr_string(unit, value).ok();
+            let own = [(unit.dwarf(), first)];
+            let all = own.into_iter().chain(info.dwarf().sup().map(|sup| (sup, OF_FILE)));
+            text.map_or(Text::NONE, |text| find(all, text.offset_id()))
         }
         None => Text::NONE,
     }
 }
 
-fn find(info: &DebugInfo, id: ReaderOffsetId) -> Text {
-    let all = [Some(info.dwarf()), info.dwarf().sup()];
-    let all = all.into_iter().zip([0, 3]).filter_map(|(dwarf, first)| Some((dwarf?, first)));
-    for (dwarf, first) in all {
+fn find<'a>(files: impl Iterator<Item = (&'a Dwarf<'a>, u64)>, id: ReaderOffsetId) -> Text {
+    for (dwarf, first) in files {
         for (number, section) in (first..).zip(sections(dwarf)) {
             if let Some(offset) = section.lookup_offset_id(id) {
                 return Text::new(number, offset);
@@ -93,12 +95,12 @@ fn find(info: &DebugInfo, id: ReaderOffsetId) -> Text {
 /// The string; `None` where there is none, and for one that is too long.
 pub(super) fn read(info: &DebugInfo, text: Text) -> Option<&[u8]> {
     let (section, offset) = (text.0 >> OFFSET_BITS, text.0 & ((1 << OFFSET_BITS) - 1));
-    let (dwarf, section) = match section {
-        0..3 => (info.dwarf(), section),
-        3..6 => (info.dwarf().sup()?, section - 3),
-        _ => return None,
+    let dwarf = match section {
+        0..OF_FILE => info.dwarf(),
+        OF_FILE..SPLIT => info.dwarf().sup()?,
+        _ => &info.split(usize::try_from((section - SPLIT) / OF_FILE).ok()?)?.dwarf,
     };
-    let mut input = *sections(dwarf).get(usize::try_from(section).ok()?)?;
+    let mut input = *sections(dwarf).get(usize::try_from(section % OF_FILE).ok()?)?;
     input.skip(usize::try_from(offset).ok()?).ok()?;
     let text = CStr::from_bytes_until_nul(input.slice()).ok()?.to_bytes();
     Some(text).filter(|text| text.len() <= NAME_BYTES_MAX)

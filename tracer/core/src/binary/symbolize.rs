@@ -15,9 +15,8 @@ pub fn frames(info: &DebugInfo, svma: Svma) -> Vec<CodeFrame> {
     let Some(index) = info.index_of(unit) else { return Vec::new() };
     let row = info.lines(index).and_then(|lines| lines.row_at(svma));
     let mut place = row.map(|row| (u64::from(row.file), u64::from(row.line)));
-    let line = |place: Option<(u64, u64)>| {
-        place.and_then(|(file, line)| source_line(info.dwarf(), unit, file, line))
-    };
+    let line =
+        |place: Option<(u64, u64)>| place.and_then(|(file, line)| source_line(unit, file, line));
     let Some(function) = function else {
         return line(place)
             .map(|line| CodeFrame { function: None, line: Some(line) })

@@ -1,4 +1,5 @@
-//! Function symbols of a module: `.symtab` and `.dynsym` of the binary and of its debug file.
+//! Function symbols of a module: `.symtab` and `.dynsym` of the binary and of its debug file, or of
+//! the file that is compressed in it (`.gnu_debugdata`).
 
 use super::elf::ElfFile;
 use super::files::Files;
@@ -74,7 +75,10 @@ impl<'a> SymbolTable<'a> {
     /// [`IssueKind::MalformedFile`].
     pub fn load(files: &'a Files) -> Result<Self, Issue> {
         let mut symbols = Vec::new();
-        for file in [Some(&files.elf), files.debug.separate.as_ref()].into_iter().flatten() {
+        let both = [Some(&files.elf), files.debug.separate.as_ref()];
+        let is_stripped = !both.iter().flatten().any(|file| file.has_section(".symtab"));
+        let embedded = if is_stripped { files.elf.embedded() } else { None };
+        for file in both.into_iter().chain([embedded]).flatten() {
             read(file, &mut symbols).map_err(|error| {
                 let path = file.path().display().to_string();
                 Issue::new(IssueKind::MalformedFile, path, format!("symbols: {error}"))

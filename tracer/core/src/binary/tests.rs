@@ -333,6 +333,71 @@ fn a_link_with_a_path_in_it_is_not_followed() {
     assert!(!issue.detail.contains("main.debug"), "{issue}");
 }
 
+/// IDENT-2
+#[test]
+fn a_split_unit_of_another_build_or_none_is_told() {
+    for version in ["-gdwarf-4", "-gdwarf-5"] {
+        let build = |more: &str| {
+            let fixture = Fixture::new();
+            fixture.write("main.c", PROGRAM);
+            fixture.run(&format!("gcc -g {version} -gsplit-dwarf {more} -c main.c -o main.o"));
+            fixture.run("gcc main.o -o main");
+            fixture
+        };
+        let (fixture, other) = (build("-O2"), build("-O1"));
+        let look = || {
+            let module = fixture.module("main");
+            let info = module.code().debug_info().unwrap();
+            let work = svma(module.code().symbols().unwrap(), "work");
+            let found = info.function_at(work).is_some();
+            let lines = sites(info, line_of(PROGRAM, "second call")).len();
+            let tried = info.missing_units().map(|(count, tried)| (count, tried[0].to_string()));
+            (found, lines > 0, tried)
+        };
+        assert_eq!(look(), (true, true, None), "{version}");
+        std::fs::copy(other.path("main.dwo"), fixture.path("main.dwo")).unwrap();
+        let (found, _, tried) = look();
+        assert!(!found && tried.as_ref().is_some_and(|(n, t)| *n == 1 && t.contains("no unit")));
+        std::fs::remove_file(fixture.path("main.dwo")).unwrap();
+        let (found, _, tried) = look();
+        assert!(!found && tried.unwrap().1.ends_with("main.dwo"), "{version}");
+    }
+}
+
+/// A stripped program with its symbols in `.gnu_debugdata`.
+fn with_mini_debug_info() -> Fixture {
+    let fixture = program(PROGRAM, "-O2");
+    fixture
+        .run("objcopy -S --remove-section=.comment --keep-symbol=work --keep-symbol=fail main mini")
+        .run("xz -k mini")
+        .run("strip main")
+        .run("objcopy --add-section .gnu_debugdata=mini.xz main");
+    fixture
+}
+
+#[test]
+fn symbols_are_found_in_mini_debug_info() {
+    let fixture = with_mini_debug_info();
+    let module = fixture.module("main");
+    let symbols = module.code().symbols().unwrap();
+    let work = svma(symbols, "work");
+    assert!(module.is_text(work), "{work:?}");
+    assert!(module.code().debug_info().is_err(), "symbols are all that is there");
+}
+
+#[test]
+fn damaged_mini_debug_info_has_no_symbols() {
+    let fixture = with_mini_debug_info();
+    let good = std::fs::read(fixture.path("mini.xz")).unwrap();
+    for at in (0..good.len()).step_by(7) {
+        let mut bad = good.clone();
+        bad[at] ^= 0x55;
+        // Whatever comes out, it comes out.
+        drop(super::compressed::unxz(&bad));
+        drop(super::compressed::unxz(&good[..at]));
+    }
+}
+
 #[test]
 fn compressed_sections_read_like_plain_ones() {
     let plain = program(PROGRAM, "-O2");

@@ -34,7 +34,7 @@ struct Definition {
     key: u64,
     /// Its size, and the line that it is defined on: what tells it from another one.
     form: u64,
-    /// Of its DIE in `.debug_info`.
+    /// Where its DIE is among those of the file (see [`Unit::start`]).
     offset: u64,
 }
 
@@ -57,7 +57,7 @@ impl TypeIndex {
         Self { definitions: Table::Built(only.collect()) }
     }
 
-    /// The offset in `.debug_info` of what may be the definition of `name` in namespace or class
+    /// Where, among the DIEs of the file, is what may be the definition of `name` in namespace or class
     /// `path`.
     pub fn definition(&self, path: Option<&str>, name: &str) -> Option<usize> {
         let around = path.map(|path| key(None, path.as_bytes()));
@@ -133,7 +133,7 @@ fn scan_unit(
     unit: &Unit<'_>,
     found: &mut Vec<Definition>,
 ) -> Result<(), gimli::Error> {
-    let start = unit.header.offset().0 as u64;
+    let start = unit.start() as u64;
     let end = found.len().saturating_add(TYPES_MAX);
     let mut entries = unit.entries_raw(None)?;
     // What is open around the next entry, with the depth of what opened it.

@@ -1,6 +1,6 @@
 //! The units of a DWARF file: the list of their headers, and how one of them is read.
 
-use super::dwarf::{Dwarf, Unit, UnitHeader};
+use super::dwarf::{Dwarf, Reader, Unit, UnitHeader};
 use super::line_header;
 use gimli::{
     Abbreviation, Abbreviations, AttributeValue, DebugAbbrevOffset, Section as _, UnitOffset,
@@ -125,6 +125,12 @@ impl<'a> Headers<'a> {
         self.info.is_empty()
     }
 
+    /// Some of the units may have most of what they are in other files.
+    pub(super) fn may_be_split(&self, dwarf: &Dwarf<'_>) -> bool {
+        let has_addresses = !dwarf.debug_addr.reader().is_empty();
+        has_addresses && self.info.iter().any(|header| is_split(header, has_addresses))
+    }
+
     /// A unit of `.debug_info`.
     pub fn get(&self, index: usize) -> Option<&UnitHeader<'a>> {
         self.info.get(index)
@@ -165,14 +171,15 @@ impl<'a> Headers<'a> {
     /// What is malformed.
     pub fn read(
         &self,
-        dwarf: &Dwarf<'a>,
+        dwarf: &'a Dwarf<'a>,
         header: &UnitHeader<'a>,
     ) -> Result<Unit<'a>, gimli::Error> {
         let abbreviations = self.abbreviations(dwarf, header)?;
         if !line_header::is_bounded(dwarf, header, &abbreviations) {
             return Err(gimli::Error::UnsupportedOffset);
         }
-        Unit::new_with_abbreviations(dwarf, *header, abbreviations)
+        let unit = gimli::Unit::new_with_abbreviations(dwarf, *header, abbreviations)?;
+        Ok(Unit::whole(dwarf, unit))
     }
 
     /// Reads a unit without its line program, whose header takes longer than all the rest.
@@ -182,13 +189,32 @@ impl<'a> Headers<'a> {
     /// What is malformed.
     pub fn read_bare(
         &self,
-        dwarf: &Dwarf<'a>,
+        dwarf: &'a Dwarf<'a>,
         header: &UnitHeader<'a>,
     ) -> Result<Unit<'a>, gimli::Error> {
+        self.read_plain(dwarf, header).map(|unit| Unit::whole(dwarf, unit))
+    }
+
+    /// The same, of sections that its reader knows.
+    pub(super) fn read_plain(
+        &self,
+        dwarf: &Dwarf<'a>,
+        header: &UnitHeader<'a>,
+    ) -> Result<gimli::Unit<Reader<'a>, usize>, gimli::Error> {
         // Offsets in a unit are kept in 32 bits; none comes near that.
         u32::try_from(header.length_including_self())
             .map_err(|_| gimli::Error::UnsupportedOffset)?;
         bare(dwarf, *header, self.abbreviations(dwarf, header)?)
+    }
+}
+
+/// A unit may be a skeleton: in DWARF 5 it says so; GNU's form for DWARF 4 looks like any unit, but
+/// needs a section for addresses.
+pub(super) fn is_split(header: &UnitHeader<'_>, has_addresses: bool) -> bool {
+    match header.type_() {
+        UnitType::Skeleton(_) => true,
+        UnitType::Compilation => header.version() < 5 && has_addresses,
+        _ => false,
     }
 }
 
@@ -223,9 +249,13 @@ fn bare<'a>(
     dwarf: &Dwarf<'a>,
     header: UnitHeader<'a>,
     abbreviations: Arc<Abbreviations>,
-) -> Result<Unit<'a>, gimli::Error> {
+) -> Result<gimli::Unit<Reader<'a>, usize>, gimli::Error> {
     let (encoding, file_type) = (header.encoding(), dwarf.file_type);
-    let mut unit = Unit {
+    let dwo_id = match header.type_() {
+        UnitType::Skeleton(id) | UnitType::SplitCompilation(id) => Some(id),
+        _ => None,
+    };
+    let mut unit = gimli::Unit {
         name: None,
         comp_dir: None,
         low_pc: 0,
@@ -236,7 +266,7 @@ fn bare<'a>(
         loclists_base: gimli::DebugLocListsBase::default_for_encoding_and_file(encoding, file_type),
         rnglists_base: gimli::DebugRngListsBase::default_for_encoding_and_file(encoding, file_type),
         line_program: None,
-        dwo_id: None,
+        dwo_id,
         abbreviations,
         header,
     };
@@ -254,6 +284,7 @@ fn bare<'a>(
             (_, AttributeValue::DebugAddrBase(base)) => unit.addr_base = base,
             (_, AttributeValue::DebugLocListsBase(base)) => unit.loclists_base = base,
             (_, AttributeValue::DebugRngListsBase(base)) => unit.rnglists_base = base,
+            (_, AttributeValue::DwoId(id)) if unit.dwo_id.is_none() => unit.dwo_id = Some(id),
             _ => {}
         }
     }

@@ -1,16 +1,19 @@
 //! Looks whether this machine has what tracer needs, and measures what a hit costs here.
 
+use super::ServerOptions;
 use super::findings::{Check, CheckStatus};
 use crate::attach::breakpoints::{AttachMode, AttachedBy};
 use crate::attach::calibrate::{self, Calibration};
 use crate::attach::load::{LoadOptions, Program};
 use crate::attach::{btf, selftest, support};
+use crate::binary::open::DEBUG_DIRECTORY;
 use crate::model::abilities::{Ability, HostAbilities};
 use std::time::{Duration, Instant};
 
 /// Everything that was looked at, in the order in which things build on each other.
 pub fn doctor() -> Vec<Check> {
     let mut checks = vec![kernel(), types(), capabilities(), namespace(), lockdown(), warnings()];
+    checks.push(debug_info());
     match Program::load(&LoadOptions::default()) {
         Ok(program) => {
             checks.push(loaded(&program));
@@ -116,6 +119,27 @@ fn warnings() -> Check {
         );
     }
     ok("panic_on_warn", "off")
+}
+
+/// Where debug info is looked for beside the program and its process's own directories.
+fn debug_info() -> Check {
+    let servers = ServerOptions::from_environment();
+    let mut places = vec![DEBUG_DIRECTORY.to_owned()];
+    places.extend(servers.urls.iter().cloned());
+    if !servers.urls.is_empty() {
+        places.push(match &servers.directory {
+            Some(path) => format!("fetched files in {}", path.display()),
+            None => "no directory for fetched files, so no server is asked".to_owned(),
+        });
+    }
+    if let Some((url, why)) = servers.refused.first() {
+        let remedy = "name servers in DEBUGINFOD_URLS that can be asked: http://HOST:PORT";
+        return warn("debug info", format!("{}; not {url}: {why}", places.join(", ")), remedy);
+    }
+    if servers.urls.is_empty() {
+        places.push("no servers (DEBUGINFOD_URLS is not set)".to_owned());
+    }
+    ok("debug info", places.join(", "))
 }
 
 fn loaded(program: &Program) -> Check {

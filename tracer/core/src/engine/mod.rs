@@ -31,6 +31,7 @@ mod watchdog;
 mod words;
 
 pub use crate::attach::guardian::run as guardian;
+pub use crate::binary::debuginfod::{DebugServers, FetchError, ServerOptions, Transport};
 pub use crate::resolve::function::parse as parse_location;
 pub use doctor::doctor;
 
@@ -60,7 +61,13 @@ impl Default for Engine {
 impl Engine {
     /// Nothing is loaded before the first request needs it.
     pub fn new(options: Options) -> Self {
+        Self::with_servers(options, None)
+    }
+
+    /// The same with servers that are asked for debug files.
+    pub fn with_servers(options: Options, servers: Option<DebugServers>) -> Self {
         let cache = Cache::new(CacheOptions::default(), IndexStore::of_user());
+        let cache = cache.with_servers(servers);
         Self {
             options,
             kernel: kernel::Slot::default(),

@@ -104,6 +104,9 @@ pub(super) fn probe(
     if !request.entry_probe {
         resolved.leave_entries();
     }
+    if let most @ 1.. = request.limits.globals_max {
+        resolve::add_globals(&mut resolved, &request.location_text, &code, most as usize)?;
+    }
     target::check_text(&process, &resolved)?;
     let plans: Vec<Plan> = resolved
         .sites

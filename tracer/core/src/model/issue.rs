@@ -36,7 +36,7 @@ issues! {
     BadLocation "bad_location" 14 "the location is not understood"
         "write function, module!function, function+offset, file:line or *0xADDRESS";
     NoDebugInfo "no_debug_info" 15 "there is no debug info for this module"
-        "install the package with debug symbols (Debian: NAME-dbg or NAME-dbgsym), or probe a function by its symbol";
+        "install the package with debug symbols (Debian: NAME-dbg or NAME-dbgsym), name a server in DEBUGINFOD_URLS, or probe a function by its symbol";
     DebugInfoMismatch "debug_info_mismatch" 16 "the debug info belongs to another build"
         "install the debug package of exactly this version";
     NoFunction "no_function" 17 "no function has this name"

@@ -19,6 +19,8 @@ pub struct Limits {
     pub depth_max: u32,
     /// Objects behind pointers.
     pub nodes_max: u32,
+    /// Variables at file scope of the code's unit that are shown too.
+    pub globals_max: u32,
 }
 
 impl Limits {
@@ -30,6 +32,7 @@ impl Limits {
         items_max: 100,
         depth_max: 5,
         nodes_max: 1000,
+        globals_max: 0,
     };
     /// What can be asked for at most; bounded by the kernel program's record, see below.
     pub const CEILING: Self = Self {
@@ -39,6 +42,7 @@ impl Limits {
         items_max: 10_000,
         depth_max: 64,
         nodes_max: 1000,
+        globals_max: 1000,
     };
 
     /// Bytes of the largest record that a capture within these limits makes.

@@ -177,4 +177,6 @@ pub enum VariableKind {
     Parameter,
     /// DW_TAG_variable of the function or a block of it.
     Local,
+    /// DW_TAG_variable of the unit, outside of all functions.
+    Global,
 }

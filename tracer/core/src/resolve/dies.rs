@@ -5,7 +5,9 @@
 //! to may be of any kind.
 
 use super::lang::Language;
-use crate::binary::dwarf::{DebugInfo, Dwarf, Reader, Unit};
+use crate::binary::dwarf::{DebugInfo, Dwarf, Reader, Unit, UnitIndex};
+use crate::binary::split::SplitSections;
+use crate::binary::unit::split_place;
 use crate::binary::units::Headers;
 use gimli::{AttributeValue, SectionId, UnitOffset};
 use std::cell::{Cell, OnceCell, RefCell};
@@ -65,6 +67,10 @@ pub enum File {
     Main,
     /// The supplementary (dwz) file.
     Supplementary,
+    /// That of the split unit of a skeleton.
+    Split(UnitIndex),
+    /// The package of split units, where the type unit of a signature is.
+    Packaged(u64),
 }
 
 /// What identifies an entry.
@@ -158,11 +164,15 @@ pub struct Dies<'a> {
     info: Option<&'a DebugInfo>,
     main: Units<'a>,
     supplementary: Option<Units<'a>>,
+    /// Of split units.
+    split: RefCell<HashMap<File, Rc<Units<'a>>>>,
     steps: Steps,
 }
 
 struct Units<'a> {
     file: File,
+    /// Where the file is that of a split unit.
+    split: Option<(&'a DebugInfo, &'a SplitSections<'a>)>,
     dwarf: &'a Dwarf<'a>,
     /// The list of units, where it is known already.
     given: Option<&'a Headers<'a>>,
@@ -200,7 +210,8 @@ impl<'a> Dies<'a> {
         let steps = Steps::default();
         let units = |file, dwarf| Units::new(file, dwarf, None, &steps);
         let supplementary = dwarf.sup().map(|dwarf| units(File::Supplementary, dwarf));
-        Self { info: None, main: units(File::Main, dwarf), supplementary, steps }
+        let (main, split) = (units(File::Main, dwarf), RefCell::default());
+        Self { info: None, main, supplementary, split, steps }
     }
 
     /// The DIEs of a file whose units were listed.
@@ -211,7 +222,7 @@ impl<'a> Dies<'a> {
             Units::new(File::Supplementary, dwarf, headers, &steps)
         });
         let main = Units::new(File::Main, dwarf, Some(info.headers()), &steps);
-        Self { info: Some(info), main, supplementary, steps }
+        Self { info: Some(info), main, supplementary, split: RefCell::default(), steps }
     }
 
     /// Gives back the pages of the file that were touched.
@@ -221,14 +232,38 @@ impl<'a> Dies<'a> {
         }
     }
 
-    /// The unit of the file itself that starts where `unit` does.
+    /// The same unit as `unit`, which is of the file itself or split.
     ///
     /// # Errors
     ///
     /// When the file has no such unit, or it is malformed.
     pub fn unit(&self, unit: &Unit<'_>) -> Result<Rc<SourceUnit<'a>>, DieError> {
         let types = unit.header.section() == SectionId::DebugTypes;
-        self.main.holding(types, unit.header.offset().0)
+        match unit.split_index() {
+            Some(index) => {
+                let no_unit = DieError::NoUnit(unit.header.offset().0);
+                let units = self.split(File::Split(index)).ok_or(no_unit)?;
+                units.holding(types, unit.header.offset().0)
+            }
+            None => self.main.holding(types, unit.header.offset().0),
+        }
+    }
+
+    /// The units of the file of a split one.
+    fn split(&self, file: File) -> Option<Rc<Units<'a>>> {
+        if let Some(units) = self.split.borrow().get(&file) {
+            return Some(Rc::clone(units));
+        }
+        let info = self.info?;
+        let sections = match file {
+            File::Split(index) => info.split(index)?,
+            File::Packaged(signature) => info.packaged_type(signature)?,
+            File::Main | File::Supplementary => return None,
+        };
+        let units = Units::new(file, &sections.dwarf, Some(&sections.headers), &self.steps);
+        let units = Rc::new(Units { split: Some((info, sections)), ..units });
+        self.split.borrow_mut().insert(file, Rc::clone(&units));
+        Some(units)
     }
 
     /// The entry at an offset of a unit.
@@ -252,9 +287,11 @@ impl<'a> Dies<'a> {
         unit: &Rc<SourceUnit<'a>>,
         value: Attribute<'a>,
     ) -> Result<Die<'a>, DieError> {
+        let split = self.split(unit.file);
         let units = match unit.file {
             File::Main => Some(&self.main),
             File::Supplementary => self.supplementary.as_ref(),
+            File::Split(_) | File::Packaged(_) => split.as_deref(),
         };
         let units = units.ok_or(DieError::NoSupplementary)?;
         self.steps.take(0)?;
@@ -264,7 +301,14 @@ impl<'a> Dies<'a> {
             AttributeValue::DebugInfoRefSup(offset) => {
                 self.supplementary.as_ref().ok_or(DieError::NoSupplementary)?.entry(offset.0)
             }
-            AttributeValue::DebugTypesRef(signature) => units.signature(signature.0),
+            AttributeValue::DebugTypesRef(signature) => match units.signature(signature.0) {
+                Err(DieError::NoSignature(_)) if units.split.is_some() => {
+                    let packaged = self.split(File::Packaged(signature.0));
+                    let packaged = packaged.ok_or(DieError::NoSignature(signature.0))?;
+                    packaged.signature(signature.0)
+                }
+                found => found,
+            },
             _ => Err(DieError::NotAReference),
         }
     }
@@ -315,7 +359,11 @@ impl<'a> Dies<'a> {
     /// What may be the definition of a type in namespace or class `path`, wherever in the file it
     /// is.
     pub fn definition(&self, path: Option<&str>, name: &str) -> Option<Die<'a>> {
-        self.main.entry(self.info?.type_index().definition(path, name)?).ok()
+        let place = self.info?.type_index().definition(path, name)?;
+        let Some((index, offset)) = split_place(place) else { return self.main.entry(place).ok() };
+        let units = self.split(File::Split(index))?;
+        let own = units.split.and_then(|(_, sections)| sections.own_offset())?;
+        self.at(&units.holding(false, own).ok()?, offset).ok()
     }
 
     /// The children of an entry, without theirs.
@@ -353,7 +401,7 @@ impl<'a> Units<'a> {
         steps: &Steps,
     ) -> Self {
         let (listed, loaded, steps) = (OnceCell::new(), RefCell::default(), steps.clone());
-        Self { file, dwarf, given, listed, loaded, steps }
+        Self { file, split: None, dwarf, given, listed, loaded, steps }
     }
 
     fn headers(&self) -> &Headers<'a> {
@@ -386,7 +434,16 @@ impl<'a> Units<'a> {
         if let Some(unit) = self.loaded.borrow().get(&key) {
             return Ok(Rc::clone(unit));
         }
-        let unit = Rc::new(self.load(headers.read(self.dwarf, header)?)?);
+        let unit = match (self.split, self.file) {
+            (Some((_, sections)), _) if sections.is_of_another(header) => {
+                return Err(DieError::NoUnit(offset));
+            }
+            (Some((info, sections)), File::Split(index)) if sections.is_own(header) => {
+                info.read_unit(index).ok_or(DieError::NoUnit(offset))?
+            }
+            _ => headers.read(self.dwarf, header)?,
+        };
+        let unit = Rc::new(self.load(unit)?);
         self.loaded.borrow_mut().insert(key, Rc::clone(&unit));
         Ok(unit)
     }
@@ -399,11 +456,11 @@ impl<'a> Units<'a> {
                 language = Some(Language::from_code(code));
             }
             if let Some(value) = root.attr_value(gimli::DW_AT_producer) {
-                producer = self.dwarf.attr_string(&unit, value).unwrap_or_default();
+                producer = unit.dwarf().attr_string(&unit, value).unwrap_or_default();
             }
         }
         drop(entries);
         let steps = self.steps.clone();
-        Ok(SourceUnit { dwarf: self.dwarf, unit, language, producer, steps, file: self.file })
+        Ok(SourceUnit { dwarf: unit.dwarf(), unit, language, producer, steps, file: self.file })
     }
 }

@@ -170,5 +170,5 @@ fn line_at(code: &Code<'_>, module: ModuleIndex, svma: Svma) -> Option<SourceLin
     }
     let (index, unit) = info.unit_at(svma)?;
     let row = info.lines(index)?.row_at(svma)?;
-    source_line(info.dwarf(), unit, u64::from(row.file), u64::from(row.line))
+    source_line(unit, u64::from(row.file), u64::from(row.line))
 }

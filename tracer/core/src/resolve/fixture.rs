@@ -1,7 +1,7 @@
 //! Programs that are compiled for a test, and their debug info.
 
 use super::dies::{Dies, SourceUnit};
-use crate::binary::dwarf::{Dwarf, Reader};
+use crate::binary::dwarf::{Dwarf, Reader, Unit};
 use crate::model::address::Svma;
 use crate::model::location::Expression;
 use gimli::{SectionId, UnitOffset};
@@ -139,7 +139,7 @@ pub(crate) fn functions<'a>(dwarf: &'a Dwarf<'a>, dies: &Dies<'a>) -> Vec<Functi
     let mut headers = dwarf.units();
     while let Ok(Some(header)) = headers.next() {
         let Ok(unit) = dwarf.unit(header) else { continue };
-        let Ok(source) = dies.unit(&unit) else { continue };
+        let Ok(source) = dies.unit(&Unit::whole(dwarf, unit)) else { continue };
         let mut entries = source.unit.entries();
         while let Ok(Some(entry)) = entries.next_dfs() {
             if entry.tag() != gimli::DW_TAG_subprogram {

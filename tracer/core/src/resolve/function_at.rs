@@ -8,7 +8,7 @@ use super::function::Target;
 use super::site::{self, ArgumentRegisters, Home, Part, Placement, Row, Variables};
 use super::types::TypeBuilder;
 use super::variables::{
-    Declared, FrameAt, LineAt, Meaning, innermost_function, is_unoptimised, meaning_at,
+    Declared, FrameAt, LineAt, Meaning, globals, innermost_function, is_unoptimised, meaning_at,
     variables_at,
 };
 use crate::binary::cfi::CfaRule;
@@ -21,7 +21,7 @@ use crate::binary::symbolize;
 use crate::model::address::Svma;
 use crate::model::issue::{Issue, IssueKind};
 use crate::model::location::Expression;
-use crate::model::resolved::{Site, SourceLine};
+use crate::model::resolved::{ScopedVariable, Site, SourceLine};
 use std::collections::BTreeSet;
 use std::ops::Range;
 
@@ -269,6 +269,31 @@ impl<'t, 'm> FunctionAt<'t, 'm> {
         Ok(variables)
     }
 
+    /// At most `most` variables at file scope of the unit that the function is in.
+    pub(super) fn globals(
+        &self,
+        builder: &mut TypeBuilder<'t>,
+        pc: Svma,
+        most: usize,
+    ) -> Result<Vec<ScopedVariable>, Issue> {
+        let Some(debug) = &self.debug else { return Ok(Vec::new()) };
+        let at = FrameAt {
+            subprogram: debug.die.offset,
+            pc,
+            entry: None,
+            cfa: None,
+            body_cfa: None,
+            bias: self.module.bias(),
+            thread_storage: self.code.modules().thread_storage(self.target.module),
+            home_stored: None,
+            lines: &[],
+        };
+        let globals = globals(builder, debug.die.unit, &at, most)
+            .map_err(|error| Issue::new(IssueKind::MalformedFile, self.text, error.to_string()))?;
+        builder.finish();
+        Ok(globals)
+    }
+
     /// The declaration of the innermost function at a pc, inlined or not.
     pub(super) fn innermost_function(&self, pc: Svma) -> Option<DieId> {
         let Debug { dies, die, .. } = self.debug.as_ref()?;
@@ -311,7 +336,7 @@ impl<'t> Debug<'t> {
 
     fn line(&self, pc: Svma) -> Option<SourceLine> {
         let row = self.rows.iter().take_while(|row| row.svma <= pc).last()?;
-        source_line(self.info.dwarf(), self.die.unit, u64::from(row.file), u64::from(row.line))
+        source_line(self.die.unit, u64::from(row.file), u64::from(row.line))
     }
 
     /// Where each frame at the pc is in the source, innermost inlined function first.

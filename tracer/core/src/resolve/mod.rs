@@ -61,6 +61,29 @@ pub fn resolve(spec: &LocationSpec, text: &str, code: &Code<'_>) -> Result<Resol
     }
 }
 
+/// Adds to each site, behind its variables, at most `most` that are at file scope of its unit.
+///
+/// # Errors
+///
+/// When debug info is malformed.
+pub fn add_globals(
+    resolved: &mut Resolved,
+    text: &str,
+    code: &Code<'_>,
+    most: usize,
+) -> Result<(), Issue> {
+    for site in &mut resolved.sites {
+        let Ok(info) = code.debug_info(site.module) else { continue };
+        let mut builder = TypeBuilder::of(info, std::mem::take(&mut resolved.types));
+        let target = function::target(code, site.module, site.svma);
+        let function = FunctionAt::new(code, &target, text)?;
+        site.variables.extend(function.globals(&mut builder, site.svma, most)?);
+        resolved.types = builder.into_graph();
+        info.release();
+    }
+    Ok(())
+}
+
 /// Adds the sites of targets that are all in one module.
 fn add_module(
     resolved: &mut Resolved,

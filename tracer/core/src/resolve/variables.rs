@@ -4,6 +4,7 @@
 //! names and types from the abstract one, locations from expressions or location lists at the pc.
 
 mod declaration;
+mod globals;
 mod location;
 mod meaning;
 mod scopes;
@@ -11,6 +12,7 @@ mod scopes;
 #[cfg(test)]
 mod tests;
 
+pub use self::globals::globals;
 pub use self::meaning::{Meaning, is_unoptimised, meaning_at};
 
 use self::location::{Frame, at_entry, location_of};

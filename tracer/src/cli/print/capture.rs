@@ -104,8 +104,11 @@ fn frame_with_variables(number: usize, frame: &Frame, page: &mut Page) {
         line = line.with(Ink::Missing, Escaped::name(why)).with(Ink::Missing, ")");
     }
     page.line(&line);
-    for (kind, heading) in [(VariableKind::Parameter, "arguments"), (VariableKind::Local, "locals")]
-    {
+    for (kind, heading) in [
+        (VariableKind::Parameter, "arguments"),
+        (VariableKind::Local, "locals"),
+        (VariableKind::Global, "globals"),
+    ] {
         let mut variables = frame.variables.iter().filter(|v| v.kind == kind).peekable();
         if variables.peek().is_some() {
             page.line(&Line::new().pad(4).with(Ink::Dim, heading));

@@ -75,7 +75,7 @@ fn named(
     let mut files: HashMap<u64, Option<String>> = HashMap::new();
     let mut named = Vec::new();
     for ((file, line), sites) in lines {
-        let path = files.entry(file).or_insert_with(|| path_of(info.dwarf(), unit, file));
+        let path = files.entry(file).or_insert_with(|| path_of(unit, file));
         let Some(file) = path.clone() else { continue };
         named.push(Line { line: SourceLine { file, line }, sites, whole });
     }

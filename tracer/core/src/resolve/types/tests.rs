@@ -1,6 +1,7 @@
 //! Types of compiled programs, hand-made debug info and damaged files.
 
 use super::*;
+use crate::binary::dwarf::Unit;
 use crate::model::types::{Encoding, Member, Scalar, VariantArm};
 use crate::resolve::fixture::Fixture;
 
@@ -46,7 +47,7 @@ fn type_named(fixture: &Fixture, wanted: &str) -> (TypeGraph, TypeId) {
     let mut builder = TypeBuilder::new(&dwarf, TypeGraph::default());
     let mut headers = dwarf.units();
     while let Some(header) = headers.next().unwrap() {
-        let unit = builder.dies().unit(&dwarf.unit(header).unwrap()).unwrap();
+        let unit = builder.dies().unit(&Unit::whole(&dwarf, dwarf.unit(header).unwrap())).unwrap();
         let mut entries = unit.unit.entries();
         while let Some(entry) = entries.next_dfs().unwrap() {
             let is_variable =
@@ -528,7 +529,7 @@ fn a_graph_goes_on_from_another_files() {
     let dwarf = second.dwarf();
     let mut builder = TypeBuilder::new(&dwarf, graph);
     let header = dwarf.units().next().unwrap().unwrap();
-    let unit = builder.dies().unit(&dwarf.unit(header).unwrap()).unwrap();
+    let unit = builder.dies().unit(&Unit::whole(&dwarf, dwarf.unit(header).unwrap())).unwrap();
     let mut entries = unit.unit.entries();
     let die = loop {
         let entry = entries.next_dfs().unwrap().unwrap();

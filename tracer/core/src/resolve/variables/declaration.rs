@@ -48,6 +48,6 @@ fn declared(found: &Found<'_>) -> Option<(String, u64)> {
             AttributeValue::Data1(file) => u64::from(file),
             _ => return None,
         };
-        Some((path_of(die.unit.dwarf, &die.unit.unit, file)?, line))
+        Some((path_of(&die.unit.unit, file)?, line))
     })
 }

@@ -24,6 +24,9 @@ const EXPRESSION_BYTE: usize = 16;
 /// Pointers that were not kept, each to the next one.
 const POINTERS_MAX: u32 = 4;
 
+/// So does an entry of a list of locations.
+const LIST_ENTRY: usize = 80;
+
 /// What debug info says about where a variable is at a pc.
 pub(super) enum Stated<'a> {
     /// For the whole life of the variable.
@@ -77,7 +80,7 @@ fn listed<'a>(
     };
     let (mut here, mut default, mut any) = (Vec::new(), Vec::new(), false);
     while let Some(raw) = entries.next_raw()? {
-        unit.steps.take(0)?;
+        unit.steps.take(LIST_ENTRY)?;
         if is_entry
             && let Some(view) = view(&raw)
             && let Some(entry) = entries.convert_raw(view)?

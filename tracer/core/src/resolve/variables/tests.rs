@@ -132,7 +132,7 @@ fn a_local_is_not_shown_before_its_declaration() {
         let (start, _) = fixture.symbol("probe");
         let dwarf = fixture.dwarf();
         let function = function_at(&dwarf, &Dies::new(&dwarf), Svma(start));
-        let file = path_of(&dwarf, &function.unit.unit, 1).unwrap();
+        let file = path_of(&function.unit.unit, 1).unwrap();
         // `int local = first + 1;` is on line 7 of the source.
         for (line, starts, shown) in
             [(6, true, false), (7, true, false), (7, false, true), (8, true, true)]

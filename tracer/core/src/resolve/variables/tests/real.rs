@@ -304,7 +304,7 @@ fn every_expression_of_the_c_library_means_what_gimli_says() {
     let mut headers = dwarf.units();
     let mut compared = 0;
     while let Some(header) = headers.next().unwrap() {
-        let unit = dies.unit(&dwarf.unit(header).unwrap()).unwrap();
+        let unit = dies.unit(&Unit::whole(&dwarf, dwarf.unit(header).unwrap())).unwrap();
         compared += compare_unit(&unit);
     }
     assert!(compared > 50_000, "{compared}");
@@ -334,7 +334,7 @@ fn every_function_of_a_rust_program_has_an_answer() {
         let mut headers = dwarf.units();
         let mut compared = 0;
         while let Some(header) = headers.next().unwrap() {
-            let unit = dies.unit(&dwarf.unit(header).unwrap()).unwrap();
+            let unit = dies.unit(&Unit::whole(&dwarf, dwarf.unit(header).unwrap())).unwrap();
             compared += compare_unit(&unit);
         }
         assert!(compared > 1000, "{compared}");
@@ -389,7 +389,8 @@ fn random_expressions_mean_what_gimli_says() {
     let fixture = Fixture::compile("gcc", &["-g"], source);
     let dwarf = fixture.dwarf();
     let dies = Dies::new(&dwarf);
-    let unit = dies.unit(&dwarf.unit(dwarf.units().next().unwrap().unwrap()).unwrap()).unwrap();
+    let first = dwarf.unit(dwarf.units().next().unwrap().unwrap()).unwrap();
+    let unit = dies.unit(&Unit::whole(&dwarf, first)).unwrap();
     let mut types = Vec::new();
     let mut entries = unit.unit.entries();
     while let Some(entry) = entries.next_dfs().unwrap() {

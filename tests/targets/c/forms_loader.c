@@ -1,0 +1,7 @@
+/* Runs what a shared library has. */
+int forms(void);
+
+int main(void)
+{
+    return forms();
+}
