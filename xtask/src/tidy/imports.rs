@@ -237,7 +237,9 @@ mod tests {
         check_one(
             "tracer/src/cli/list.rs",
             "use tokio::runtime::Runtime;",
-            &["`tokio` may be used only in tracer/src/daemon, tracer/src/client"],
+            &[
+                "`tokio` may be used only in tracer/src/daemon, tracer/src/client, tracer/src/debuginfod",
+            ],
         );
         check_one("tracer/core/src/decode/value.rs", "let object = 1; object.x()", &[]);
         check_one("xtask/src/main.rs", "use serde::Serialize;", &[]);
