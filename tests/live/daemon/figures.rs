@@ -33,7 +33,7 @@ fn all_doors_tell_the_same_of_a_probe() {
     let target = Target::c("counter", "gcc", &["-O2"]).unwrap();
     let mut target = target.start(&["2", "50"]).unwrap();
     // A few hits fit into the ring.
-    let request = json!({"pid": target.pid(), "location": "counted", "hits": 0, "detach": true,
+    let request = json!({"pid": target.pid(), "location": "counted", "hits": 0, "rate": 0, "detach": true,
         "budget_percent": 10.0, "ring_bytes": 4096, "limits": {"stack_bytes": 256}});
     let placed = daemon.ask("POST", "/v1/probes", Some(&request)).unwrap().json().unwrap();
     let id = placed["id"].as_str().unwrap();

@@ -66,7 +66,7 @@ fn kill_clients(daemon: &Daemon, worker: u64, clients: u64) -> RunningTarget {
     let mut target = target();
     let pid = target.pid().to_string();
     for _ in 0..clients {
-        let arguments = ["snapshot", "-p", &pid, "counted", "--hits", "0", "--json"];
+        let arguments = ["snapshot", "-p", &pid, "counted", "--hits", "0", "--rate", "0", "--json"];
         let mut client = RunningTracer::start(&mut daemon.command(&arguments).unwrap()).unwrap();
         std::thread::sleep(Duration::from_millis(random.below(KILLED_WITHIN_MS)));
         target.start_work().unwrap();
@@ -138,7 +138,7 @@ fn a_client_that_does_not_read() {
     let mut target = program.start(&["1", "200"]).unwrap();
     let mut other = super::target();
     let daemon = Daemon::start().unwrap();
-    let request = json!({"pid": target.pid(), "location": "counted", "hits": 0});
+    let request = json!({"pid": target.pid(), "location": "counted", "hits": 0, "rate": 0});
     let mut sleeper = daemon.open("POST", "/v1/probes", request.to_string().as_bytes()).unwrap();
     assert_eq!(sleeper.status, 200);
     let armed = sleeper.line().unwrap().unwrap();
@@ -180,7 +180,7 @@ fn a_client_that_does_not_read() {
     println!("{} captures, {gaps} gaps", expected - 1);
     assert_eq!((gaps, &summary["written"]), (1, &(expected - 1).into()));
 
-    let request = json!({"pid": target.pid(), "location": "counted", "hits": 0});
+    let request = json!({"pid": target.pid(), "location": "counted", "hits": 0, "rate": 0});
     let sleeper = daemon.open("POST", "/v1/probes", request.to_string().as_bytes()).unwrap();
     target.go().unwrap();
     drop(sleeper);
