@@ -64,11 +64,15 @@ fn cpu(daemon: &Daemon) -> Duration {
 
 /// Asks the daemon, the target at work, until there is an answer.
 fn ask(daemon: &Daemon, target: &mut RunningTarget, words: &[&str]) -> Done {
-    let mut tracer = RunningTracer::start(&mut daemon.command(words).unwrap()).unwrap();
-    while tracer.runs().unwrap() {
-        target.go().unwrap();
-    }
-    tracer.finish().unwrap()
+    let tracer = RunningTracer::start(&mut daemon.command(words).unwrap()).unwrap();
+    std::thread::scope(|scope| {
+        // What it writes is read all the time: a full pipe would stop it.
+        let done = scope.spawn(|| tracer.finish().unwrap());
+        while !done.is_finished() {
+            target.go().unwrap();
+        }
+        done.join().unwrap()
+    })
 }
 
 /// Others ask for the list of probes all the time; gives the longest that one waited.

@@ -295,7 +295,7 @@ impl Links {
     /// Whether another link than `id` has a breakpoint at an address.
     fn has_another(&self, id: Option<LinkId>, pid: u32, pc: Avma) -> bool {
         let is_here =
-            |link: &Link| link.gate.pid == pid && link.places.iter().any(|place| place.pc == pc);
+            |link: &Link| link.gate.pid == pid && link.wanted().0.iter().any(|it| it.pc == pc);
         let table = self.table();
         let others =
             table.links.iter().filter(|(other, link)| Some(**other) != id && is_here(link));

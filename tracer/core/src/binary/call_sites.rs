@@ -59,7 +59,8 @@ pub(super) fn read(
         (Some(target), _) if caller.module.to_avma(target) == entry => None,
         (Some(_), _) => return Err("its caller called another function".to_owned()),
         (None, Some(target)) => {
-            let target = caller.value(code, returns, target).map_err(|why| why.to_string())?;
+            let target = caller.value(code, returns, target).and_then(unchanged);
+            let target = target.map_err(|why| why.to_string())?;
             Some((target, entry))
         }
         (None, None) => return Err("its caller does not tell where its call led".to_owned()),

@@ -113,14 +113,19 @@ fn install() {
 extern "C" fn handle(_signal: i32, info: *mut libc::siginfo_t, _context: *mut libc::c_void) {
     // SAFETY: the kernel gives a valid structure, and with this signal an address.
     let address = unsafe { (*info).si_addr() }.addr();
-    let holds = |slot: &&Slot| {
+    let end_of = |slot: &'static Slot| {
         let start = slot.start.load(Ordering::Acquire);
-        start > CLAIMED && (start..slot.end.load(Ordering::Relaxed)).contains(&address)
+        let end = slot.end.load(Ordering::Acquire);
+        // It may have become another mapping's in between.
+        let is_one = start > CLAIMED && slot.start.load(Ordering::Acquire) == start;
+        (is_one && (start..end).contains(&address)).then_some((slot, end))
     };
-    if let Some(slot) = MAPPED.iter().find(holds) {
+    // SAFETY: as above. Who sends the signal tells any address.
+    let is_fault = unsafe { (*info).si_code } > 0;
+    if let Some((slot, end)) = MAPPED.iter().find_map(end_of).filter(|_| is_fault) {
         slot.damaged.store(true, Ordering::Relaxed);
         let page = address & !(PAGE_BYTES - 1);
-        let bytes = slot.end.load(Ordering::Relaxed) - page;
+        let bytes = end - page;
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED | libc::MAP_NORESERVE;
         // SAFETY: the pages are of one mapping, which is read-only and stays until its slot is given
         // back; the thread that reads it has been stopped by this signal.

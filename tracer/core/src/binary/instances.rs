@@ -16,6 +16,9 @@ use std::sync::Arc;
 
 /// Entries of one copy that are looked for; compilers don't unroll by as much.
 const ENTRIES_MAX: usize = 1024;
+/// Pieces of code of one copy that are looked at, and statements in them: more are no compiler's.
+const RUNS_MAX: usize = 1024;
+const STATEMENTS_MAX: usize = 1 << 15;
 /// Callers that are named; what is inlined deeper is in nobody's mind.
 const CALLERS_MAX: usize = 32;
 
@@ -105,7 +108,8 @@ impl<'d> Instance<'d> {
         if marked.contains(&stated) {
             return marked;
         }
-        let found = if scope.is_stated { BTreeSet::new() } else { come_in(&scope.ranges) };
+        let is_told = scope.is_stated || scope.ranges.len() > RUNS_MAX;
+        let found = if is_told { BTreeSet::new() } else { come_in(&scope.ranges) };
         let mut entries = if found.is_empty() { BTreeSet::from([stated]) } else { found };
         let copies: Vec<Svma> =
             entries.iter().flat_map(|entry| self.repeated(*entry, &statements)).collect();
@@ -116,12 +120,18 @@ impl<'d> Instance<'d> {
     /// The rows of its code where statements start, by address.
     fn statements(&self) -> Vec<Row> {
         let Some(unit) = self.info.unit(self.unit) else { return Vec::new() };
-        let rows = self
-            .ranges()
+        let runs = runs(self.ranges());
+        if runs.len() > RUNS_MAX {
+            return Vec::new();
+        }
+        let rows = runs
             .iter()
             .flat_map(|range| lines::rows(self.info, unit, Svma(range.start)..Svma(range.end)));
-        let mut rows: Vec<Row> =
-            rows.filter(|row| row.is_stmt && !row.end_sequence && row.line != 0).copied().collect();
+        let mut rows: Vec<Row> = rows
+            .filter(|row| row.is_stmt && !row.end_sequence && row.line != 0)
+            .take(STATEMENTS_MAX)
+            .copied()
+            .collect();
         rows.sort_by_key(|row| row.svma);
         rows
     }

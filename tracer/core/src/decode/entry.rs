@@ -11,6 +11,7 @@ use crate::model::reason::{Reason, ReasonCode};
 use crate::model::resolved::Site;
 use std::cell::RefCell;
 use std::collections::HashMap;
+use tracer_common::wire::RSP;
 
 /// Why nothing was kept of a call.
 const NOT_SEEN: &str = "this call was not seen at the entry: it began before the probe was placed, \
@@ -74,7 +75,8 @@ impl<'a> Entries<'a> {
     /// What was kept of a register, unless the caller tells something else.
     fn undisputed(&self, kept: &Kept, number: u8) -> Result<u64, Reason> {
         let unknown = |why: String| Reason::new(ReasonCode::EntryValue, why);
-        let kept = kept.get(usize::from(number)).copied();
+        // The stack pointer is that of the breakpoint, which may be behind a push.
+        let kept = kept.get(usize::from(number)).copied().filter(|_| usize::from(number) != RSP);
         let kept = kept.ok_or_else(|| unknown("such a register is not kept".to_owned()))?;
         match self.passed(0, number) {
             Ok(passed) if passed != kept => {

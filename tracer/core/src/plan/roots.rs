@@ -7,6 +7,7 @@ use crate::model::types::TypeId;
 use std::borrow::Cow;
 use tracer_common::code::{Code, Op};
 use tracer_common::limits::STACK_DEPTH;
+use tracer_common::wire::RSP;
 
 /// Bytes of a register or of a computed value.
 const WORD: u64 = 8;
@@ -84,7 +85,9 @@ pub(super) fn by_entry<'l>(location: &'l Location, site: &Site) -> Cow<'l, Locat
 fn steps_by_entry(steps: &[Step]) -> Option<Expression> {
     let by_entry = |step: &Step| match *step {
         Step::Op(op) => Some(op),
-        Step::Entry(number) => Some(Op::new(Code::EntryRegister, number, 0)),
+        Step::Entry(number) if usize::from(number) != RSP => {
+            Some(Op::new(Code::EntryRegister, number, 0))
+        }
         _ => None,
     };
     let fits = steps.len() <= STACK_DEPTH as usize;

@@ -288,7 +288,8 @@ impl<'t, 'm> FunctionAt<'t, 'm> {
             home_stored: None,
             lines: &[],
         };
-        let globals = globals(builder, debug.die.unit, &at, most)
+        let is_library = self.target.module != super::line::MAIN_PROGRAM;
+        let globals = globals(builder, debug.die.unit, &at, most, is_library)
             .map_err(|error| Issue::new(IssueKind::MalformedFile, self.text, error.to_string()))?;
         builder.finish();
         Ok(globals)

@@ -19,7 +19,7 @@ const LINES_AROUND: usize = 3;
 const FILES_NEAR: usize = 5;
 
 /// The main program's index among the modules.
-const MAIN_PROGRAM: ModuleIndex = 0;
+pub(super) const MAIN_PROGRAM: ModuleIndex = 0;
 
 type ByPath = BTreeMap<String, Vec<(ModuleIndex, SourceFile)>>;
 

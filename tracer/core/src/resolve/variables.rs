@@ -15,7 +15,7 @@ mod tests;
 pub use self::globals::globals;
 pub use self::meaning::{Meaning, is_unoptimised, meaning_at};
 
-use self::location::{Frame, at_entry, location_of};
+use self::location::{Frame, are_passed, at_entry, location_of};
 use self::scopes::{Found, Scope, scopes_at};
 use super::dies::{DieError, DieId, Dies};
 use super::lang::Language;
@@ -92,10 +92,12 @@ pub fn variables_at<'a>(
     let innermost = scopes.iter().map(|scope| scope.inlined_calls).max().unwrap_or(0);
     let frame = Frame::new(&dies, &unit, at);
     let mut variables = Vec::new();
+    let function = scopes.first().map_or(&[][..], |scope| &scope.found);
+    let are_passed = are_passed(function, &frame);
     for scope in scopes.iter().rev() {
         for found in &scope.found {
             let language = unit.language.unwrap_or(Language::Other);
-            let own = scope.inlined_calls == 0;
+            let own = scope.inlined_calls == 0 && are_passed;
             let variable = variable(builder, found, &frame, language, own);
             let Some(mut variable) = variable else { continue };
             variable.inline_depth = innermost - scope.inlined_calls;

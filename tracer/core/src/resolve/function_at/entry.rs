@@ -125,7 +125,8 @@ impl FunctionAt<'_, '_> {
 
 /// Whether a breakpoint at the entry tells what a location asks for.
 fn is_kept(location: &Location) -> bool {
-    let is_kept = |step: &Step| matches!(step, Step::Entry(n) if usize::from(*n) < ENTRY_REGISTERS);
+    // The stack pointer has moved since the entry where the breakpoint is behind a push.
+    let is_kept = |step: &Step| matches!(step, Step::Entry(n) if usize::from(*n) < ENTRY_REGISTERS && usize::from(*n) != RSP);
     match location {
         Location::Derived(steps) => steps.iter().any(is_kept),
         Location::Pieces(pieces) => {

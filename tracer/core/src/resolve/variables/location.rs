@@ -341,7 +341,13 @@ pub(super) fn at_entry<'a>(
     if let Ok(location) = search.located(found, size) {
         return Some(location);
     }
-    let entry = frame.at.entry.filter(|_| own && found.kind == VariableKind::Parameter)?;
+    passed(found, frame).filter(|_| own)
+}
+
+/// The registers in which a parameter of the function itself is passed, as debug info has them for
+/// its entry.
+fn passed(found: &Found<'_>, frame: &Frame<'_>) -> Option<Location> {
+    let entry = frame.at.entry.filter(|_| found.kind == VariableKind::Parameter)?;
     let (Stated::Listed(expressions), unit) = stated(found, entry, Some(entry)).ok()?? else {
         return None;
     };
@@ -351,6 +357,34 @@ pub(super) fn at_entry<'a>(
         passed_in_registers(translate(expression, unit.unit.encoding(), context).ok()?)
     };
     expressions.into_iter().find_map(passed)
+}
+
+/// Whether the registers that debug info names for parameters at the entry are those in which they
+/// are passed. LLVM names for one that is assigned to at once, without an instruction, what it is
+/// assigned: then another parameter has the register too, or they are not in order (psABI, 3.2.3).
+pub(super) fn are_passed(parameters: &[Found<'_>], frame: &Frame<'_>) -> bool {
+    const ORDER: [u8; 6] = [5, 4, 1, 2, 8, 9];
+    let registers = parameters.iter().filter_map(|found| passed(found, frame)).flat_map(numbers);
+    let places: Option<Vec<usize>> =
+        registers.map(|number| ORDER.iter().position(|it| *it == number)).collect();
+    places.is_some_and(|places| places.is_sorted_by(|a, b| a < b))
+}
+
+/// The registers of a location that [`passed_in_registers`] made.
+fn numbers(location: Location) -> Vec<u8> {
+    match location {
+        Location::Derived(steps) => {
+            let number = |step: &Step| match step {
+                Step::Entry(number) => Some(*number),
+                _ => None,
+            };
+            steps.iter().filter_map(number).collect()
+        }
+        Location::Pieces(pieces) => {
+            pieces.into_iter().filter_map(|piece| piece.location).flat_map(numbers).collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// What is in registers where the function is entered, as what they held there.
@@ -411,6 +445,11 @@ impl<'a> Search<'_, 'a> {
                 None => translate(expression, encoding, context),
             };
         match stated {
+            Stated::Single(expression) if is_untracked(unit, expression) => {
+                let detail =
+                    "GCC names registers for the whole function, which hold other values too";
+                Err(Reason::new(ReasonCode::UnsupportedLocation, detail))
+            }
             Stated::Single(expression) => translated(expression, true),
             Stated::Listed(expressions) => {
                 let mut result = Err(ReasonCode::OptimizedOut.into());
@@ -457,6 +496,19 @@ impl<'a> Search<'_, 'a> {
         let deeper = Self { pointers: self.pointers + 1, ..self };
         deeper.located(&found, size).and_then(|location| fitted(location, size))
     }
+}
+
+/// GCC does not track what is wider than a register: it states the registers that the value was in
+/// for some of the time, also for where they hold its successor or are not set yet.
+fn is_untracked(unit: &SourceUnit<'_>, expression: gimli::Expression<Reader<'_>>) -> bool {
+    if !unit.producer.slice().starts_with(b"GNU ") {
+        return false;
+    }
+    let (mut bytes, mut registers) = (expression.0, 0);
+    while let Ok(operation) = next_operation(&mut bytes, unit.unit.encoding()) {
+        registers += u32::from(matches!(operation, gimli::Operation::Register { .. }));
+    }
+    registers > 1
 }
 
 /// DW_AT_frame_base of the function at the pc.

@@ -497,3 +497,27 @@ fn a_location_shorter_than_its_type_is_refused_or_filled_up() {
         Ok(Location::Pieces(vec![piece, Piece { size: 8, location: None }]))
     );
 }
+
+const WIDE: &str = r#"
+volatile long sink;
+long __attribute__((noipa)) wide(__int128 value) {
+    __int128 more = value + 1;
+    sink = 1;
+    sink = (long)(more >> 64) + (long)more;
+    return sink;
+}
+int main(void) { return (int)wide(5); }
+"#;
+
+/// GCC 12 names the registers of `value` for the whole function, and adds 1 to them.
+#[test]
+fn a_wide_parameter_is_not_taken_from_registers_that_hold_its_successor() {
+    let fixture = Fixture::compile("gcc", &["-g", "-O2"], WIDE);
+    let (start, size) = fixture.symbol("wide");
+    for pc in start..start + size {
+        let variables = at(&fixture, pc, None);
+        let single = location(&variables, "value");
+        // Where it is stated for some of the code only it may be right.
+        assert!(single.is_err() || pc == start, "{pc:#x}: {single:?}");
+    }
+}
