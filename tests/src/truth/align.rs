@@ -24,10 +24,16 @@ pub fn aligned(ours: &View, gdb: &View) -> (Leaves, Leaves) {
             (false, false) => {}
         }
     }
-    for (path, leaf) in &mut mine {
-        let is_late = || ours.late.iter().any(|late| is_part(path, late));
-        if theirs.get(path).is_some_and(|other| other.is_there() && other != leaf) && is_late() {
-            *leaf = Leaf::Missing("read after the hit, when it was another value".to_owned());
+    for late in &ours.late {
+        let has_changed = |(path, leaf): (&String, &Leaf)| {
+            let other = theirs.get(path).filter(|other| other.is_there() && leaf.is_there());
+            is_part(path, late) && other.is_some_and(|other| other != leaf)
+        };
+        if mine.iter().any(has_changed) {
+            // None of it can be told to be of the hit.
+            mine.retain(|path, _| !is_part(path, late));
+            let why = "read after the hit, when it was another value";
+            mine.insert(late.clone(), Leaf::Missing(why.to_owned()));
         }
     }
     (mine, theirs)
@@ -120,5 +126,16 @@ mod tests {
         let (a, b) = (("#0 x@entry.a", Some(1)), ("#0 x@entry.b", None));
         check(&[a, b], &[("#0 x.a", Some(1))], ["x.a x.b?", "x.a"]);
         check(&[a, b], &[("#0 x.a", Some(2))], ["x?", "x.a"]);
+    }
+
+    #[test]
+    fn an_object_that_changed_until_it_was_read_is_missing() {
+        let late = BTreeSet::from(["#0 x.*".to_owned()]);
+        let leaves = [("#0 x", Some(1)), ("#0 x.*.a", Some(2)), ("#0 x.*.b", Some(3))];
+        let ours = View { late, ..view(&leaves) };
+        assert_eq!(aligned(&ours, &view(&leaves)).0, ours.leaves);
+        let changed = view(&[("#0 x", Some(1)), ("#0 x.*.a", Some(2)), ("#0 x.*.b", Some(4))]);
+        let paths: Vec<String> = aligned(&ours, &changed).0.into_keys().collect();
+        assert_eq!(paths, ["#0 x", "#0 x.*"]);
     }
 }

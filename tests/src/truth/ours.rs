@@ -136,14 +136,20 @@ impl<'a> Flat<'a> {
             Value::Array { items, total, cut } => {
                 self.array(&path, items, *total, cut.as_ref(), depth);
             }
-            Value::Pointer { address, target, .. } => {
+            Value::Pointer { address, target, provenance } => {
                 if let Some(address) = address {
                     self.put(path.clone(), Leaf::Number((*address).into()));
+                }
+                if *provenance == Provenance::ReadAfterHit {
+                    self.late.insert(format!("{path}.*"));
                 }
                 self.target(path, target, depth);
             }
             Value::Reference { address, shown_at } => {
                 self.put(path.clone(), Leaf::Number((*address).into()));
+                if self.is_late(*address, shown_at) {
+                    self.late.insert(format!("{path}.*"));
+                }
                 match self.referenced(typed, *address, shown_at) {
                     Some(target) => self.target(path, target, depth),
                     None => {
@@ -213,6 +219,15 @@ impl<'a> Flat<'a> {
                 self.put(format!("{path}[{index}]"), missing(reason));
             }
         }
+    }
+
+    /// Whether the object at an address that is shown at a place was read after the hit.
+    fn is_late(&self, address: u64, shown_at: &str) -> bool {
+        let here = self.shown.get(shown_at).into_iter().flatten();
+        here.map(|typed| &typed.value).any(|value| {
+            matches!(value, Value::Pointer { address: at, provenance: Provenance::ReadAfterHit, .. }
+                if *at == Some(address))
+        })
     }
 
     /// The object that a reference is to.
