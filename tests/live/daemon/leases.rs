@@ -37,7 +37,7 @@ fn tell(daemon: &Daemon, arguments: &[&str], said: &str) {
 fn a_paused_probe_is_out_and_goes_on_where_it_was() {
     let mut target = target();
     let daemon = Daemon::start().unwrap();
-    let id = detach(&daemon, &target, &["--hits", "0"]);
+    let id = detach(&daemon, &target, &["--hits", "0", "--rate", "0"]);
     target.go().unwrap();
     for _ in 0..2 {
         tell(&daemon, &["pause", &id], "is paused; the code is as before");
