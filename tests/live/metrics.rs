@@ -93,7 +93,7 @@ fn a_scrape_is_what_the_api_says() {
     target.go().unwrap();
     assert_as_in_the_api(&daemon, address);
     let mut other = start_target(&["2", "50"]);
-    place(&daemon, &other, &["--hits", "0", "--ring-bytes", "4096"]);
+    place(&daemon, &other, &["--hits", "0", "--rate", "0", "--ring-bytes", "4096"]);
     other.go().unwrap();
     assert_as_in_the_api(&daemon, address);
 
