@@ -213,7 +213,7 @@ fn a_detached_probe_is_listed_read_and_removed() {
     let shown = read.output().unwrap().lines().filter(|line| line.starts_with("#0")).count();
     assert_eq!((read.status.code(), shown), (Some(0), 3), "{read:?}");
 
-    let second = detach(&daemon, &target, &["--hits", "0"]);
+    let second = detach(&daemon, &target, &["--hits", "0", "--rate", "0"]);
     for _ in 0..2 {
         let removed = daemon.tracer(&["remove", &second]).unwrap();
         assert_eq!(removed.status.code(), Some(0), "removing is idempotent: {removed:?}");
@@ -230,12 +230,12 @@ fn a_detached_probe_is_listed_read_and_removed() {
 fn a_detached_probe_ends_in_time_and_with_its_process() {
     let mut target = target();
     let daemon = Daemon::start().unwrap();
-    let expires = detach(&daemon, &target, &["--hits", "0", "--timeout", "500ms"]);
+    let expires = detach(&daemon, &target, &["--hits", "0", "--rate", "0", "--timeout", "500ms"]);
     daemon.wait_until_none_lives().unwrap();
     assert_eq!(probe(&daemon, &expires)["ended"], "timeout");
     assert_untouched(&mut target);
 
-    let outlives = detach(&daemon, &target, &["--hits", "0"]);
+    let outlives = detach(&daemon, &target, &["--hits", "0", "--rate", "0"]);
     target.go().unwrap();
     target.finish().unwrap();
     daemon.wait_until_none_lives().unwrap();
@@ -249,7 +249,7 @@ fn a_detached_probe_ends_in_time_and_with_its_process() {
 fn probes_end_with_the_daemon() {
     let mut target = target();
     let daemon = Daemon::start().unwrap();
-    detach(&daemon, &target, &["--hits", "0"]);
+    detach(&daemon, &target, &["--hits", "0", "--rate", "0"]);
     let pid = target.pid().to_string();
     let client = armed_elsewhere(&daemon, &pid);
     target.go().unwrap();
@@ -262,7 +262,7 @@ fn probes_end_with_the_daemon() {
     assert!(!socket.exists());
 
     let daemon = Daemon::start().unwrap();
-    detach(&daemon, &target, &["--hits", "0"]);
+    detach(&daemon, &target, &["--hits", "0", "--rate", "0"]);
     let client = armed_elsewhere(&daemon, &pid);
     let folder = daemon.kill().unwrap();
     wait_untouched(&target);
@@ -278,7 +278,7 @@ fn probes_end_with_the_daemon() {
 
 /// At another place of the same process, with a client that waits.
 fn armed_elsewhere(daemon: &Daemon, pid: &str) -> RunningTracer {
-    let arguments = ["snapshot", "-p", pid, "caller", "--hits", "0"];
+    let arguments = ["snapshot", "-p", pid, "caller", "--hits", "0", "--rate", "0"];
     let mut client = RunningTracer::start(&mut daemon.command(&arguments).unwrap()).unwrap();
     client.wait_for("probing ").unwrap();
     client
@@ -290,7 +290,7 @@ fn a_probe_ends_with_its_client() {
     let mut target = target();
     let daemon = Daemon::start().unwrap();
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
-        let tracer = armed(&daemon, &target, &["--hits", "0"]);
+        let tracer = armed(&daemon, &target, &["--hits", "0", "--rate", "0"]);
         target.go().unwrap();
         send(&tracer, signal);
         let done = tracer.finish().unwrap();
@@ -299,13 +299,13 @@ fn a_probe_ends_with_its_client() {
         // At once, not a little later.
         assert_untouched(&mut target);
     }
-    let mut tracer = armed(&daemon, &target, &["--hits", "0"]);
+    let mut tracer = armed(&daemon, &target, &["--hits", "0", "--rate", "0"]);
     target.go().unwrap();
     tracer.kill().unwrap();
     daemon.wait_until_none_lives().unwrap();
     assert_untouched(&mut target);
 
-    let mut tracer = armed(&daemon, &target, &["--hits", "0"]);
+    let mut tracer = armed(&daemon, &target, &["--hits", "0", "--rate", "0"]);
     tracer.close_output();
     assert_eq!(tracer.finish().unwrap().status.code(), Some(0));
     assert_untouched(&mut target);

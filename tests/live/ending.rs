@@ -25,7 +25,8 @@ fn target() -> RunningTarget {
 /// A probe that takes all hits, in place.
 fn armed(target: &RunningTarget, timeout: &str) -> RunningTracer {
     let pid = target.pid().to_string();
-    let arguments = ["snapshot", "-p", &pid, "counted", "--hits", "0", "--timeout", timeout];
+    let arguments =
+        ["snapshot", "-p", &pid, "counted", "--hits", "0", "--rate", "0", "--timeout", timeout];
     let tracer = RunningTracer::armed(&arguments).unwrap();
     assert!(require_as_in_files(target.pid()).is_err(), "no breakpoint is in place");
     tracer

@@ -87,7 +87,7 @@ fn wait_for(daemon: &Daemon, id: &str, state: &str) -> Json {
 fn a_probe_waits_for_its_program_and_ends_with_its_process() {
     let program = Program::new("counter");
     let daemon = Daemon::start().unwrap();
-    let id = program.detach(&daemon, "counted", &["--hits", "0"]);
+    let id = program.detach(&daemon, "counted", &["--hits", "0", "--rate", "0"]);
     let line = probe(&daemon, &id);
     assert_eq!((&line["state"], &line["pid"]), (&"pending".into(), &Json::Null), "{line:#}");
     let listed = daemon.tracer(&["list"]).unwrap();

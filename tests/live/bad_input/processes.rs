@@ -64,7 +64,8 @@ fn a_process_that_ends_during_the_work() {
     for round in 0..24_u32 {
         let target = start(&counter());
         let pid = target.pid().to_string();
-        let arguments = ["snapshot", "-p", &pid, "counted", "--timeout", "60s", "--hits", "0"];
+        let arguments =
+            ["snapshot", "-p", &pid, "counted", "--timeout", "60s", "--hits", "0", "--rate", "0"];
         let mut command = cli::command(&arguments).unwrap();
         let tracer = RunningTracer::start(&mut command).unwrap();
         // Other work that takes a little longer in each round decides the moment.

@@ -74,7 +74,8 @@ fn a_hot_function_is_refused_and_its_caller_named() {
 fn the_command_line_refuses_it_too() {
     let target = batches(3_000_000, Duration::from_millis(3));
     let pid = target.pid().to_string();
-    let arguments = ["snapshot", "-p", &pid, "item", "--hits", "0", "--timeout", "1s"];
+    let arguments =
+        ["snapshot", "-p", &pid, "item", "--hits", "0", "--rate", "0", "--timeout", "1s"];
     let mut command = cli::command(&arguments).unwrap();
     let command = command.env_remove("TRACER_NO_BUDGETS");
     let done = RunningTracer::start(command).unwrap().finish().unwrap();

@@ -81,11 +81,12 @@ fn probes_of_others_are_not_there() {
     let shared = shared();
     let daemon = start(&["--group", &GROUP.to_string()]);
     let mut roots_target = target();
-    let of_root = detach(&daemon, &roots_target, &["--hits", "0"]);
+    let of_root = detach(&daemon, &roots_target, &["--hits", "0", "--rate", "0"]);
     let mut own_target = target_of(&shared, ONE);
     let pid = own_target.pid().to_string();
     let ask = |uid, arguments: &[&str]| ask(&shared, &daemon, uid, GROUP, arguments);
-    let placed = ask(ONE, &["snapshot", "-p", &pid, "counted", "--hits", "0", "--detach"]);
+    let placed =
+        ask(ONE, &["snapshot", "-p", &pid, "counted", "--hits", "0", "--rate", "0", "--detach"]);
     assert_eq!(placed.status.code(), Some(0), "{placed:?}");
     let of_one = placed.output().unwrap().trim().to_owned();
     assert_eq!(probe(&daemon, &of_one)["owner_uid"], ONE);

@@ -73,10 +73,11 @@ fn a_paused_probe_is_out_and_goes_on_where_it_was() {
 fn a_probe_whose_place_another_tracer_took_stays_paused() {
     let mut target = target();
     let daemon = Daemon::start().unwrap();
-    let first = detach(&daemon, &target, &["--hits", "0"]);
+    let first = detach(&daemon, &target, &["--hits", "0", "--rate", "0"]);
     assert_eq!(order(&daemon, &first, "pause", None).0, 200);
     let pid = target.pid().to_string();
-    let arguments = ["snapshot", "-p", &pid, "counted", "--hits", "0", "--no-daemon"];
+    let arguments =
+        ["snapshot", "-p", &pid, "counted", "--hits", "0", "--rate", "0", "--no-daemon"];
     let other = RunningTracer::armed(&arguments).unwrap();
     let (status, line) = order(&daemon, &first, "resume", None);
     assert_eq!((status, &line["error"]["code"]), (409, &"already_probed".into()), "{line}");
@@ -95,12 +96,12 @@ fn a_probe_whose_place_another_tracer_took_stays_paused() {
 fn a_paused_probe_expires_and_ends_with_its_process() {
     let target = target();
     let daemon = Daemon::start().unwrap();
-    let expires = detach(&daemon, &target, &["--hits", "0", "--timeout", "1s"]);
+    let expires = detach(&daemon, &target, &["--hits", "0", "--rate", "0", "--timeout", "1s"]);
     let (status, _) = order(&daemon, &expires, "pause", None);
     assert!(status == 200 || status == 409, "it may have expired already");
     daemon.wait_until_none_lives().unwrap();
     assert_eq!(probe(&daemon, &expires)["ended"], "timeout");
-    let ends = detach(&daemon, &target, &["--hits", "0"]);
+    let ends = detach(&daemon, &target, &["--hits", "0", "--rate", "0"]);
     assert_eq!(order(&daemon, &ends, "pause", None).0, 200);
     target.finish().unwrap();
     daemon.wait_until_none_lives().unwrap();
@@ -114,7 +115,7 @@ fn a_probe_that_is_given_more_time_lives_longer() {
     let daemon = Daemon::start().unwrap();
     let timeout = format!("{}ms", SHORT.as_millis());
     let start = Instant::now();
-    let id = detach(&daemon, &target, &["--hits", "0", "--timeout", &timeout]);
+    let id = detach(&daemon, &target, &["--hits", "0", "--rate", "0", "--timeout", &timeout]);
     let expires = |line: &Json| line["expires_unix_ms"].as_u64().unwrap();
     let before = expires(&probe(&daemon, &id));
     let (status, line) = order(&daemon, &id, "extend", Some(&json!({ "by_ms": 3_600_000 })));
@@ -139,7 +140,7 @@ fn a_probe_that_is_given_more_time_lives_longer() {
 fn a_probe_that_is_not_hit_any_more_ends_where_that_was_asked_for() {
     let mut target = target();
     let daemon = Daemon::start().unwrap();
-    let id = detach(&daemon, &target, &["--hits", "0", "--idle", "1s"]);
+    let id = detach(&daemon, &target, &["--hits", "0", "--rate", "0", "--idle", "1s"]);
     target.go().unwrap();
     daemon.wait_until_none_lives().unwrap();
     let line = probe(&daemon, &id);

@@ -49,11 +49,11 @@ fn lines(done: &Done) -> Vec<Json> {
 fn every_probe_of_the_daemon_is_out_and_proven() {
     let [mut one, mut other] = [target(), target()];
     let daemon = Daemon::start().unwrap();
-    let ids = [&one, &other].map(|target| detach(&daemon, target, &["--hits", "0"]));
+    let ids = [&one, &other].map(|target| detach(&daemon, target, &["--hits", "0", "--rate", "0"]));
     let paused = daemon.tracer(&["pause", &ids[1]]).unwrap();
     assert_eq!(paused.status.code(), Some(0), "{paused:?}");
     let gone = target();
-    let ended = detach(&daemon, &gone, &["--hits", "0"]);
+    let ended = detach(&daemon, &gone, &["--hits", "0", "--rate", "0"]);
     gone.finish().unwrap();
     daemon.tracer(&["remove", &ended]).unwrap();
 
@@ -71,7 +71,7 @@ fn every_probe_of_the_daemon_is_out_and_proven() {
     let done = stop_all(Some(&daemon), &[], &[]);
     assert_eq!(done.output().unwrap(), "no probes\n", "{done:?}");
     // It takes new ones.
-    let again = detach(&daemon, &one, &["--hits", "0"]);
+    let again = detach(&daemon, &one, &["--hits", "0", "--rate", "0"]);
     let done = stop_all(Some(&daemon), &[one.pid()], &[]);
     let said = done.output().unwrap();
     assert!(said.contains(&again) && said.contains("1 is out; the code of every"), "{done:?}");
@@ -84,8 +84,9 @@ fn every_probe_of_the_daemon_is_out_and_proven() {
 fn tracers_that_no_daemon_knows_of_are_told_by_a_signal() {
     let [mut one, mut other] = [target(), target()];
     let elsewhere = Daemon::start().unwrap();
-    let id = detach(&elsewhere, &one, &["--hits", "0"]);
-    let arguments = ["snapshot", "-p", &other.pid().to_string(), "counted", "--hits", "0"];
+    let id = detach(&elsewhere, &one, &["--hits", "0", "--rate", "0"]);
+    let arguments =
+        ["snapshot", "-p", &other.pid().to_string(), "counted", "--hits", "0", "--rate", "0"];
     let alone = RunningTracer::armed(&arguments).unwrap();
     let mut pids = vec![one.pid(), other.pid()];
     pids.extend(with_children(elsewhere.pid()));

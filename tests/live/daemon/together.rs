@@ -68,7 +68,8 @@ fn a_place_that_another_tracer_has_is_refused() {
     let mut target = target();
     let daemon = Daemon::start().unwrap();
     let pid = target.pid().to_string();
-    let arguments = ["snapshot", "-p", &pid, "counted", "--hits", "0", "--no-daemon"];
+    let arguments =
+        ["snapshot", "-p", &pid, "counted", "--hits", "0", "--rate", "0", "--no-daemon"];
     let other = RunningTracer::armed(&arguments).unwrap();
     let request = json!({"pid": target.pid(), "location": "counted"});
     let refused = Placed::place(&daemon, &request).unwrap().unwrap_err();

@@ -30,7 +30,7 @@ fn what_probes_do_is_shown_once_and_as_json() {
     let daemon = Daemon::start().unwrap();
     let busy = detach(&daemon, &target, &["--hits", "0", "--rate", "5"]);
     let mut other = super::target();
-    let quiet = detach(&daemon, &other, &["--hits", "0"]);
+    let quiet = detach(&daemon, &other, &["--hits", "0", "--rate", "0"]);
     daemon.tracer(&["pause", &quiet]).unwrap();
 
     let done = top(&daemon, &mut target, &["--once", "--json"]);

@@ -53,7 +53,8 @@ fn at_random_moments() {
             delay
         };
         let id = pid.to_string();
-        let arguments = ["snapshot", "-p", &id, "counted", "--hits", "0", "--timeout", "60s"];
+        let arguments =
+            ["snapshot", "-p", &id, "counted", "--hits", "0", "--rate", "0", "--timeout", "60s"];
         let mut tracer = RunningTracer::start(&mut command(&arguments).unwrap()).unwrap();
         let delay = match when {
             Moment::Placing => delay(PLACING),
@@ -102,7 +103,7 @@ fn a_daemon_has_another_one() {
     let mut target = Target::c("counter", "gcc", &["-O2"]).unwrap().start(&["2", "5"]).unwrap();
     let pid = target.pid().to_string();
     for _ in 0..2 {
-        let detach = ["snapshot", "-p", &pid, "counted", "--hits", "0", "--detach"];
+        let detach = ["snapshot", "-p", &pid, "counted", "--hits", "0", "--rate", "0", "--detach"];
         let done = daemon.tracer(&detach).unwrap();
         let id = done.output().unwrap().trim().to_owned();
         assert!(require_as_in_files(target.pid()).is_err(), "no breakpoint is in place: {done:?}");

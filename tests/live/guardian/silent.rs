@@ -29,7 +29,7 @@ fn a_daemon_that_is_stopped() {
     let daemon = Daemon::start().unwrap();
     let mut target = Target::c("counter", "gcc", &["-O2"]).unwrap().start(&["2", "5"]).unwrap();
     let pid = target.pid().to_string();
-    let detach = ["snapshot", "-p", &pid, "counted", "--hits", "0", "--detach"];
+    let detach = ["snapshot", "-p", &pid, "counted", "--hits", "0", "--rate", "0", "--detach"];
     let id = daemon.tracer(&detach).unwrap().output().unwrap().trim().to_owned();
     assert!(require_as_in_files(target.pid()).is_err(), "no breakpoint is in place");
     assert_eq!(guardians_of(daemon.pid()).len(), 1);

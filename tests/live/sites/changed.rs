@@ -169,7 +169,9 @@ fn a_library_that_is_replaced() {
 fn code_that_moves_while_it_is_probed() {
     let mut target = start("moved", &["later"]);
     let pid = target.pid().to_string();
-    let tracer = RunningTracer::armed(&["snapshot", "-p", &pid, "counted", "--hits", "0"]).unwrap();
+    let tracer =
+        RunningTracer::armed(&["snapshot", "-p", &pid, "counted", "--hits", "0", "--rate", "0"])
+            .unwrap();
     target.obey("move").unwrap();
     let done = tracer.finish().unwrap();
     assert_eq!(done.status.code(), Some(CODE_GONE), "{done:?}");
@@ -183,7 +185,9 @@ fn code_that_moves_while_it_is_probed() {
 fn a_debugger_that_comes() {
     let mut target = start("counter", &["1", "5"]);
     let pid = target.pid().to_string();
-    let tracer = RunningTracer::armed(&["snapshot", "-p", &pid, "counted", "--hits", "0"]).unwrap();
+    let tracer =
+        RunningTracer::armed(&["snapshot", "-p", &pid, "counted", "--hits", "0", "--rate", "0"])
+            .unwrap();
     target.go().unwrap();
     let came = Instant::now();
     let mut gdb = Command::new("gdb")
