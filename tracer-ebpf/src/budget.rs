@@ -40,25 +40,32 @@ impl<'s> Charge<'s> {
     /// How the hit ends if its probe must not capture any more.
     #[inline(always)]
     pub(crate) fn refused(&self) -> Result<(), Outcome> {
-        let Some(budget) = BUDGETS.get_ptr_mut(self.site.budget) else { return Ok(()) };
+        let Some((budget, cause)) = self.tripped() else { return Ok(()) };
+        // SAFETY: the pointer is to a map value, whose words are read and written whole.
+        unsafe { core::ptr::write_volatile(&raw mut (*budget).last_ns, gate::now()) };
+        Err(if cause == trip::EXPIRED { Outcome::Expired } else { Outcome::Tripped })
+    }
+
+    /// What the probe was tripped for, with its budget; sends what is not told yet of it.
+    #[inline(always)]
+    fn tripped(&self) -> Option<(*mut Budget, u32)> {
+        let budget = BUDGETS.get_ptr_mut(self.site.budget)?;
         // SAFETY: the pointer is to a map value, whose words are read and written whole.
         let tripped = unsafe { core::ptr::read_volatile(&raw const (*budget).tripped) };
-        if tripped != 0 {
-            if tripped & Budget::TOLD == 0 {
-                self.tell(budget, tripped as u32, 0, 0);
-            }
-            // SAFETY: as above.
-            unsafe { core::ptr::write_volatile(&raw mut (*budget).last_ns, gate::now()) };
-            let expired = tripped as u32 == trip::EXPIRED;
-            return Err(if expired { Outcome::Expired } else { Outcome::Tripped });
+        let cause = tripped as u32;
+        if cause == 0 {
+            return None;
         }
-        Ok(())
+        if tripped & Budget::TOLD == 0 {
+            self.tell(budget, cause, 0, 0);
+        }
+        Some((budget, cause))
     }
 
     /// Charges a hit that is not the probe's own, and sends what is not told yet of a trip.
     #[inline(always)]
     pub(crate) fn come_by(self) {
-        let _refused = self.refused();
+        let _tripped = self.tripped();
         self.end(0);
     }
 

@@ -3,10 +3,11 @@
 use super::{is_soak, number, wait_untouched};
 use std::time::{Duration, Instant};
 use tracer_core::attach::breakpoints::{AttachMode, Closed};
-use tracer_core::attach::link::{LinkId, Links, SiteToArm, TextAfter};
+use tracer_core::attach::link::{LinkId, Links, TextAfter};
 use tracer_core::attach::load::{LoadOptions, Program};
 use tracer_core::attach::maps::Gate;
 use tracer_core::attach::ring::Ring;
+use tracer_core::attach::site::SiteToArm;
 use tracer_core::binary::modules::{Code, Modules};
 use tracer_core::model::action::Action;
 use tracer_core::model::budget::{Budgets, CpuShare};

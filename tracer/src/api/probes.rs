@@ -64,7 +64,7 @@ pub struct ProbeRequest {
     pub force: bool,
     /// Where arguments are gone at the place, keep those of each call by a second breakpoint at the
     /// function's entry, unless that costs too much.
-    #[serde(default = "entry_probe")]
+    #[serde(default = "entry_probe", skip_serializing_if = "Clone::clone")]
     pub entry_probe: bool,
     /// How long the probe may live, in milliseconds: an hour if nothing is said, at most a day.
     #[serde(default = "timeout_ms")]
@@ -133,6 +133,7 @@ pub struct LimitsRequest {
     /// Pointers followed in a row.
     pub depth_max: u32,
     /// Static and global variables of the code's unit that are shown too.
+    #[serde(skip_serializing_if = "is_none")]
     pub globals_max: u32,
 }
 
@@ -165,6 +166,11 @@ impl From<LimitsRequest> for Limits {
             globals_max,
         }
     }
+}
+
+/// No such thing is asked for: who does not know of it gives the same.
+fn is_none(number: &u32) -> bool {
+    *number == 0
 }
 
 fn hits() -> u64 {

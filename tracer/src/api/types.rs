@@ -488,6 +488,7 @@ pub struct Overload {
     /// How often it happened so far.
     pub trips: u64,
     /// Nanoseconds from the last time until the last hit that still came.
+    #[serde(default)]
     pub lasted_ns: u64,
 }
 

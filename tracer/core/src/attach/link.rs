@@ -8,18 +8,16 @@ use super::breakpoints::{AttachMode, AttachedBy, Breakpoints, Closed};
 use super::error::AttachError;
 use super::guardian::Guardians;
 use super::load::Program;
-use super::maps::{EntryPlan, Gate, Occupied, SitePlan, remove_ring};
+use super::maps::{Gate, Occupied, remove_ring};
 use super::place::{Place, places};
 use super::ring::Ring;
-use crate::model::address::{Avma, FileOffset};
+use super::site::{SiteToArm, entries_of, entry_plans, site_plans};
+use crate::model::address::Avma;
 use crate::model::budget::CpuShare;
-use crate::model::cost::CostModel;
-use crate::model::issue::{Issue, IssueKind};
-use crate::model::plan::Plan;
-use crate::model::resolved::{Entry, TrapClass};
+use crate::model::issue::Issue;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
@@ -34,27 +32,6 @@ const RESERVED: Duration = Duration::from_secs(10);
 /// A probe's breakpoints, as the rest of the program knows them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct LinkId(u64);
-
-/// A site as attach needs it.
-#[derive(Debug, Clone)]
-pub struct SiteToArm<'a> {
-    /// The file that is mapped at the site.
-    pub file: BorrowedFd<'a>,
-    /// Its name, for messages.
-    pub file_name: &'a str,
-    /// Where the site is in the file.
-    pub offset: FileOffset,
-    /// Where it is in the process.
-    pub pc: Avma,
-    /// The instruction, as the decoder saw it.
-    pub instruction: &'a [u8],
-    /// What a trap there is like.
-    pub trap: TrapClass,
-    /// What to capture.
-    pub plan: &'a Plan,
-    /// The entry of its function, where the plan uses what is kept there.
-    pub entry: Option<&'a Entry>,
-}
 
 #[derive(Debug)]
 struct Link {
@@ -389,7 +366,7 @@ impl Links {
         let waited = self.released.wait_timeout_while(self.table(), RESERVED, any);
         let (mut table, _) = waited.unwrap_or_else(PoisonError::into_inner);
         if let Some(place) = places.iter().find(|place| is_reserved(&table, place)) {
-            return Err(place.already_probed());
+            return Err(place.being_probed());
         }
         let places: Vec<_> = places.iter().map(|place| (pid, place.pc)).collect();
         table.reserved.extend(&places);
@@ -535,66 +512,4 @@ impl Taken {
         remove_ring(&rings, &link.occupied);
         program.maps().give_back(&link.occupied);
     }
-}
-
-/// The sites as the maps take them; those at the same place of one file know of each other.
-fn site_plans<'p>(
-    costs: &CostModel,
-    sites: &[SiteToArm<'p>],
-    entries: &[SiteToArm<'_>],
-) -> Result<Vec<SitePlan<'p>>, Issue> {
-    let twins = twins(sites)?;
-    let index_of = |entry: &Entry| entries.iter().position(|other| other.pc == entry.pc);
-    let plans = sites.iter().zip(twins).map(|(site, has_twin)| SitePlan {
-        pc: site.pc,
-        has_twin,
-        trap_ns: costs.trap_ns(site.trap) as u32,
-        plan: site.plan,
-        entry: site.entry.and_then(index_of),
-    });
-    Ok(plans.collect())
-}
-
-/// Which of these places have another one at the same place of the file.
-fn twins(sites: &[SiteToArm<'_>]) -> Result<Vec<bool>, Issue> {
-    let mut places = Vec::new();
-    for site in sites {
-        let stat = rustix::fs::fstat(site.file).map_err(|error| {
-            Issue::new(IssueKind::MalformedFile, site.file_name, error.to_string())
-        })?;
-        places.push((stat.st_dev, stat.st_ino, site.offset));
-    }
-    let is_twin = |place| places.iter().filter(|other| *other == place).count() > 1;
-    Ok(places.iter().map(is_twin).collect())
-}
-
-/// The entries that the sites' plans use, each once, as places for breakpoints.
-fn entries_of<'a>(sites: &[SiteToArm<'a>]) -> Vec<SiteToArm<'a>> {
-    let mut entries: Vec<SiteToArm<'a>> = Vec::new();
-    for site in sites {
-        let Some(entry) = site.entry else { continue };
-        if entries.iter().all(|other| other.pc != entry.pc) {
-            entries.push(SiteToArm {
-                offset: entry.file_offset,
-                pc: entry.pc,
-                instruction: &entry.instruction,
-                trap: entry.trap,
-                entry: Some(entry),
-                ..site.clone()
-            });
-        }
-    }
-    entries
-}
-
-/// The entries as the maps take them.
-fn entry_plans(costs: &CostModel, entries: &[SiteToArm<'_>]) -> Result<Vec<EntryPlan>, Issue> {
-    let twins = twins(entries)?;
-    let plans = entries.iter().zip(twins).map(|(site, has_twin)| EntryPlan {
-        pc: site.pc,
-        has_twin,
-        trap_ns: costs.trap_ns(site.trap) as u32,
-        frame_offset: site.entry.map_or(0, |entry| entry.frame_offset),
-    });
-    Ok(plans.collect())
 }

@@ -17,6 +17,7 @@ mod perf;
 mod place;
 pub mod ring;
 pub mod selftest;
+pub mod site;
 pub mod support;
 mod sys;
 pub mod text;

@@ -2,8 +2,9 @@
 //! checks of its text before and after.
 
 use super::error::AttachError;
-use super::link::{SiteToArm, TextAfter};
+use super::link::TextAfter;
 use super::maps::Gate;
+use super::site::SiteToArm;
 use super::text::{self, COMPARED_BYTES};
 use crate::model::address::{Avma, FileOffset};
 use crate::model::caller::Caller;
@@ -129,6 +130,11 @@ impl Place {
 
     pub(super) fn already_probed(&self) -> Issue {
         let detail = "a debugger's or another tracer's: probes of one daemon may share a place";
+        Issue::new(IssueKind::AlreadyProbed, self.subject(), detail)
+    }
+
+    pub(super) fn being_probed(&self) -> Issue {
+        let detail = "another probe is being placed there still: try again";
         Issue::new(IssueKind::AlreadyProbed, self.subject(), detail)
     }
 

@@ -108,15 +108,17 @@ fn urls(text: &str) -> (Vec<String>, Vec<(String, &'static str)>) {
 pub enum FetchError {
     /// It has none.
     NotFound,
-    /// It can't be asked, or its answer does not serve.
+    /// It can't be asked.
     Failed(String),
+    /// What it gives does not serve, or there is no place for it.
+    Unusable(String),
 }
 
 impl fmt::Display for FetchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotFound => f.write_str("not found"),
-            Self::Failed(why) => f.write_str(why),
+            Self::Failed(why) | Self::Unusable(why) => f.write_str(why),
         }
     }
 }
@@ -306,16 +308,17 @@ impl Shared {
     }
 
     fn fetch_from(&self, url: &str, id: &str) -> Result<(), FetchError> {
-        let failed = |why: String| FetchError::Failed(why);
+        let failed = |why: String| FetchError::Unusable(why);
         let directory = self.directory().map_err(failed)?;
         let new =
             own_directory::Writing::new(directory.as_fd()).map_err(|e| failed(e.to_string()))?;
-        let mut to = Bounded { file: new.file(), left: self.options.bytes_max };
-        self.transport.get(
-            &format!("{url}/buildid/{id}/debuginfo"),
-            self.options.fetch,
-            &mut to,
-        )?;
+        let mut to = Bounded { file: new.file(), left: self.options.bytes_max, refused: None };
+        let url = format!("{url}/buildid/{id}/debuginfo");
+        let got = self.transport.get(&url, self.options.fetch, &mut to);
+        if let Some(why) = to.refused {
+            return Err(failed(why));
+        }
+        got?;
         let mapped = MappedFile::own_in(directory.as_fd(), new.name());
         let elf = mapped.map_err(|errno| failed(errno.to_string()))?;
         let elf = ElfFile::parse(elf).map_err(|issue| failed(issue.detail))?;
@@ -333,7 +336,7 @@ impl Shared {
 fn refusal(error: FetchError) -> Refusal {
     match error {
         FetchError::NotFound => Refusal::Unopened(rustix::io::Errno::NOENT),
-        FetchError::Failed(why) => Refusal::Unusable(why),
+        FetchError::Failed(why) | FetchError::Unusable(why) => Refusal::Unusable(why),
     }
 }
 
@@ -356,13 +359,20 @@ fn kept(directory: BorrowedFd<'_>, id: &str) -> Option<ElfFile> {
 struct Bounded<'f> {
     file: &'f File,
     left: u64,
+    /// Why it takes no more.
+    refused: Option<String>,
 }
 
 impl Write for Bounded<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let left = self.left.checked_sub(bytes.len() as u64);
-        self.left = left.ok_or_else(|| io::Error::other("it is larger than DEBUGINFOD_MAXSIZE"))?;
-        self.file.write(bytes)
+        let left = left.ok_or_else(|| io::Error::other("it is larger than DEBUGINFOD_MAXSIZE"));
+        let written = left.and_then(|left| {
+            self.left = left;
+            self.file.write(bytes)
+        });
+        self.refused = written.as_ref().err().map(ToString::to_string);
+        written
     }
 
     fn flush(&mut self) -> io::Result<()> {

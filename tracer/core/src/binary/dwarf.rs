@@ -164,6 +164,13 @@ impl DebugInfo {
         self.counted(self.sections.read_own(index, bare))
     }
 
+    /// One of the files that it is read from was truncated while it was read: what was read of it
+    /// may be anything.
+    pub(super) fn damaged(&self) -> Option<Issue> {
+        let split = || self.sections.split_units().damaged().map(Files::damage_of);
+        self.sections.files().damaged().or_else(split)
+    }
+
     /// The sections that a split unit is in; `None` for one that is whole or whose other half is
     /// missing.
     pub fn split(&self, index: UnitIndex) -> Option<&SplitSections<'_>> {
@@ -383,7 +390,7 @@ impl DebugInfo {
         let fingerprint = self.store.as_ref().and_then(|_| self.sections.fingerprint());
         match self.store.as_ref().zip(fingerprint) {
             Some((store, fingerprint)) if store.pays_for(&fingerprint) => {
-                store.get(&fingerprint, read)
+                store.get(&fingerprint, read, || self.damaged().is_none())
             }
             _ => read(),
         }

@@ -64,7 +64,8 @@ impl FileCode {
     pub fn debug_info(&self) -> Result<&DebugInfo, Issue> {
         let load = || self.files.debug_info(self.store.clone());
         let info = self.debug.get_or_init(load).as_ref().map_err(Clone::clone);
-        self.files.damaged().map_or(info, Err)
+        let damaged = info.as_ref().map_or_else(|_| self.files.damaged(), |info| info.damaged());
+        damaged.map_or(info, Err)
     }
 
     /// The function symbols.
@@ -84,7 +85,9 @@ impl FileCode {
     /// that passes.
     pub(super) fn has_failed(&self) -> bool {
         let debug = self.debug.get().and_then(|debug| debug.as_ref().ok());
-        if debug.is_some_and(|debug| debug.missing_units().is_some()) {
+        let is_partial =
+            |debug: &DebugInfo| debug.missing_units().is_some() || debug.damaged().is_some();
+        if debug.is_some_and(is_partial) {
             return true;
         }
         if self.files.damaged().is_some() {

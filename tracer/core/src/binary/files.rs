@@ -6,6 +6,7 @@ use super::elf::ElfFile;
 use super::heap;
 use super::index_store::IndexStore;
 use crate::model::issue::{Issue, IssueKind};
+use std::path::Path;
 use std::sync::Arc;
 
 /// A mapped file and its debug files. They own the decompressed sections; all that is read from
@@ -68,9 +69,13 @@ impl Files {
         let debug = [&self.debug.separate, &self.debug.supplementary, &self.debug.package];
         let mut all = debug.into_iter().flatten().chain([&self.elf]);
         let file = all.find(|file| file.file().is_damaged())?;
-        let path = file.path().display().to_string();
+        Some(Self::damage_of(file.path()))
+    }
+
+    /// What is told of a damaged file.
+    pub(super) fn damage_of(path: impl AsRef<Path>) -> Issue {
         let detail = "it was truncated while it was read, or can't be read from its disk";
-        Some(Issue::new(IssueKind::MalformedFile, path, detail))
+        Issue::new(IssueKind::MalformedFile, path.as_ref().display().to_string(), detail)
     }
 
     /// Bytes that it takes beside the mapped files.

@@ -9,7 +9,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 const MAGIC: [u8; 8] = *b"TRCRINDX";
 /// Raised with each change of a table or of what is in it.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// Tables start at multiples of this.
 const ALIGNMENT: usize = 8;
 /// The longest build-id that is looked for; SHA-256 has 32 bytes, the usual SHA-1 has 20.

@@ -74,14 +74,22 @@ impl IndexStore {
     }
 
     /// An index as `parse` reads it or, where there is none that serves, as `build` makes it from
-    /// the file: then it is kept for later.
-    pub(super) fn get<T: Stored>(&self, fingerprint: &Fingerprint, build: impl Fn() -> T) -> T {
+    /// the file: then it is kept for later, if the file `is_whole` after that.
+    pub(super) fn get<T: Stored>(
+        &self,
+        fingerprint: &Fingerprint,
+        build: impl Fn() -> T,
+        is_whole: impl Fn() -> bool,
+    ) -> T {
         if let Some(found) = self.read(fingerprint) {
             self.hits.fetch_add(1, Ordering::Relaxed);
             return found;
         }
         self.misses.fetch_add(1, Ordering::Relaxed);
         let built = build();
+        if !is_whole() {
+            return built;
+        }
         self.write(T::KIND, fingerprint, built.tables());
         // What is on disk takes no memory of ours.
         self.read(fingerprint).unwrap_or(built)

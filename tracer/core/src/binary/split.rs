@@ -266,6 +266,13 @@ impl SplitUnits {
         Err(tried)
     }
 
+    /// The path of a `.dwo` file that was truncated while it was read.
+    pub(super) fn damaged(&self) -> Option<PathBuf> {
+        let opened = self.opened.lock().ok()?;
+        let damaged = opened.iter().find(|(_, file)| file.elf.file().is_damaged());
+        damaged.map(|(path, _)| path.clone())
+    }
+
     fn open(
         &self,
         path: &Path,

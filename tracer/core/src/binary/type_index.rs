@@ -32,7 +32,7 @@ pub struct TypeIndex {
 struct Definition {
     /// [`key`] of its name.
     key: u64,
-    /// Its size, and the line that it is defined on: what tells it from another one.
+    /// What tells it from another one: its tag, size, line, and the names and places of its members.
     form: u64,
     /// Where its DIE is among those of the file (see [`Unit::start`]).
     offset: u64,
@@ -89,12 +89,19 @@ impl Stored for TypeIndex {
 
 /// The number of a name inside of another one: FNV-1a of `outer::inner`. Two names may share it.
 fn key(around: Option<u64>, name: &[u8]) -> u64 {
-    const BASIS: u64 = 0xcbf2_9ce4_8422_2325;
+    also(around.map_or(BASIS, |around| also(around, b"::")), name)
+}
+
+/// FNV-1a of nothing, and of more bytes behind those of a number.
+const BASIS: u64 = 0xcbf2_9ce4_8422_2325;
+
+fn also(number: u64, bytes: &[u8]) -> u64 {
     const PRIME: u64 = 0x0100_0000_01b3;
-    let add = |key: u64, bytes: &[u8]| {
-        bytes.iter().fold(key, |key, byte| (key ^ u64::from(*byte)).wrapping_mul(PRIME))
-    };
-    add(around.map_or(BASIS, |around| add(around, b"::")), name)
+    bytes.iter().fold(number, |number, byte| (number ^ u64::from(*byte)).wrapping_mul(PRIME))
+}
+
+fn is_member(tag: gimli::DwTag) -> bool {
+    matches!(tag, gimli::DW_TAG_member | gimli::DW_TAG_inheritance)
 }
 
 /// What encloses an entry.
@@ -124,6 +131,8 @@ struct Described<'a> {
     name: Option<Value<'a>>,
     size: Option<u64>,
     line: u64,
+    /// Of a member, in bytes or bits.
+    place: u64,
     specification: Option<UnitOffset>,
     is_declaration: bool,
 }
@@ -138,6 +147,8 @@ fn scan_unit(
     let mut entries = unit.entries_raw(None)?;
     // What is open around the next entry, with the depth of what opened it.
     let mut open: Vec<(isize, Around)> = Vec::new();
+    // The type whose members come, with its depth.
+    let mut current: Option<(isize, usize)> = None;
     let mut declared: HashMap<UnitOffset, Around> = HashMap::new();
     while !entries.is_empty() && found.len() < end && declared.len() < TYPES_MAX {
         let (offset, depth) = (entries.next_offset(), entries.next_depth());
@@ -145,16 +156,23 @@ fn scan_unit(
         let (tag, attributes) = (abbreviation.tag(), abbreviation.attributes());
         let (is_type, is_scope) = (is_type(tag), tag == gimli::DW_TAG_namespace);
         let mut own = Described::default();
-        for spec in attributes.iter().filter(|_| is_type || is_scope) {
+        current = current.filter(|(outer, _)| *outer < depth);
+        let of = current.filter(|(outer, _)| is_member(tag) && *outer + 1 == depth);
+        let is_read = is_type || is_scope || of.is_some();
+        for spec in attributes.iter().filter(|_| is_read) {
             own.add(&entries.read_attribute(*spec)?);
         }
-        if !is_type && !is_scope {
+        if !is_read {
             entries.skip_attributes(attributes)?;
         }
         open.retain(|(outer, _)| *outer < depth);
         let around = open.last().map_or(Around::Unit, |(_, around)| *around);
         let name = strings::of(info, Part::Main, unit, own.name).some();
         let name = name.and_then(|name| strings::read(info, name));
+        if let Some(definition) = of.and_then(|(_, index)| found.get_mut(index)) {
+            definition.form = also(definition.form, name.unwrap_or_default());
+            definition.form = also(definition.form, &own.place.to_le_bytes());
+        }
         let path = match own.specification.filter(|_| is_type) {
             Some(declaration) => declared.get(&declaration).copied().unwrap_or(Around::Hidden),
             None => around.with(name.filter(|_| is_type || is_scope)),
@@ -162,7 +180,9 @@ fn scan_unit(
         if own.is_declaration {
             declared.insert(offset, path);
         } else if let (true, Around::Named(key), Some(size)) = (is_type, path, own.size) {
-            let form = size << 32 | own.line & 0xffff_ffff;
+            let form = [u64::from(tag.0), size, own.line];
+            let form = form.iter().fold(BASIS, |form, part| also(form, &part.to_le_bytes()));
+            current = Some((depth, found.len()));
             found.push(Definition { key, form, offset: start + offset.0 as u64 });
         }
         if abbreviation.has_children() && depth > 0 {
@@ -178,6 +198,9 @@ impl<'a> Described<'a> {
             gimli::DW_AT_name => self.name = Some(attribute.value()),
             gimli::DW_AT_byte_size => self.size = attribute.udata_value(),
             gimli::DW_AT_decl_line => self.line = attribute.udata_value().unwrap_or(0),
+            gimli::DW_AT_data_member_location | gimli::DW_AT_data_bit_offset => {
+                self.place = attribute.udata_value().unwrap_or(u64::MAX);
+            }
             gimli::DW_AT_declaration => {
                 self.is_declaration = attribute.value() == AttributeValue::Flag(true);
             }
@@ -208,11 +231,17 @@ namespace ns { struct inner { int b; }; }
 struct outer { struct hidden; hidden *own; };
 struct outer::hidden { int c; };
 struct twice { int d; };
-only o; ns::inner i; outer x; outer::hidden h; twice t;
+struct alike { int a; };
+only o; alike a; ns::inner i; outer x; outer::hidden h; twice t;
 int used() { struct local { int e; } l = {1}; return l.e; }
 ";
     const OTHER: &str = "
 struct twice { long long d[4]; } other;
+
+
+
+
+struct alike { int b; } a_like;
 struct only *pointer;
 int main() { return 0; }
 ";
@@ -232,6 +261,7 @@ int main() { return 0; }
             assert!(is_there(Some("outer"), "hidden"));
             assert!(!is_there(None, "inner"));
             assert!(!is_there(None, "twice"), "which one is meant?");
+            assert!(!is_there(None, "alike"), "of the same size, on the same line");
             assert!(!is_there(None, "local") && !is_there(Some("used"), "local"));
         }
     }

@@ -11,6 +11,7 @@ use super::probe::{Probe, Wake};
 use super::request::SnapshotRequest;
 use crate::attach::cpu_clock;
 use crate::attach::late::LateReader;
+use crate::attach::link::Counts;
 use crate::binary::modules::Code;
 use crate::model::admission::{Forecast, Load, Verdict};
 use crate::model::cost::{CostModel, Predicted, Work};
@@ -93,10 +94,11 @@ pub(super) fn admit(
     if scene.request.learn.is_zero() {
         return Ok(learned);
     }
-    let mut forecast = learn(scene, probe, late, &costs, &mut learned)?;
+    let mut forecast = learn(scene, probe, late, &costs, (&mut learned, Counts::default()))?;
     if let Some(why) = entries_cost_too_much(scene, probe, &costs, &forecast) {
+        let before = probe.came()?;
         probe.leave_entries(why)?;
-        forecast = learn(scene, probe, late, &costs, &mut learned)?;
+        forecast = learn(scene, probe, late, &costs, (&mut learned, before))?;
     }
     let request = scene.request;
     match forecast.verdict(&costs, request.budget) {
@@ -114,15 +116,15 @@ pub(super) fn admit(
     Ok(learned)
 }
 
-/// Learns what the probe costs as it is placed.
+/// Learns what the probe costs as it is placed; with what came before it was.
 fn learn(
     scene: &Scene<'_>,
     probe: &mut Probe<'_>,
     late: &mut LateReader,
     costs: &CostModel,
-    learned: &mut Learned,
+    (learned, placed): (&mut Learned, Counts),
 ) -> Result<Forecast, EngineError> {
-    let seen = watch(scene, probe, late, costs, learned)?;
+    let seen = watch(scene, probe, late, costs, (learned, placed))?;
     learned.hit = copied(costs, scene, probe, &learned.records)?.unwrap_or(learned.hit);
     let turned_away_ns = learned.hit.trap_ns + costs.limited_ns;
     let (hits, entries) = (seen.hits as f64, seen.entries as f64);
@@ -157,7 +159,7 @@ fn watch(
     probe: &mut Probe<'_>,
     late: &mut LateReader,
     costs: &CostModel,
-    learned: &mut Learned,
+    (learned, placed): (&mut Learned, Counts),
 ) -> Result<Seen, EngineError> {
     let pid = scene.process.id.pid;
     let cpu = || cpu_clock::of_process(pid).unwrap_or_default();
@@ -206,12 +208,13 @@ fn watch(
     };
     // Its first hits may have come before we looked. They took this long at least.
     let cpus = std::thread::available_parallelism().map_or(1, usize::from) as f64;
-    let hits_ns = now.hits as f64 * dearest_trap(costs, scene);
-    let floor = (hits_ns + now.entries as f64 * dearest_entry(costs, scene)) / 1e9 / cpus;
+    let (hits, entries) = (now.hits - placed.hits, now.entries - placed.entries);
+    let hits_ns = hits as f64 * dearest_trap(costs, scene);
+    let floor = (hits_ns + entries as f64 * dearest_entry(costs, scene)) / 1e9 / cpus;
     let seconds = (trip.time_boot_ns.saturating_sub(boot_ns) as f64 / 1e9).max(floor);
-    let (hits, entries) = match trip.time_boot_ns > boot_ns && now.entries == 0 {
-        true => (trip.hits.max(1), 0),
-        false => (now.hits, now.entries),
+    let hits = match trip.time_boot_ns > boot_ns && entries == 0 {
+        true => trip.hits.saturating_sub(placed.hits).max(1),
+        false => hits,
     };
     Ok(Seen { hits, entries, seconds, cpu_seconds: seconds })
 }

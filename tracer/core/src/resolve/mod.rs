@@ -115,6 +115,8 @@ fn add_module(
     }
     if let Some(info) = info {
         info.release();
+        // What was read of a file that was cut short meanwhile may be anything.
+        code.debug_info(module)?;
     }
     Ok(())
 }

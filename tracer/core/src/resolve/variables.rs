@@ -7,7 +7,9 @@ mod declaration;
 mod globals;
 mod location;
 mod meaning;
+mod passed;
 mod scopes;
+mod stated;
 
 #[cfg(test)]
 mod tests;
@@ -15,7 +17,8 @@ mod tests;
 pub use self::globals::globals;
 pub use self::meaning::{Meaning, is_unoptimised, meaning_at};
 
-use self::location::{Frame, are_passed, at_entry, location_of};
+use self::location::{Frame, at_entry, location_of};
+use self::passed::are_passed;
 use self::scopes::{Found, Scope, scopes_at};
 use super::dies::{DieError, DieId, Dies};
 use super::lang::Language;

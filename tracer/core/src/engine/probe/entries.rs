@@ -4,7 +4,7 @@
 use super::Probe;
 use crate::attach::breakpoints::AttachedBy;
 use crate::attach::error::AttachError;
-use crate::attach::link::SiteToArm;
+use crate::attach::site::SiteToArm;
 use crate::engine::clock;
 use crate::engine::error::EngineError;
 use crate::engine::event::Entries;

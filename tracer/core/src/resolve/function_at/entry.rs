@@ -107,6 +107,9 @@ impl FunctionAt<'_, '_> {
             if range.end.wrapping_sub(last.0) > INSTRUCTION_BYTES {
                 return None;
             }
+            if code.jumps_anywhere() {
+                return None;
+            }
             let whole = range.begin..range.end;
             comes_back |=
                 (start.0..=end.0).any(|to| code.jumps_to(Svma(to), std::slice::from_ref(&whole)));

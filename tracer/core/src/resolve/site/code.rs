@@ -165,6 +165,15 @@ impl<'a> Code<'a> {
                 .any(|flow| matches!(flow, Flow::Jump(at) | Flow::Branch(at) if at == to))
     }
 
+    /// Whether a jump leads to where only the running program knows, as by a table.
+    pub fn jumps_anywhere(&self) -> bool {
+        let flow = |step: &Step| {
+            Some(instruction::flow(&instruction::decode(self.bytes(step), step.svma)?))
+        };
+        let mut flows = self.steps.iter().filter(|step| !step.plain).filter_map(flow);
+        flows.any(|flow| matches!(flow, Flow::IndirectJump { fixed_slot: false }))
+    }
+
     /// Addresses of all instructions that were decoded, in ascending order.
     pub fn boundaries(&self) -> impl Iterator<Item = Svma> {
         self.steps.iter().map(|step| step.svma)

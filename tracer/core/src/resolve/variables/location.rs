@@ -3,133 +3,29 @@
 //! Besides translating the expression this checks that the frame it speaks of is set up: a single
 //! location is stated for the whole function, but it is not true in the prologue and epilogue.
 
+use super::passed::passed;
 use super::scopes::Found;
+use super::stated::{Stated, listed, stated};
 use super::{FrameAt, fitted};
 use crate::binary::dwarf::Reader;
 use crate::binary::expression::{Context, Pointed, next_operation, translate};
 use crate::model::address::Svma;
-use crate::model::location::{Expression, Location, Piece, Step};
+use crate::model::location::{Expression, Location};
 use crate::model::reason::{Reason, ReasonCode};
 use crate::model::resolved::VariableKind;
 use crate::resolve::dies::{Attribute, DieError, Dies, SourceUnit};
 use crate::resolve::types::TypeBuilder;
-use gimli::{AttributeValue, RawLocListEntry, UnitOffset};
+use gimli::{AttributeValue, UnitOffset};
 use std::rc::Rc;
 use tracer_common::code::{Code, Op};
 use tracer_common::wire::{RBP, RSP};
 
-/// A byte of an expression may be an operation of its own: it counts as so many bytes that are only
-/// passed over.
-const EXPRESSION_BYTE: usize = 16;
 /// Pointers that were not kept, each to the next one.
 const POINTERS_MAX: u32 = 4;
 
-/// So does an entry of a list of locations.
-const LIST_ENTRY: usize = 80;
-
-/// What debug info says about where a variable is at a pc.
-pub(super) enum Stated<'a> {
-    /// For the whole life of the variable.
-    Single(gimli::Expression<Reader<'a>>),
-    /// At this pc; where there are several, each of them holds (DWARF 5, 2.6.2).
-    Listed(Vec<gimli::Expression<Reader<'a>>>),
-    /// Not at this pc, but at others.
-    Elsewhere,
-    /// Its value.
-    Constant(Attribute<'a>),
-    /// Nothing.
-    Nothing,
-}
-
-/// What `found` has for a location at `pc`, and the unit that says so. Where that is `entry`, the
-/// function's, it is what the function is called with: a view of the entry alone (an empty range)
-/// comes before what statements without an instruction make of it.
-///
-/// # Errors
-///
-/// When its location list is malformed.
-pub(super) fn stated<'a, 'f>(
-    found: &'f Found<'a>,
-    pc: Svma,
-    entry: Option<Svma>,
-) -> Result<Option<(Stated<'a>, &'f Rc<SourceUnit<'a>>)>, DieError> {
-    for die in &found.chain {
-        if let Some(value) = die.entry.attr_value(gimli::DW_AT_location) {
-            return Ok(Some((listed(&die.unit, value, pc, entry == Some(pc))?, &die.unit)));
-        }
-        if let Some(value) = die.entry.attr_value(gimli::DW_AT_const_value) {
-            return Ok(Some((Stated::Constant(value), &die.unit)));
-        }
-    }
-    Ok(None)
-}
-
-/// An expression, or what a location list has at `pc`.
-fn listed<'a>(
-    unit: &SourceUnit<'a>,
-    value: Attribute<'a>,
-    pc: Svma,
-    is_entry: bool,
-) -> Result<Stated<'a>, DieError> {
-    if let AttributeValue::Exprloc(expression) = value {
-        unit.steps.take(expression.0.len() * EXPRESSION_BYTE)?;
-        return Ok(Stated::Single(expression));
-    }
-    let Some(mut entries) = unit.dwarf.attr_locations(&unit.unit, value)? else {
-        return Ok(Stated::Nothing);
-    };
-    let (mut here, mut default, mut any) = (Vec::new(), Vec::new(), false);
-    while let Some(raw) = entries.next_raw()? {
-        unit.steps.take(LIST_ENTRY)?;
-        if is_entry
-            && let Some(view) = view(&raw)
-            && let Some(entry) = entries.convert_raw(view)?
-            && entry.range.begin == pc.0
-        {
-            return Ok(Stated::Listed(vec![entry.data]));
-        }
-        let Some(entry) = entries.convert_raw(raw)? else { continue };
-        any = true;
-        if entry.range.begin == 0 && entry.range.end == u64::MAX {
-            default.push(entry.data);
-        } else if (entry.range.begin..entry.range.end).contains(&pc.0) {
-            unit.steps.take(entry.data.0.len() * EXPRESSION_BYTE)?;
-            here.push(entry.data);
-        }
-    }
-    Ok(match (here.is_empty(), default.is_empty()) {
-        (false, _) => Stated::Listed(here),
-        (true, false) => Stated::Listed(default),
-        _ if any => Stated::Elsewhere,
-        _ => Stated::Nothing,
-    })
-}
-
-/// An entry with an empty range, which speaks of one view of an address only (DW_AT_GNU_locviews);
-/// a byte long, for gimli leaves out the empty ones.
-fn view<'a>(raw: &RawLocListEntry<Reader<'a>>) -> Option<RawLocListEntry<Reader<'a>>> {
-    use RawLocListEntry as Raw;
-    Some(match *raw {
-        Raw::AddressOrOffsetPair { begin, end, data } if begin == end => {
-            Raw::AddressOrOffsetPair { begin, end: end.wrapping_add(1), data }
-        }
-        Raw::OffsetPair { begin, end, data } if begin == end => {
-            Raw::OffsetPair { begin, end: end.wrapping_add(1), data }
-        }
-        Raw::StartEnd { begin, end, data } if begin == end => {
-            Raw::StartEnd { begin, end: end.wrapping_add(1), data }
-        }
-        Raw::StartLength { begin, length: 0, data } => Raw::StartLength { begin, length: 1, data },
-        Raw::StartxLength { begin, length: 0, data } => {
-            Raw::StartxLength { begin, length: 1, data }
-        }
-        _ => return None,
-    })
-}
-
 /// The frame of a function at a pc.
 pub(super) struct Frame<'f> {
-    at: &'f FrameAt<'f>,
+    pub(super) at: &'f FrameAt<'f>,
     base: Option<Expression>,
     kind: Base,
     /// Lists name the stack and frame pointer as they are in the body, in the prologue and
@@ -342,66 +238,6 @@ pub(super) fn at_entry<'a>(
         return Some(location);
     }
     passed(found, frame).filter(|_| own)
-}
-
-/// The registers in which a parameter of the function itself is passed, as debug info has them for
-/// its entry.
-fn passed(found: &Found<'_>, frame: &Frame<'_>) -> Option<Location> {
-    let entry = frame.at.entry.filter(|_| found.kind == VariableKind::Parameter)?;
-    let (Stated::Listed(expressions), unit) = stated(found, entry, Some(entry)).ok()?? else {
-        return None;
-    };
-    let context =
-        Context { bias: frame.at.bias, unit: Some((unit.dwarf, &unit.unit)), ..Context::default() };
-    let passed = |expression| {
-        passed_in_registers(translate(expression, unit.unit.encoding(), context).ok()?)
-    };
-    expressions.into_iter().find_map(passed)
-}
-
-/// Whether the registers that debug info names for parameters at the entry are those in which they
-/// are passed. LLVM names for one that is assigned to at once, without an instruction, what it is
-/// assigned: then another parameter has the register too, or they are not in order (psABI, 3.2.3).
-pub(super) fn are_passed(parameters: &[Found<'_>], frame: &Frame<'_>) -> bool {
-    const ORDER: [u8; 6] = [5, 4, 1, 2, 8, 9];
-    let registers = parameters.iter().filter_map(|found| passed(found, frame)).flat_map(numbers);
-    let places: Option<Vec<usize>> =
-        registers.map(|number| ORDER.iter().position(|it| *it == number)).collect();
-    places.is_some_and(|places| places.is_sorted_by(|a, b| a < b))
-}
-
-/// The registers of a location that [`passed_in_registers`] made.
-fn numbers(location: Location) -> Vec<u8> {
-    match location {
-        Location::Derived(steps) => {
-            let number = |step: &Step| match step {
-                Step::Entry(number) => Some(*number),
-                _ => None,
-            };
-            steps.iter().filter_map(number).collect()
-        }
-        Location::Pieces(pieces) => {
-            pieces.into_iter().filter_map(|piece| piece.location).flat_map(numbers).collect()
-        }
-        _ => Vec::new(),
-    }
-}
-
-/// What is in registers where the function is entered, as what they held there.
-fn passed_in_registers(location: Location) -> Option<Location> {
-    match location {
-        Location::Register(number) => Some(Location::Derived(vec![Step::Entry(number)])),
-        Location::Pieces(pieces) => {
-            let passed = |Piece { size, location }: Piece| match location {
-                Some(location @ Location::Register(_)) => {
-                    Some(Piece { size, location: passed_in_registers(location) })
-                }
-                _ => None,
-            };
-            pieces.into_iter().map(passed).collect::<Option<_>>().map(Location::Pieces)
-        }
-        _ => None,
-    }
 }
 
 /// What the search for a location may make use of.

@@ -1,7 +1,8 @@
 //! What a pc means to someone who looks at variables, to tell whether another pc means the same.
 
-use super::location::{Stated, frame_base, stated};
+use super::location::frame_base;
 use super::scopes::{scopes_at, walk};
+use super::stated::{Stated, stated};
 use crate::binary::dwarf::{Reader, Unit};
 use crate::binary::expression::next_operation;
 use crate::model::address::Svma;
