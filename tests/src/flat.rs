@@ -193,6 +193,7 @@ mod tests {
             kind: VariableKind::Local,
             value: typed(head),
             provenance: Provenance::Live,
+            moved: None,
         }])
     }
 

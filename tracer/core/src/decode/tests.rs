@@ -22,6 +22,7 @@ fn variable(name: &str, location: Result<Location, Reason>, inline_depth: u32) -
         type_id: TypeId(0),
         location,
         at_entry: None,
+        moved: None,
         inline_depth,
     }
 }
