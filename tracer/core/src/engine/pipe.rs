@@ -10,7 +10,7 @@ use super::mapped::Mapped;
 use super::nearest::Nearest;
 use super::pending;
 use super::probe::{Probe, Wake, is_readable};
-use super::request::SnapshotRequest;
+use super::request::{SnapshotRequest, decoding_nice};
 use super::target;
 use crate::attach::late::LateReader;
 use crate::binary::modules::{Code, Modules};
@@ -23,9 +23,6 @@ use crate::model::resolved::{ModuleIndex, Resolved};
 use crate::{decode, plan, resolve};
 use rustix::process::setpriority_process;
 use std::ops::ControlFlow;
-
-/// The nice value of a thread that decodes: about a tenth of a core while others want it all.
-const DECODING_NICE: i32 = 10;
 
 /// Where a door takes what happens; `Break` ends the probe.
 pub type Deliver<'a> = dyn FnMut(Event) -> ControlFlow<()> + 'a;
@@ -132,7 +129,7 @@ pub(super) fn probe(
         plans: &plans,
         control,
     };
-    let_others_go_first();
+    let_others_go_first(request.hits);
     let learned = admission::admit(&scene, &mut probe, &mut late)?;
     let armed = armed(&scene, &probe, &learned);
     let mut ended = match probe.deliver(Event::Armed(Box::new(armed)), deliver) {
@@ -176,8 +173,8 @@ pub(super) fn finished_before(
 
 /// From here on the target and all others go first: what is decoded later, or not at all when the
 /// ring is full, is counted, and what the target lacks is not.
-fn let_others_go_first() {
-    if let Err(error) = setpriority_process(None, DECODING_NICE) {
+fn let_others_go_first(hits: u64) {
+    if let Err(error) = setpriority_process(None, decoding_nice(hits)) {
         tracing::debug!(%error, "decoding has the priority of all else");
     }
 }
