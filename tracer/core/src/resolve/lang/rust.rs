@@ -115,7 +115,7 @@ pub fn variant<'a>(
             .filter_map(|entry| builder.member(&die.unit, entry, Language::Rust))
             .collect();
         builder.spend(1)?;
-        variants.push(VariantArm { discriminants, members });
+        variants.push(VariantArm { discriminants, name: None, members });
     }
     if discriminant.is_none() && variants.len() > 1 {
         return Err("several variants without a discriminant".to_owned());
