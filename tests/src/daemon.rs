@@ -70,7 +70,9 @@ impl Daemon {
         std::thread::spawn(move || {
             // A log that nobody reads any more is read on: a full pipe would stop the daemon.
             for line in BufReader::new(errors).lines().map_while(Result::ok) {
-                said.send(line).ok();
+                if let Err(line) = said.send(line) {
+                    eprintln!("daemon: {}", line.0);
+                }
             }
         });
         let daemon = Self { child, folder };
