@@ -49,6 +49,10 @@ pub enum Arithmetic {
     Shr,
     /// a & b.
     And,
+    /// a + b of 64 bits: from minus one to zero.
+    Wrap,
+    /// 1 if a > b, else 0.
+    Above,
 }
 
 impl Number {
@@ -96,6 +100,8 @@ pub enum Says {
 pub struct Wrapper {
     /// What is shown.
     pub inner: Member,
+    /// Zero where what is shown is gone.
+    pub alive: Option<Number>,
     /// What is said of it.
     pub notes: Vec<Note>,
 }
@@ -173,6 +179,8 @@ pub enum Walk {
         room: Number,
         /// Elements in front of the first one.
         skip: Number,
+        /// Elements of a block that are copied, where that is not all that are shown.
+        copied: u64,
     },
     /// One in each node of a chain. It ends with null or where it comes back into the value.
     Chain {

@@ -113,7 +113,8 @@ pub(super) fn noted(found: &mut Found<'_, '_>, notes: &[Note], place: Place) {
     }
 }
 
-fn behind(found: &mut Found<'_, '_>, number: &Number, place: Place) {
+/// What a number is read of is behind a pointer.
+pub(super) fn behind(found: &mut Found<'_, '_>, number: &Number, place: Place) {
     match number {
         Number::Behind { pointer, number } => {
             if let Some(size) = extent(number) {
@@ -202,13 +203,12 @@ pub(super) fn inside(found: &mut Found<'_, '_>, what: What) {
     };
     let link = |offset: u64| Edge { flags: Edge::LINK, ..Edge::one(start.field(offset), 0) };
     match &of.walk {
-        Walk::Blocks { room, .. } => {
+        Walk::Blocks { copied, .. } => {
             let to = match of.content {
                 Content::Elements(element) => What::Value(element),
                 _ => What::Element(id),
             };
-            let room = if let Number::Fixed(room) = room { *room } else { u64::MAX };
-            let plus = u32::try_from(room).unwrap_or(u32::MAX);
+            let plus = u32::try_from(*copied).unwrap_or(u32::MAX);
             found.push(start, to, Edge { plus, ..Edge::one(0, 0) });
         }
         Walk::Chain { next, .. } => {

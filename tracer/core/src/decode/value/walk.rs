@@ -5,7 +5,7 @@ use super::pointer::late_pointer;
 use super::{Decoder, Place};
 use crate::decode::source::Source;
 use crate::model::capture::Provenance;
-use crate::model::container::{BTree, Container, Content, Walk};
+use crate::model::container::{BTree, Container, Content, Number, Walk};
 use crate::model::reason::{Reason, ReasonCode};
 use std::collections::HashSet;
 
@@ -112,7 +112,7 @@ impl Walker<'_, '_> {
                     Ok(Slot::Bit(byte >> (bit % 8) & 1 == 1))
                 })
             }
-            Walk::Blocks { pointer, blocks, room, skip } => {
+            Walk::Blocks { pointer, blocks, room, skip, .. } => {
                 let (first, blocks) = (self.first(*pointer)?, self.number(blocks)?);
                 let (room, skip) = (self.number(room)?, self.number(skip)?);
                 let all = skip.checked_add(self.count).zip(blocks.checked_mul(room));
@@ -170,7 +170,7 @@ impl Walker<'_, '_> {
         Ok(())
     }
 
-    fn number(&self, number: &crate::model::container::Number) -> Result<u64, Reason> {
+    fn number(&self, number: &Number) -> Result<u64, Reason> {
         self.decoder.number(number, self.place)
     }
 

@@ -27,6 +27,12 @@ pub(super) fn record<'a>(
     {
         return Ok(slice);
     }
+    if language == Language::Cpp
+        && die.tag() != gimli::DW_TAG_union_type
+        && let Some(shape) = lang::cpp::shape(builder, die)
+    {
+        return Ok(shape);
+    }
     let mut members = Vec::new();
     let mut variant_part = None;
     for child in &children {
