@@ -8,6 +8,7 @@ use super::event::{Armed, Ended, Event, ModuleLabel, Summary};
 use super::findings::Found;
 use super::mapped::Mapped;
 use super::nearest::Nearest;
+use super::parser::{Reply, Request, Session};
 use super::pending;
 use super::probe::{Probe, Wake, is_readable};
 use super::request::{SnapshotRequest, decoding_nice};
@@ -280,19 +281,12 @@ fn find(
     pattern: &str,
 ) -> Result<Vec<Found>, EngineError> {
     let process = process_of(caller, pid)?;
-    let modules = Modules::with(&engine.cache, &process, caller);
-    let code = Code::new(&modules);
-    let label = |found: resolve::find::Found| {
-        let module = modules.get(found.module).ok()?;
-        Some(Found {
-            function: found.name,
-            module: module.path().display().to_string(),
-            svma: found.svma,
-            address: module.to_avma(found.svma),
-            line: found.line,
-            copies: found.copies,
-            callers: found.callers,
-        })
-    };
-    Ok(resolve::find::find(pattern, &code)?.into_iter().filter_map(label).collect())
+    let mut session = Session::new(&engine.parsers, process, caller);
+    let Reply::Found(found) = session.ask(&Request::Find(pattern.to_owned()))?;
+    match (found, session.refused()) {
+        // What was looked for may be in the file that was left out.
+        (Ok(found), Some(refused)) if found.is_empty() => Err(refused.clone().into()),
+        (Err(_), Some(refused)) => Err(refused.clone().into()),
+        (found, _) => Ok(found?),
+    }
 }

@@ -22,7 +22,7 @@ pub(super) fn atomic_bool<'a>(builder: &mut TypeBuilder<'a>, whole: &Part<'a>) -
     let shape = Shape::Scalar(Scalar { encoding: Encoding::Bool, size: 1 });
     let type_id = builder.made(Type { name: "bool".to_owned(), size: Some(1), shape });
     let inner = crate::model::types::Member { name: None, offset, type_id, bits: None };
-    Some(Shape::Wrapper(Box::new(Wrapper { inner, notes: Vec::new() })))
+    Some(Shape::Wrapper(Box::new(Wrapper { inner, alive: None, notes: Vec::new() })))
 }
 
 /// `RefCell`.
@@ -61,7 +61,7 @@ fn lock<'a>(builder: &mut TypeBuilder<'a>, whole: &Part<'a>, state: Note) -> Opt
 
 fn wrapper<'a>(builder: &mut TypeBuilder<'a>, inner: &Part<'a>, notes: Vec<Note>) -> Shape {
     let inner = inner.as_member(builder);
-    Shape::Wrapper(Box::new(Wrapper { inner, notes }))
+    Shape::Wrapper(Box::new(Wrapper { inner, alive: None, notes }))
 }
 
 /// A note of a number, of which some values have words.

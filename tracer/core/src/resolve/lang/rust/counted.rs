@@ -16,7 +16,7 @@ pub(super) fn strong<'a>(builder: &mut TypeBuilder<'a>, whole: &Part<'a>) -> Opt
     let (at, target) = pointer.pointer(builder)?;
     let notes = counts(builder, at, &target)?;
     let inner = pointer.as_member(builder);
-    Some(Shape::Wrapper(Box::new(Wrapper { inner, notes })))
+    Some(Shape::Wrapper(Box::new(Wrapper { inner, alive: None, notes })))
 }
 
 /// `Weak<T>` of a sized `T`.
