@@ -41,6 +41,7 @@ pub fn brief(typed: &Typed) -> String {
         Value::Noted { notes, of } => {
             let note = |(name, said): &(String, Said)| match said {
                 Said::Number(number) => format!("{name} {number}"),
+                Said::Text(text) if text.starts_with('<') => format!("{name} <unavailable>"),
                 Said::Text(text) => format!("{name} {text}"),
             };
             let notes: Vec<String> = notes.iter().map(note).collect();

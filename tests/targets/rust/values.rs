@@ -16,7 +16,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 use std::time::{Duration, Instant, SystemTime};
@@ -30,6 +30,13 @@ fn see<T>(value: T) -> T {
     // SAFETY: it does nothing.
     unsafe { std::arch::asm!("/* {0} */", in(reg) &value) };
     value
+}
+
+static SEEN: AtomicU64 = AtomicU64::new(0);
+
+/// Makes a function another one than those that do the same.
+fn mark(number: u64) {
+    SEEN.store(number, Ordering::Relaxed);
 }
 
 struct Point {
@@ -55,7 +62,8 @@ struct Strings {
 }
 
 #[inline(never)]
-fn strings(v: &Strings) {
+fn see_strings(v: &Strings) {
+    mark(1);
     see(v);
 }
 
@@ -78,7 +86,8 @@ struct Vectors {
 }
 
 #[inline(never)]
-fn vectors(v: &Vectors) {
+fn see_vectors(v: &Vectors) {
+    mark(2);
     see(v);
 }
 
@@ -96,7 +105,8 @@ struct Pointers {
 }
 
 #[inline(never)]
-fn pointers(v: &Pointers) {
+fn see_pointers(v: &Pointers) {
+    mark(3);
     see(v);
 }
 
@@ -114,7 +124,8 @@ struct Cells {
 }
 
 #[inline(never)]
-fn cells(v: &Cells) {
+fn see_cells(v: &Cells) {
+    mark(4);
     see(v);
 }
 
@@ -128,7 +139,8 @@ struct Maps {
 }
 
 #[inline(never)]
-fn maps(v: &Maps) {
+fn see_maps(v: &Maps) {
+    mark(5);
     see(v);
 }
 
@@ -142,7 +154,8 @@ struct Trees {
 }
 
 #[inline(never)]
-fn trees(v: &Trees) {
+fn see_trees(v: &Trees) {
+    mark(6);
     see(v);
 }
 
@@ -161,7 +174,8 @@ struct Numbers {
 }
 
 #[inline(never)]
-fn numbers(v: &Numbers) {
+fn see_numbers(v: &Numbers) {
+    mark(7);
     see(v);
 }
 
@@ -172,7 +186,8 @@ struct Node {
 }
 
 #[inline(never)]
-fn circle(v: &Rc<Node>) {
+fn see_circle(v: &Rc<Node>) {
+    mark(8);
     see(v);
 }
 
@@ -209,13 +224,15 @@ struct Dynamics {
 }
 
 #[inline(never)]
-fn dynamics(v: &Dynamics) {
+fn see_dynamics(v: &Dynamics) {
+    mark(9);
     see(v.many.iter().map(|shape| shape.area()).sum::<u32>());
     see(v);
 }
 
 #[inline(never)]
-fn closure<F: Fn(u32) -> u32>(v: &F) {
+fn see_closure<F: Fn(u32) -> u32>(v: &F) {
+    mark(10);
     see(v(3));
 }
 
@@ -247,30 +264,34 @@ async fn outer(start: u32) -> u32 {
 }
 
 #[inline(never)]
-fn fresh<F: Future>(v: &Pin<Box<F>>) {
+fn see_fresh<F: Future>(v: &Pin<Box<F>>) {
+    mark(11);
     see(v);
 }
 
 #[inline(never)]
-fn waiting<F: Future>(v: &Pin<Box<F>>) {
+fn see_waiting<F: Future>(v: &Pin<Box<F>>) {
+    mark(12);
     see(v);
 }
 
 #[inline(never)]
-fn finished<F: Future>(v: &Pin<Box<F>>) {
+fn see_finished<F: Future>(v: &Pin<Box<F>>) {
+    mark(13);
     see(v);
 }
 
 /// By value: small ones are in registers where the compiler likes it.
 #[inline(never)]
-fn values(vector: Vec<u32>, text: String, some: Option<u32>, boxed: Box<Point>, slice: &[u32]) {
-    see(&vector);
+fn see_values(vector: Vec<u32>, text: String, some: Option<u32>, boxed: Box<Point>, slice: &[u32]) {
+    mark(14);
+    see(&vector); // see_values
     see(&text);
     see((&some, &boxed, slice));
 }
 
 #[inline(never)]
-fn broken(
+fn see_broken(
     longer: &Vec<u32>,
     wild: &Vec<u32>,
     text: &String,
@@ -278,17 +299,19 @@ fn broken(
     more: &Map<u32, u32>,
     table: &Map<u32, u32>,
 ) {
+    mark(15);
     see((longer, wild, text, deque, more, table));
 }
 
 #[inline(never)]
-fn broken_nodes(
+fn see_broken_nodes(
     high: &BTreeMap<u32, u32>,
     counted: &BTreeMap<u32, u32>,
     root: &BTreeMap<u32, u32>,
     list: &LinkedList<u32>,
     shared: &Rc<Point>,
 ) {
+    mark(16);
     see((high, counted, root, list, shared));
 }
 
@@ -309,7 +332,7 @@ fn poke<T>(value: T, from: usize, to: usize) -> MaybeUninit<T> {
 }
 
 fn all_strings() {
-    strings(&Strings {
+    see_strings(&Strings {
         empty: String::new(),
         text: "hello".into(),
         unicode: "grüße".into(),
@@ -340,7 +363,7 @@ fn all_vectors() {
     while wrapped.len() > 5 {
         wrapped.pop_front();
     }
-    vectors(&Vectors {
+    see_vectors(&Vectors {
         empty: Vec::new(),
         one: vec![1],
         spare,
@@ -362,7 +385,7 @@ fn all_vectors() {
 fn all_pointers() {
     let rc = Rc::new(Point { x: 5, y: 6 });
     let dead = Rc::downgrade(&Rc::new(Point { x: 9, y: 9 }));
-    pointers(&Pointers {
+    see_pointers(&Pointers {
         boxed: Box::new(Point { x: 1, y: 2 }),
         weak: Rc::downgrade(&rc),
         rc: Rc::clone(&rc),
@@ -399,13 +422,13 @@ fn all_cells() {
     let _locked = all.locked.lock();
     let _reading = (all.reading.read(), all.reading.read());
     let _writing = all.writing.write();
-    cells(&all);
+    see_cells(&all);
 }
 
 fn all_maps() {
     let mut removed: Map<u32, u8> = (0..20).map(|number| (number, number as u8)).collect();
     removed.retain(|number, _| *number == 3 || *number == 17);
-    maps(&Maps {
+    see_maps(&Maps {
         empty: Map::default(),
         one: vec![("key".to_owned(), 1)].into_iter().collect(),
         many: (0..1000).map(|number| (number, u64::from(number) * 10)).collect(),
@@ -416,7 +439,7 @@ fn all_maps() {
 }
 
 fn all_trees() {
-    trees(&Trees {
+    see_trees(&Trees {
         empty: BTreeMap::new(),
         one: vec![(1, "one".to_owned())].into_iter().collect(),
         leaf: (0..5).map(|number| (number, u16::from(number) * 2)).collect(),
@@ -427,7 +450,7 @@ fn all_trees() {
 }
 
 fn all_numbers() {
-    numbers(&Numbers {
+    see_numbers(&Numbers {
         positive: NonZeroU32::new(4).unwrap(),
         negative: NonZeroI64::new(-4).unwrap(),
         none: None,
@@ -450,14 +473,14 @@ fn all_nodes() {
     *second.first.borrow_mut() = Rc::downgrade(&first);
     *second.next.borrow_mut() = Some(Rc::clone(&first));
     *first.next.borrow_mut() = Some(second);
-    circle(&first);
+    see_circle(&first);
     first.next.borrow_mut().take();
 }
 
 fn all_dynamics() {
     static NAMED: Named = Named { name: String::new(), width: 1 };
     let named = |name: &str| Named { name: name.to_owned(), width: 2 };
-    dynamics(&Dynamics {
+    see_dynamics(&Dynamics {
         square: Box::new(Square(2)),
         named: Box::new(named("boxed")),
         borrowed: &NAMED,
@@ -480,17 +503,17 @@ fn all_code() {
     let (number, text) = (4, "captured".to_owned());
     let borrowed = vec![1, 2];
     let by_reference = &borrowed;
-    closure(&move |more: u32| more + number + text.len() as u32 + by_reference.len() as u32);
-    closure(&|more: u32| more + borrowed.len() as u32);
+    see_closure(&move |more: u32| more + number + text.len() as u32 + by_reference.len() as u32);
+    see_closure(&|more: u32| more + borrowed.len() as u32);
     // SAFETY: its functions do nothing.
     let waker = unsafe { Waker::from_raw(no_waker()) };
     let mut context = Context::from_waker(&waker);
     let mut future = Box::pin(outer(3));
-    fresh(&future);
+    see_fresh(&future);
     assert!(future.as_mut().poll(&mut context).is_pending());
-    waiting(&future);
+    see_waiting(&future);
     assert!(future.as_mut().poll(&mut context).is_ready());
-    finished(&future);
+    see_finished(&future);
 }
 
 fn all_broken() {
@@ -516,12 +539,14 @@ fn all_broken() {
         let node = first((&root as *const BTreeMap<u32, u32>).cast(), &is_address, 3);
         let longer = poke(vector(), 3, 7);
         let of_wild = poke(of_wild, own, wild);
-        let text = poke("text of its own".to_owned(), 15, usize::MAX / 2);
+        let mut text = String::with_capacity(20);
+        text.push_str("text of its own");
+        let text = poke(text, 15, usize::MAX / 2);
         let room = of_deque.capacity();
         let deque = poke(of_deque, 3, room + 4);
         let more = poke(map(), 5, 6);
         let table = poke(table, control, wild);
-        broken(
+        see_broken(
             &*longer.as_ptr(),
             &*of_wild.as_ptr(),
             &*text.as_ptr(),
@@ -536,7 +561,7 @@ fn all_broken() {
         let shared = Rc::new(Point { x: 1, y: 2 });
         let of_shared = (Rc::as_ptr(&shared) as usize) - 16;
         let shared = poke(shared, of_shared, wild);
-        broken_nodes(
+        see_broken_nodes(
             &*high.as_ptr(),
             &*counted.as_ptr(),
             &*root.as_ptr(),
@@ -561,7 +586,7 @@ fn main() {
         all_dynamics();
         all_code();
         let boxed = Box::new(Point { x: 1, y: 2 });
-        values(vec![1, 2], "by value".to_owned(), Some(3), boxed, &[4, 5]);
+        see_values(vec![1, 2], "by value".to_owned(), Some(3), boxed, &[4, 5]);
         all_broken();
         rounds += 1;
         println!("done {}", rounds);
