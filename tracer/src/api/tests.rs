@@ -7,9 +7,10 @@ use super::{SNAPSHOT_SCHEMA, VARS_SCHEMA, convert, json, types, vars};
 use crate::escape::tests::hostile_payloads;
 use serde_json::{Value as Json, json};
 use tracer_core::engine::event::Ended;
+use tracer_core::model::address::Avma;
 use tracer_core::model::capture::{Provenance, StackEnd, Variable};
 use tracer_core::model::reason::ReasonCode;
-use tracer_core::model::resolved::{Elsewhere, VariableKind};
+use tracer_core::model::resolved::{Elsewhere, OtherPc, SourceLine, VariableKind};
 use tracer_core::model::value::Value;
 
 fn read_back<T: serde::Serialize>(line: &T) -> Json {
@@ -317,7 +318,9 @@ fn hostile_names_and_texts_keep_the_schema_and_ascii() {
         let name = String::from_utf8_lossy(&payload).into_owned();
         let mut hostile =
             variable(&name, VariableKind::Local, typed(&name, samples::text(&payload)));
-        hostile.provenance = Provenance::Constant;
+        hostile.provenance = Provenance::MovedPc;
+        let line = Some(SourceLine { file: name.clone(), line: 3 });
+        hostile.moved = Some(OtherPc { pc: Avma(0x401136), line, is_ahead: true });
         let mut capture = samples::capture(vec![hostile]);
         capture.comm = payload.clone();
         capture.frames[0].function = Some(name.clone());

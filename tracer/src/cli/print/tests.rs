@@ -17,7 +17,7 @@ use tracer_core::engine::findings::{Check, CheckStatus, Found, Vars};
 use tracer_core::model::address::{Avma, Svma};
 use tracer_core::model::capture::{Capture, How, Provenance, StackEnd};
 use tracer_core::model::reason::{Reason, ReasonCode};
-use tracer_core::model::resolved::{SourceLine, VariableKind};
+use tracer_core::model::resolved::{OtherPc, SourceLine, VariableKind};
 use tracer_core::model::value::Value;
 
 /// The page of a line. It is the same whether the line was made here or has come as JSON.
@@ -227,6 +227,20 @@ fn sample() -> Capture {
         variable("item", VariableKind::Parameter, item),
         constant,
     ])
+}
+
+/// SEM-9
+#[test]
+fn a_value_of_another_pc_says_where_it_is_from() {
+    let line = Some(SourceLine { file: "/no/such/billing.c".to_owned(), line: 40 });
+    let mut gone = variable("gone", VariableKind::Local, typed("int", Value::Signed(7)));
+    gone.provenance = Provenance::MovedPc;
+    gone.moved = Some(OtherPc { pc: Avma(0x401120), line, is_ahead: false });
+    let mut next = gone.clone();
+    next.moved = Some(OtherPc { pc: Avma(0x401140), line: None, is_ahead: true });
+    let page = capture_page(&armed(), &samples::capture(vec![gone, next])).plain();
+    assert!(page.contains("gone: int = 7  (as it was at billing.c:40, *0x401120)"), "{page}");
+    assert!(page.contains("gone: int = 7  (as it will be at *0x401140)"), "{page}");
 }
 
 #[test]

@@ -313,6 +313,26 @@ fn pieces_are_put_together() {
 }
 
 #[test]
+fn of_a_slice_without_its_length_the_address_is_known() {
+    let mut types = Types::default();
+    let long = types.long();
+    let shape = Shape::Slice { element: long, pointer_offset: 0, length_offset: 8, text: false };
+    let slice = types.add("&[u64]", 16, shape);
+    let piece = |start, source| Piece { start, size: 8, source };
+    let word = || Source::Bytes(0x100u64.to_le_bytes().to_vec());
+    let gone = || Source::Missing(ReasonCode::OptimizedOut.into());
+    let roots = vec![
+        (slice, Source::Pieces(vec![piece(0, word()), piece(8, gone())])),
+        (slice, Source::Pieces(vec![piece(0, gone()), piece(8, word())])),
+    ];
+    let values = decode_all(&types, &record(vec![]), &Limits::DEFAULT, roots);
+    let Value::Pointer { address, target, .. } = &values[0].value else { panic!("{values:?}") };
+    assert_eq!(*address, Some(0x100));
+    assert_eq!(show(target), "<optimized_out>");
+    assert_eq!(show(&values[1]), "<optimized_out>");
+}
+
+#[test]
 fn a_register_does_not_give_more_than_its_bytes() {
     let mut types = Types::default();
     let int = types.int();
