@@ -49,6 +49,10 @@ pub enum Arithmetic {
     Shr,
     /// a & b.
     And,
+    /// a + b of 64 bits: from minus one to zero.
+    Wrap,
+    /// 1 if a > b, else 0.
+    Above,
 }
 
 impl Number {
@@ -96,6 +100,8 @@ pub enum Says {
 pub struct Wrapper {
     /// What is shown.
     pub inner: Member,
+    /// Zero where what is shown is gone.
+    pub alive: Option<Number>,
     /// What is said of it.
     pub notes: Vec<Note>,
 }
@@ -173,6 +179,15 @@ pub enum Walk {
         room: Number,
         /// Elements in front of the first one.
         skip: Number,
+        /// Elements of a block that are copied, where that is not all that are shown.
+        copied: u64,
+    },
+    /// As a run, but behind a header of so many bytes (`Rc<[T]>`).
+    Headed {
+        /// To the header.
+        pointer: u64,
+        /// Its bytes.
+        header: u64,
     },
     /// One in each node of a chain. It ends with null or where it comes back into the value.
     Chain {
@@ -222,6 +237,8 @@ pub struct BTree {
     pub length: Number,
     /// Elements that have room in a node.
     pub room: u64,
+    /// The array of elements in a node, if they are no pairs.
+    pub elements: u64,
     /// The array of pointers to the nodes below, in those that have some.
     pub below: u64,
     /// The node's pointer to the one above, and its index there.

@@ -59,6 +59,7 @@ reasons! {
     BadDiscriminant "bad_discriminant" "no variant has this discriminant" "";
     Contradiction "contradiction"
         "its own data contradict each other: it was changing at the hit, or it is corrupted" "";
+    Dropped "dropped" "all its owners have let it go" "";
     CodeMoved "code_moved" "the hit was not at the probed address: the process replaced its program"
         "place the probe again";
     NotCaptured "not_captured" "it was not copied at the hit" "";

@@ -116,6 +116,7 @@ impl Found<'_, '_> {
             Shape::Wrapper(wrapper) => {
                 self.members(std::slice::from_ref(&wrapper.inner), place);
                 walks::noted(self, &wrapper.notes, place);
+                wrapper.alive.iter().for_each(|number| walks::behind(self, number, place));
             }
             Shape::Record(members) | Shape::Union(members) => self.members(members, place),
             Shape::Variant { discriminant, variants, common } => {

@@ -41,7 +41,7 @@ impl<'a> Decoder<'a> {
         Field { name: member.name.clone(), value }
     }
 
-    fn unavailable(&self, type_id: TypeId, reason: Reason) -> Typed {
+    pub(super) fn unavailable(&self, type_id: TypeId, reason: Reason) -> Typed {
         let type_name = self.world.types.get(type_id).name.clone();
         Typed { type_name, value: Value::Unavailable(reason) }
     }

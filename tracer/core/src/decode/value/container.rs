@@ -18,8 +18,12 @@ impl Decoder<'_> {
         let Some(part) = place.part(of.inner.offset) else {
             return Value::Unavailable(ReasonCode::Unmapped.into());
         };
-        let inner = self.typed(of.inner.type_id, part, path);
         let notes = self.notes(&of.notes, place);
+        let inner = match of.alive.as_ref().map(|alive| self.number(alive, place)) {
+            Some(Ok(0)) => self.unavailable(of.inner.type_id, ReasonCode::Dropped.into()),
+            // Null is alive as itself.
+            _ => self.typed(of.inner.type_id, part, path),
+        };
         self.noted(inner, notes)
     }
 
@@ -61,6 +65,11 @@ impl Decoder<'_> {
             Walk::Run { pointer } => match self.pointer_at(place, pointer) {
                 Ok(0) if length > 0 => Value::Unavailable(contradiction("its pointer is null")),
                 Ok(address) => self.text_slice(address, length, place.depth),
+                Err(reason) => Value::Unavailable(reason),
+            },
+            Walk::Headed { pointer, header } => match self.pointer_at(place, pointer) {
+                Ok(0) => Value::Unavailable(contradiction("its pointer is null")),
+                Ok(address) => self.text_slice(address.saturating_add(header), length, place.depth),
                 Err(reason) => Value::Unavailable(reason),
             },
             Walk::Inside { offset } => match place.part(offset) {

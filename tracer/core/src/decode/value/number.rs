@@ -124,6 +124,8 @@ fn combined(arithmetic: Arithmetic, a: u64, b: u64) -> Result<u64, Reason> {
         },
         Arithmetic::Shr => Some(u32::try_from(b).ok().and_then(|b| a.checked_shr(b)).unwrap_or(0)),
         Arithmetic::And => Some(a & b),
+        Arithmetic::Wrap => Some(a.wrapping_add(b)),
+        Arithmetic::Above => Some(u64::from(a > b)),
     };
     result.ok_or_else(|| contradiction(format!("{a:#x} and {b:#x} give no number")))
 }

@@ -5,7 +5,7 @@ use super::pointer::late_pointer;
 use super::{Decoder, Place};
 use crate::decode::source::Source;
 use crate::model::capture::Provenance;
-use crate::model::container::{BTree, Container, Content, Walk};
+use crate::model::container::{BTree, Container, Content, Number, Walk};
 use crate::model::reason::{Reason, ReasonCode};
 use std::collections::HashSet;
 
@@ -91,6 +91,10 @@ impl Walker<'_, '_> {
                 let first = self.first(*pointer)?;
                 self.each(|walker, index| Ok(Slot::At(add(first, index * walker.size)?)))
             }
+            Walk::Headed { pointer, header } => {
+                let first = add(self.first(*pointer)?, *header)?;
+                self.each(|walker, index| Ok(Slot::At(add(first, index * walker.size)?)))
+            }
             Walk::Ring { pointer, room, head } => {
                 let first = self.first(*pointer)?;
                 let (room, head) = (self.number(room)?, self.number(head)?);
@@ -112,7 +116,7 @@ impl Walker<'_, '_> {
                     Ok(Slot::Bit(byte >> (bit % 8) & 1 == 1))
                 })
             }
-            Walk::Blocks { pointer, blocks, room, skip } => {
+            Walk::Blocks { pointer, blocks, room, skip, .. } => {
                 let (first, blocks) = (self.first(*pointer)?, self.number(blocks)?);
                 let (room, skip) = (self.number(room)?, self.number(skip)?);
                 let all = skip.checked_add(self.count).zip(blocks.checked_mul(room));
@@ -170,7 +174,7 @@ impl Walker<'_, '_> {
         Ok(())
     }
 
-    fn number(&self, number: &crate::model::container::Number) -> Result<u64, Reason> {
+    fn number(&self, number: &Number) -> Result<u64, Reason> {
         self.decoder.number(number, self.place)
     }
 
@@ -341,7 +345,10 @@ impl Walker<'_, '_> {
                 at(key.offset, size(key.type_id))?,
                 at(value.offset, size(value.type_id))?,
             )),
-            _ => Ok(Slot::At(at(0, self.size)?)),
+            _ => {
+                let Walk::BTree(tree) = &self.of.walk else { return Err(far()) };
+                Ok(Slot::At(at(tree.elements, self.size)?))
+            }
         }
     }
 

@@ -27,6 +27,12 @@ pub(super) fn record<'a>(
     {
         return Ok(shape);
     }
+    if language == Language::Cpp
+        && die.tag() != gimli::DW_TAG_union_type
+        && let Some(shape) = lang::cpp::shape(builder, die)
+    {
+        return Ok(shape);
+    }
     let is_closure = language == Language::Rust && lang::rust::is_closure(die);
     let mut members = Vec::new();
     let mut variant_part = None;
