@@ -62,7 +62,7 @@ fn check(compiler: &str, version: &str, level: &str) {
             Ok(line) => format!("values.rs:{line}"),
             Err(_) => function.to_owned(),
         };
-        match shown(&engine, &mut running, &location) {
+        match shown(&engine, &mut running, function, &location) {
             Ok(shown) => compare(function, &shown, &expected, &mut wrong),
             Err(error) => writeln!(wrong, "{function}: {error:#}").unwrap(),
         }
@@ -97,6 +97,7 @@ fn expectations(version: &str, target: &Target) -> BTreeMap<&'static str, Vec<(S
 fn shown(
     engine: &Engine,
     running: &mut RunningTarget,
+    function: &str,
     location: &str,
 ) -> Result<BTreeMap<String, String>> {
     let mut request = request(running.pid(), location)?;
@@ -104,7 +105,11 @@ fn shown(
     let mut variables = None;
     accompany(engine, &request, running, 1, &mut |event, _| {
         if let Event::Capture { capture, .. } = event {
-            variables = capture.frames.into_iter().next().map(|frame| frame.variables);
+            // What is inlined at the line has frames of its own.
+            let is_own = |name: &String| name.contains(function);
+            let mut frames = capture.frames.into_iter();
+            let frame = frames.find(|frame| frame.function.as_ref().is_some_and(is_own));
+            variables = frame.map(|frame| frame.variables);
         }
     })?;
     let mut shown = BTreeMap::new();
