@@ -9,6 +9,7 @@ pub mod deploy;
 pub mod flat;
 pub mod forms;
 pub mod fuse;
+pub mod meaning;
 pub mod placed;
 pub mod privilege;
 pub mod project;

@@ -212,7 +212,7 @@ fn types() -> TypeGraph {
         size: Some(size),
         shape,
     });
-    TypeGraph { types: types.collect() }
+    TypeGraph { types: types.collect(), raw: false }
 }
 
 /// Code that nothing is known of.

@@ -138,6 +138,11 @@ impl<'a> TypeBuilder<'a> {
         scalar::integer(self, &target)
     }
 
+    /// Whether types are what their members are, whatever they mean.
+    pub(super) fn is_raw(&self) -> bool {
+        self.graph.raw
+    }
+
     /// Bytes of a value of a type.
     pub(super) fn size_of(&self, die: &Die<'a>) -> Option<u64> {
         self.size(die, 0)
