@@ -9,7 +9,7 @@ use tracer_core::engine::event::Event;
 use tracer_core::engine::options::AttachMode;
 use tracer_core::model::limits::Limits;
 use tracer_core::model::value::{Typed, Value};
-use tracer_tests::brief::brief;
+use tracer_tests::meaning::line;
 use tracer_tests::privilege::require;
 use tracer_tests::project::target_dir;
 use tracer_tests::snapshot::{self, accompany, request};
@@ -84,8 +84,8 @@ fn expectations(version: &str, target: &Target) -> BTreeMap<&'static str, Vec<(S
         let (function, name) = path.split_once('.').unwrap_or((path, ""));
         let mut value = value.to_owned();
         for place in ["inner waits", "outer waits"] {
-            let line = target.line(&format!("// {place}")).unwrap();
-            value = value.replace(&format!("<{place}>"), &format!("values.rs:{line}"));
+            let number = target.line(&format!("// {place}")).unwrap();
+            value = value.replace(&format!("<{place}>"), &format!("values.rs:{number}"));
         }
         all.entry(function).or_default().push((name.to_owned(), value));
     }
@@ -116,7 +116,7 @@ fn shown(
     for variable in variables.context("no capture")? {
         match members(&variable.value) {
             Some(members) if variable.name == "v" => shown.extend(members),
-            _ => drop(shown.insert(variable.name, brief(&variable.value))),
+            _ => drop(shown.insert(variable.name, line(&variable.value.value))),
         }
     }
     Ok(shown)
@@ -125,8 +125,9 @@ fn shown(
 fn members(typed: &Typed) -> Option<Vec<(String, String)>> {
     let Value::Pointer { target, .. } = &typed.value else { return None };
     let Value::Record(fields) = &target.value else { return None };
-    let named =
-        fields.iter().map(|field| (field.name.clone().unwrap_or_default(), brief(&field.value)));
+    let named = fields
+        .iter()
+        .map(|field| (field.name.clone().unwrap_or_default(), line(&field.value.value)));
     Some(named.collect())
 }
 

@@ -52,6 +52,7 @@ pub fn resolve(spec: &LocationSpec, text: &str, code: &Code<'_>) -> Result<Resol
         }));
     }
     let mut resolved = Resolved::default();
+    resolved.types.raw = code.is_raw();
     for of_module in targets.chunk_by(|a, b| a.module == b.module) {
         add_module(&mut resolved, spec, text, code, of_module)?;
     }

@@ -156,10 +156,25 @@ impl<'a> TypeBuilder<'a> {
         scalar::integer(self, &target)
     }
 
+    /// Whether types are what their members are, whatever they mean.
+    pub(super) fn is_raw(&self) -> bool {
+        self.graph.raw
+    }
+
+    /// Bytes of a value of a type.
+    pub(super) fn size_of(&self, die: &Die<'a>) -> Option<u64> {
+        self.size(die, 0)
+    }
+
     /// The definition of a type, behind typedefs and qualifiers.
     pub(super) fn defined(&mut self, die: Die<'a>, language: Language) -> Option<Die<'a>> {
         let base = self.strip(die).ok().flatten()?;
         Some(self.definitions.complete(&self.dies, base, language))
+    }
+
+    /// A type that no entry describes.
+    pub(super) fn made(&mut self, content: Type) -> TypeId {
+        if self.graph.types.len() >= TYPES_MAX { self.overflow() } else { self.push(content) }
     }
 
     /// Takes `members` with `name_bytes` of names from what the graph may hold.

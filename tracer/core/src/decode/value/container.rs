@@ -47,7 +47,10 @@ impl Decoder<'_> {
             Err(reason) => return Value::Unavailable(reason),
         };
         let mut notes = self.notes(&of.notes, place);
-        notes.extend(capacity.map(|it| ("capacity".to_owned(), Said::Number(it.into()))));
+        // Of text that has room in the value itself it says nothing.
+        let inner = of.content == Content::Text && capacity.is_some_and(|it| it < size);
+        let capacity_said = capacity.filter(|_| !inner);
+        notes.extend(capacity_said.map(|it| ("capacity".to_owned(), Said::Number(it.into()))));
         let value = match (count, capacity) {
             (Some(count), Some(capacity)) if count > capacity => {
                 Value::Unavailable(contradiction(format!("{count} elements, room for {capacity}")))

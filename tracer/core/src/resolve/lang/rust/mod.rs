@@ -80,6 +80,9 @@ pub fn shape<'a>(
     if let Some(slice) = slice::slice(builder, die, children) {
         return Some(slice);
     }
+    if builder.is_raw() {
+        return None;
+    }
     if let Some(object) = dynamic::fat(builder, &Part::whole(die)) {
         return Some(object);
     }
