@@ -63,7 +63,7 @@ pub(crate) fn all() -> TypeGraph {
             size: Some(size),
             shape,
         });
-    TypeGraph { types: types.collect() }
+    TypeGraph { types: types.collect(), raw: false }
 }
 
 /// A container by each walk; one that counts itself, and one that does not.
