@@ -4,8 +4,8 @@ use super::scalar::{Address, Hex, Integer, Nanoseconds};
 use super::types::{
     Armed, ArmedEntry, ArmedLine, ArmedSite, AttachedBy, CaptureLine, CheckLine, CheckStatus, Code,
     Coded, DOCTOR, Ended, FIND, FoundLine, Frame, How, InlinedInto, OtherPc, Outcomes, Predicted,
-    Process, Provenance, SNAPSHOT, Site, StackEnd, StackEndCode, Summary, SummaryLine, Target, Text, Trap,
-    Variable, VariableKind,
+    Process, Provenance, SNAPSHOT, Site, StackEnd, StackEndCode, Summary, SummaryLine, Target,
+    Text, Trap, Variable, VariableKind,
 };
 use super::types::{BudgetOf, Overload};
 use super::value::{
