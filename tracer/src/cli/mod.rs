@@ -117,6 +117,9 @@ pub enum Command {
     /// Hold breakpoints; tracer starts it itself
     #[command(hide = true)]
     Guardian,
+    /// Read files of others; tracer starts it itself
+    #[command(hide = true)]
+    Parser,
     /// Explain a command, or all errors: `tracer help errors`
     #[command(help_template = TEMPLATE)]
     Help {

@@ -70,6 +70,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
         // It has a log nowhere: it speaks to who started it.
         Command::Guardian => (Format::Text, Ok(tracer_core::engine::guardian())),
+        // Nor has this one, and it has no rights either.
+        Command::Parser => (Format::Text, Ok(tracer_core::engine::parser())),
         Command::Help { topic } => (Format::Text, errors::run(topic.as_deref())),
     };
     ExitCode::from(done.unwrap_or_else(|failure| failure.tell(format)))

@@ -39,7 +39,21 @@ const CRATES: &[(&str, &[&str])] = &[
     ("reqwest", &["tracer/src/client", "tracer/src/debuginfod"]),
     ("tokio", &["tracer/src/daemon", "tracer/src/client", "tracer/src/debuginfod"]),
     ("utoipa", &["tracer/src/api", "tracer/src/daemon"]),
-    ("serde", &["tracer/src/api", "tracer/src/cli", "tracer/src/daemon", "tracer/src/client"]),
+    // In the pipe only to cross to the parser, which is the same program: no format of the outside.
+    (
+        "serde",
+        &[
+            "tracer/src/api",
+            "tracer/src/cli",
+            "tracer/src/daemon",
+            "tracer/src/client",
+            "tracer/core/src/model",
+            "tracer/core/src/binary",
+            "tracer/core/src/engine",
+        ],
+    ),
+    ("postcard", &["tracer/core/src/engine/parser"]),
+    ("seccompiler", &["tracer/core/src/engine/parser"]),
     ("serde_json", &["tracer/src/api", "tracer/src/cli"]),
     ("clap", &["tracer/src/cli"]),
 ];

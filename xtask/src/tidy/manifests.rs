@@ -11,7 +11,7 @@ const ONLY: &[(&str, &[&str])] = &[
 
 /// What the pipe may never depend on: the outside's formats, servers and runtimes.
 const NOT_IN_CORE: &[&str] =
-    &["anyhow", "axum", "clap", "hyper", "kube", "rmcp", "serde", "serde_json", "tokio", "tonic"];
+    &["anyhow", "axum", "clap", "hyper", "kube", "rmcp", "serde_json", "tokio", "tonic"];
 const CORE: &str = "tracer/core/Cargo.toml";
 
 /// Checks a manifest.

@@ -12,6 +12,7 @@ use super::files::Files;
 use super::index_store::IndexStore;
 use super::open::FileId;
 use crate::model::caller::Caller;
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -37,7 +38,7 @@ impl Default for CacheOptions {
 }
 
 /// How the cache stands.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct CacheReadings {
     /// Files that are kept.
     pub entries: u64,
@@ -55,6 +56,23 @@ pub struct CacheReadings {
     pub index_hits: u64,
     /// Indices that were not.
     pub index_misses: u64,
+}
+
+impl CacheReadings {
+    /// Two caches together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            entries: self.entries + other.entries,
+            bytes: self.bytes + other.bytes,
+            bytes_max: self.bytes_max,
+            hits: self.hits + other.hits,
+            misses: self.misses + other.misses,
+            evictions: self.evictions + other.evictions,
+            index_hits: self.index_hits + other.index_hits,
+            index_misses: self.index_misses + other.index_misses,
+        }
+    }
 }
 
 /// Files with what was read of them.

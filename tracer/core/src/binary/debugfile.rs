@@ -4,9 +4,12 @@
 //! `.gnu_debuglink` beside the file, each in the target's root and in ours; then servers are asked. A file with another
 //! build-id is never used: its variables would be wrong with full confidence.
 
-use super::debuginfod::DebugServers;
-use super::elf::ElfFile;
-use super::open::{DEBUG_DIRECTORY, MappedFile, Root};
+use super::elf::{ElfFile, NO_ELF};
+use super::open::{DEBUG_DIRECTORY, MappedFile};
+use super::opener::{FileRoot, Opener, fetched};
+use crate::model::serial;
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
 
@@ -28,19 +31,20 @@ pub struct DebugFiles {
 }
 
 /// A place that was looked at in vain.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Attempt {
     /// The path.
+    #[serde(with = "serial::path")]
     pub path: PathBuf,
     /// Why it does not serve.
     pub why: Refusal,
 }
 
 /// Why a file is not the debug file.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Refusal {
     /// It could not be opened.
-    Unopened(rustix::io::Errno),
+    Unopened(#[serde(with = "errno")] Errno),
     /// It is malformed or has no debug sections.
     Unusable(String),
     /// It belongs to another build.
@@ -52,10 +56,26 @@ impl fmt::Display for Attempt {
         write!(f, "{}", self.path.display())?;
         match &self.why {
             // The usual case needs no words.
-            Refusal::Unopened(rustix::io::Errno::NOENT) => Ok(()),
+            Refusal::Unopened(Errno::NOENT) => Ok(()),
             Refusal::Unopened(errno) => write!(f, ": {errno}"),
             Refusal::Unusable(why) | Refusal::Mismatch(why) => write!(f, ": {why}"),
         }
+    }
+}
+
+/// An error of the system crosses to another process as its number.
+mod errno {
+    use rustix::io::Errno;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(errno: &Errno, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_i32(errno.raw_os_error())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Errno, D::Error> {
+        // The kernel's are below this one; others can't be kept in the type.
+        let number = i32::deserialize(from)?;
+        Ok(Errno::from_raw_os_error(if (1..4096).contains(&number) { number } else { 5 }))
     }
 }
 
@@ -65,9 +85,9 @@ pub fn hex(build_id: &[u8]) -> String {
 }
 
 /// Looks for the debug info of `binary`. `roots` are the roots that it may be in, the target's
-/// first; the last one is ours. `servers` are asked last.
-pub fn find(binary: &ElfFile, roots: Vec<Root>, servers: Option<&DebugServers>) -> DebugFiles {
-    let mut files = find_in(binary, &roots, servers);
+/// first; the last one is ours. Servers are asked last.
+pub(super) fn find(binary: &ElfFile, roots: Vec<FileRoot>, opener: &dyn Opener) -> DebugFiles {
+    let mut files = find_in(binary, &roots, opener);
     let debug = files.separate.as_ref().unwrap_or(binary);
     // The one section that stays here of all that is split.
     if debug.has_section(".debug_addr") {
@@ -77,35 +97,24 @@ pub fn find(binary: &ElfFile, roots: Vec<Root>, servers: Option<&DebugServers>) 
     files
 }
 
-fn find_in(binary: &ElfFile, roots: &[Root], servers: Option<&DebugServers>) -> DebugFiles {
+fn find_in(binary: &ElfFile, roots: &[FileRoot], opener: &dyn Opener) -> DebugFiles {
     let mut files = DebugFiles::default();
     if !binary.has_section(".debug_info") {
         files.separate = find_separate(binary, roots, &mut files.tried);
         // One with symbols only must not hide what a server has.
         let has_all = files.separate.as_ref().is_some_and(|file| file.has_section(".debug_info"));
         if !has_all && let Some(id) = binary.build_id() {
-            files.separate = fetch(servers, id, &mut files.tried).or(files.separate);
+            files.separate = fetched(opener, id, &mut files.tried).or(files.separate);
         }
     }
     let debug = files.separate.as_ref().unwrap_or(binary);
     if let Some(link) = alternate_link(debug) {
         let found = find_supplementary(debug, &link, roots, &mut files.tried)
-            .or_else(|| fetch(servers, &link.1, &mut files.tried));
+            .or_else(|| fetched(opener, &link.1, &mut files.tried));
         files.supplementary_missing = found.is_none();
         files.supplementary = found;
     }
     files
-}
-
-fn fetch(servers: Option<&DebugServers>, id: &[u8], tried: &mut Vec<Attempt>) -> Option<ElfFile> {
-    match servers?.find(id) {
-        Ok(file) => Some(file),
-        Err(attempts) => {
-            let attempt = |(url, why)| Attempt { path: PathBuf::from(url), why };
-            tried.extend(attempts.into_iter().map(attempt));
-            None
-        }
-    }
 }
 
 /// How a candidate proves that it belongs to the file.
@@ -114,8 +123,12 @@ enum Proof<'a> {
     Checksum(u32),
 }
 
-fn find_separate(binary: &ElfFile, roots: &[Root], tried: &mut Vec<Attempt>) -> Option<ElfFile> {
-    let mut places: Vec<(&Root, PathBuf)> = Vec::new();
+fn find_separate(
+    binary: &ElfFile,
+    roots: &[FileRoot],
+    tried: &mut Vec<Attempt>,
+) -> Option<ElfFile> {
+    let mut places: Vec<(&FileRoot, PathBuf)> = Vec::new();
     if let Some(path) = binary.build_id().and_then(build_id_path) {
         places.extend(roots.iter().map(|root| (root, path.clone())));
     }
@@ -142,7 +155,7 @@ fn find_separate(binary: &ElfFile, roots: &[Root], tried: &mut Vec<Attempt>) -> 
 }
 
 fn first_that_serves(
-    places: &[(&Root, PathBuf)],
+    places: &[(&FileRoot, PathBuf)],
     tried: &mut Vec<Attempt>,
     check: impl Fn(&ElfFile) -> Result<(), Refusal>,
 ) -> Option<ElfFile> {
@@ -156,8 +169,11 @@ fn first_that_serves(
     None
 }
 
-fn open(root: &Root, path: &Path) -> Result<ElfFile, Refusal> {
-    let file: MappedFile = root.open(path).map_err(Refusal::Unopened)?;
+fn open(root: &FileRoot, path: &Path) -> Result<ElfFile, Refusal> {
+    let file: MappedFile = root.open(path).map_err(|errno| match errno {
+        Errno::NOEXEC => Refusal::Unusable(NO_ELF.to_owned()),
+        errno => Refusal::Unopened(errno),
+    })?;
     ElfFile::parse(file).map_err(|issue| Refusal::Unusable(issue.detail))
 }
 
@@ -214,7 +230,7 @@ fn alternate_link(debug: &ElfFile) -> Option<(PathBuf, Vec<u8>)> {
 fn find_supplementary(
     debug: &ElfFile,
     (link, id): &(PathBuf, Vec<u8>),
-    roots: &[Root],
+    roots: &[FileRoot],
     tried: &mut Vec<Attempt>,
 ) -> Option<ElfFile> {
     let beside = directory_of(debug).join(link);
@@ -229,7 +245,7 @@ fn find_supplementary(
 
 /// Where files that debug info names may be opened: the names are the target's word, so in our root
 /// they may only lead to debug files.
-fn allowed<'r>(roots: &'r [Root], paths: &[PathBuf]) -> Vec<(&'r Root, PathBuf)> {
+fn allowed<'r>(roots: &'r [FileRoot], paths: &[PathBuf]) -> Vec<(&'r FileRoot, PathBuf)> {
     let mut places = Vec::new();
     for (index, root) in roots.iter().enumerate() {
         let foreign = index > 0;
@@ -248,7 +264,7 @@ fn directory_of(file: &ElfFile) -> &Path {
 
 /// `PROGRAM.dwp`, beside the program or its debug file. Whether it belongs to the program is told by
 /// each of its units.
-fn find_package(binary: &ElfFile, debug: &ElfFile, roots: &[Root]) -> Option<ElfFile> {
+fn find_package(binary: &ElfFile, debug: &ElfFile, roots: &[FileRoot]) -> Option<ElfFile> {
     let package = |path: &Path| {
         let mut name = path.as_os_str().to_owned();
         name.push(".dwp");
@@ -268,14 +284,14 @@ fn find_package(binary: &ElfFile, debug: &ElfFile, roots: &[Root]) -> Option<Elf
 /// Where files of split units may be.
 #[derive(Debug, Default)]
 pub(super) struct Places {
-    roots: Vec<Root>,
+    roots: Vec<FileRoot>,
     /// Of the program.
     directory: PathBuf,
 }
 
 /// A place where a file may be.
 pub(super) struct Place<'p> {
-    root: &'p Root,
+    root: &'p FileRoot,
     inside: PathBuf,
     /// How it is called for people.
     pub(super) path: PathBuf,
@@ -292,7 +308,7 @@ impl Places {
 
     /// What tells these roots from those of another process.
     pub(super) fn ids(&self) -> Vec<(u64, u64)> {
-        self.roots.iter().filter_map(Root::id).collect()
+        self.roots.iter().filter_map(FileRoot::id).collect()
     }
 }
 

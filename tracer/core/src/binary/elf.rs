@@ -12,6 +12,8 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 const ENDIAN: LittleEndian = LittleEndian;
+/// What is said of a file that is none.
+pub const NO_ELF: &str = "not a 64-bit ELF file";
 
 /// A PT_LOAD segment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -71,8 +73,8 @@ impl ElfFile {
             Issue::new(IssueKind::MalformedFile, file.path().display().to_string(), detail)
         };
         let data = file.bytes();
-        let header = FileHeader64::<LittleEndian>::parse(data)
-            .map_err(|_| malformed("not a 64-bit ELF file".to_owned()))?;
+        let header =
+            FileHeader64::<LittleEndian>::parse(data).map_err(|_| malformed(NO_ELF.to_owned()))?;
         check_header(header).map_err(|why| malformed(why.to_owned()))?;
         let programs =
             header.program_headers(ENDIAN, data).map_err(|error| malformed(error.to_string()))?;

@@ -4,10 +4,12 @@
 //! directory must belong to us and to nobody else. Whatever goes wrong here, the file is read.
 
 use super::index_file::{Fingerprint, IndexFile, Kind, encode};
-use super::open::MappedFile;
+use super::open::{MappedFile, own_file};
 use super::own_directory;
 use rustix::fs::{AtFlags, Dir, FileType};
 use rustix::io::Errno;
+use std::fmt;
+use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,15 +20,29 @@ const BYTES_MAX: u64 = 256 << 20;
 /// Debug info that is smaller is read in no time.
 const INDEXED_BYTES_MIN: u64 = 8 << 20;
 
-/// Where indices are kept.
+/// Where indices are kept, and how often one was there.
 #[derive(Debug)]
 pub struct IndexStore {
-    path: PathBuf,
-    bytes_max: u64,
+    files: Box<dyn IndexFiles>,
     indexed_bytes_min: u64,
-    directory: OnceLock<Option<OwnedFd>>,
     hits: AtomicU64,
     misses: AtomicU64,
+}
+
+/// Files of indices, by name.
+pub trait IndexFiles: fmt::Debug + Send + Sync {
+    /// One that nobody else may write to, if it is there. It counts as used just now.
+    fn read(&self, name: &str) -> Option<File>;
+    /// Keeps one, if it can be kept.
+    fn write(&self, name: &str, bytes: &[u8]);
+}
+
+/// A directory of our own.
+#[derive(Debug)]
+pub struct IndexDirectory {
+    path: PathBuf,
+    bytes_max: u64,
+    directory: OnceLock<Option<OwnedFd>>,
 }
 
 /// An index that can be kept on disk.
@@ -40,27 +56,20 @@ pub(super) trait Stored: Sized {
 }
 
 impl IndexStore {
-    /// Indices in a directory, which is made when it is needed.
-    pub fn new(path: PathBuf) -> Self {
-        Self::bounded(path, BYTES_MAX, INDEXED_BYTES_MIN)
+    /// Indices in these files.
+    pub fn new(files: impl IndexFiles + 'static) -> Self {
+        Self::of(Box::new(files), INDEXED_BYTES_MIN)
     }
 
-    /// The same with another bound, and for debug info of at least so many bytes.
-    pub(super) fn bounded(path: PathBuf, bytes_max: u64, indexed_bytes_min: u64) -> Self {
-        Self {
-            path,
-            bytes_max,
-            indexed_bytes_min,
-            directory: OnceLock::new(),
-            hits: AtomicU64::new(0),
-            misses: AtomicU64::new(0),
-        }
+    /// Indices in a directory with another bound, and for debug info of at least so many bytes.
+    #[cfg(test)]
+    fn bounded(path: PathBuf, bytes_max: u64, indexed_bytes_min: u64) -> Self {
+        let files = IndexDirectory { bytes_max, ..IndexDirectory::new(path) };
+        Self::of(Box::new(files), indexed_bytes_min)
     }
 
-    /// Where this user's indices are kept: `TRACER_CACHE_DIR`, else `/var/cache/tracer` for root
-    /// and `tracer` in the user's cache directory for others; `None` where there is none.
-    pub fn of_user() -> Option<Self> {
-        own_directory::path().map(Self::new)
+    fn of(files: Box<dyn IndexFiles>, indexed_bytes_min: u64) -> Self {
+        Self { files, indexed_bytes_min, hits: AtomicU64::new(0), misses: AtomicU64::new(0) }
     }
 
     /// How often an index was there, and how often not.
@@ -96,22 +105,54 @@ impl IndexStore {
     }
 
     fn read<T: Stored>(&self, fingerprint: &Fingerprint) -> Option<T> {
-        let directory = self.directory()?;
-        let file = MappedFile::own_in(directory.as_fd(), &name(T::KIND, fingerprint)).ok()?;
-        touch(&file);
+        let name = name(T::KIND, fingerprint);
+        let file = MappedFile::new(self.files.read(&name)?, PathBuf::from(name)).ok()?;
         T::parse(&Arc::new(IndexFile::check(file, T::KIND, fingerprint)?))
     }
 
     fn write(&self, kind: Kind, fingerprint: &Fingerprint, tables: [&[u8]; 3]) {
-        let Some(directory) = self.directory() else { return };
         let bytes = encode(kind, fingerprint, tables);
-        let name = name(kind, fingerprint);
-        if let Err(error) = own_directory::write(directory.as_fd(), &name, &bytes) {
+        self.files.write(&name(kind, fingerprint), &bytes);
+    }
+}
+
+impl IndexFiles for IndexDirectory {
+    fn read(&self, name: &str) -> Option<File> {
+        let file = own_file(self.directory()?.as_fd(), name).ok()?;
+        touch(&file);
+        Some(file)
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) {
+        let Some(directory) = self.directory() else { return };
+        if let Err(error) = own_directory::write(directory.as_fd(), name, bytes) {
             tracing::debug!(directory = %self.path.display(), %error, "an index was not kept");
         }
         if let Err(error) = bound(directory, self.bytes_max) {
             tracing::debug!(directory = %self.path.display(), %error, "indices were not counted");
         }
+    }
+}
+
+impl IndexDirectory {
+    /// A directory that is made when it is needed.
+    pub fn new(path: PathBuf) -> Self {
+        Self { path, bytes_max: BYTES_MAX, directory: OnceLock::new() }
+    }
+
+    /// Where this user's indices are kept: `TRACER_CACHE_DIR`, else `/var/cache/tracer` for root
+    /// and `tracer` in the user's cache directory for others; `None` where there is none.
+    pub fn of_user() -> Option<Self> {
+        own_directory::path().map(Self::new)
+    }
+
+    /// It is the name of an index, and nothing else in the directory has one like it.
+    pub fn is_index(name: &str) -> bool {
+        let Some((id, suffix)) = name.split_once('.') else { return false };
+        let kinds = [Kind::Functions, Kind::Sources, Kind::Types];
+        kinds.iter().any(|kind| kind.suffix() == suffix)
+            && !id.is_empty()
+            && id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
     }
 
     fn directory(&self) -> Option<&OwnedFd> {
@@ -134,11 +175,11 @@ fn name(kind: Kind, fingerprint: &Fingerprint) -> String {
 }
 
 /// Marks an index as used just now.
-fn touch(file: &MappedFile) {
+fn touch(file: &File) {
     let now = rustix::fs::Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW };
     let times = rustix::fs::Timestamps { last_access: now, last_modification: now };
     // Without it, it only goes sooner.
-    let _touched = rustix::fs::futimens(file.fd(), &times);
+    let _touched = rustix::fs::futimens(file, &times);
 }
 
 /// Removes the files that were used longest ago until the rest takes no more than `bytes_max`.

@@ -33,6 +33,7 @@ pub mod module;
 pub mod modules;
 pub mod namespaces;
 pub mod open;
+pub mod opener;
 pub mod own_directory;
 pub mod range_map;
 pub mod remote;

@@ -5,11 +5,13 @@ use super::debugfile::{self, hex};
 use super::elf::{ElfFile, Segment};
 use super::file_code::FileCode;
 use super::files::Files;
-use super::open::{MappedFile, Root};
+use super::open::MappedFile;
+use super::opener::{FileRoot, Local, Opener};
 use crate::model::address::{Avma, FileOffset, Svma};
 use crate::model::caller::Caller;
 use crate::model::issue::{Issue, IssueKind};
 use crate::model::process::Mapping;
+use rustix::io::Errno;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -41,18 +43,20 @@ impl Module {
     ///
     /// # Errors
     ///
-    /// Those of [`MappedFile::of_process`] and [`ElfFile::parse`];
+    /// Those of [`Opener::mapped`] and [`ElfFile::parse`];
     /// [`IssueKind::MalformedFile`] where no executable segment explains the mappings.
     pub fn of_process(
-        pid: u32,
+        opener: &Arc<dyn Opener>,
         mappings: &[Mapping],
         cache: &Cache,
         reader: Caller,
     ) -> Result<Self, Issue> {
-        let Some(first) = mappings.iter().find(|m| m.execute).or(mappings.first()) else {
-            return Err(Issue::new(IssueKind::NotMapped, pid.to_string(), ""));
+        let Some(first) = text_of(mappings) else {
+            return Err(Issue::new(IssueKind::NotMapped, "a module", ""));
         };
-        let elf = ElfFile::parse(MappedFile::of_process(pid, first)?)?;
+        let unmapped = |errno| unopened(&first.path, errno);
+        let file = MappedFile::new(opener.mapped(first)?, first.path.clone()).map_err(unmapped)?;
+        let elf = ElfFile::parse(file)?;
         let Some(bias) = bias(elf.segments(), mappings) else {
             return Err(Issue::new(
                 IssueKind::MalformedFile,
@@ -60,7 +64,7 @@ impl Module {
                 "its executable mappings do not match its segments",
             ));
         };
-        let debug = debugfile::find(&elf, roots(pid, reader), cache.servers(reader));
+        let debug = debugfile::find(&elf, FileRoot::all(opener), &**opener);
         Ok(Self { code: cache.get(Files { elf, debug }, reader), bias })
     }
 
@@ -70,16 +74,15 @@ impl Module {
     ///
     /// [`IssueKind::MalformedFile`], also where it can't be opened.
     pub fn from_path(path: &Path, cache: &Cache) -> Result<Self, Issue> {
-        let unopened = |errno: rustix::io::Errno| {
-            Issue::new(IssueKind::MalformedFile, path.display().to_string(), errno.to_string())
-        };
-        let root = Root::host().map_err(unopened)?;
-        let elf = ElfFile::parse(root.open(path).map_err(unopened)?)?;
+        let servers = cache.servers(Caller::Root).cloned();
+        let opener: Arc<dyn Opener> = Arc::new(Local::of_host(servers));
+        let file = opener.open(0, path).and_then(|file| MappedFile::new(file, path.to_path_buf()));
+        let elf = ElfFile::parse(file.map_err(|errno| unopened(path, errno))?)?;
         if elf.segments().is_empty() {
             let kind = IssueKind::MalformedFile;
             return Err(Issue::new(kind, path.display().to_string(), "it has no segments"));
         }
-        let debug = debugfile::find(&elf, vec![root], cache.servers(Caller::Root));
+        let debug = debugfile::find(&elf, FileRoot::all(&opener), &*opener);
         Ok(Self { code: cache.get(Files { elf, debug }, Caller::Root), bias: 0 })
     }
 
@@ -178,13 +181,13 @@ impl Module {
     }
 }
 
-/// Where debug files may be: the target's root, then ours where that is another one.
-fn roots(pid: u32, reader: Caller) -> Vec<Root> {
-    let roots = match (Root::of_process(pid).ok(), Root::host().ok()) {
-        (Some(target), Some(host)) if !target.is_same(&host) => vec![target, host],
-        (target, host) => host.or(target).into_iter().collect(),
-    };
-    roots.into_iter().map(|root| root.read_by(reader)).collect()
+fn unopened(path: &Path, errno: Errno) -> Issue {
+    Issue::new(IssueKind::MalformedFile, path.display().to_string(), errno.to_string())
+}
+
+/// The mapping that a file is opened by.
+pub(super) fn text_of(mappings: &[Mapping]) -> Option<&Mapping> {
+    mappings.iter().find(|mapping| mapping.execute).or(mappings.first())
 }
 
 /// The last component of a path, for people.

@@ -7,7 +7,8 @@ use super::code_map::{CallSite, CodeFrame, CodeMap};
 use super::demangle;
 use super::dwarf::DebugInfo;
 use super::landing_pads::{self, LandingPadError};
-use super::module::{Module, file_name};
+use super::module::{Module, file_name, text_of};
+use super::opener::{Local, Opener};
 use super::symbolize;
 use super::symbols::SymbolTable;
 use crate::model::abilities::HostAbilities;
@@ -29,7 +30,7 @@ const CALLS_KEPT: usize = 1 << 12;
 /// The files that are mapped executable in a process, the main program first.
 #[derive(Debug)]
 pub struct Modules {
-    pid: u32,
+    opener: Arc<dyn Opener>,
     /// The first one is the main program.
     has_main: bool,
     slots: Vec<Slot>,
@@ -53,6 +54,18 @@ impl Modules {
 
     /// The same, with what is kept of files, for someone who asks.
     pub fn with(cache: &Arc<Cache>, process: &Process, reader: Caller) -> Self {
+        let servers = cache.servers(reader).cloned();
+        let opener = Arc::new(Local::of_process(process.id.pid, reader, servers));
+        Self::opened_by(opener, cache, process, reader)
+    }
+
+    /// The same, whose files another one opens.
+    pub fn opened_by(
+        opener: Arc<dyn Opener>,
+        cache: &Arc<Cache>,
+        process: &Process,
+        reader: Caller,
+    ) -> Self {
         let mut groups: Vec<Vec<Mapping>> = Vec::new();
         for mapping in process.mappings.iter().filter(|mapping| mapping.file.2 != 0) {
             // A file that is loaded twice (dlmopen) starts again at a lower offset.
@@ -76,7 +89,7 @@ impl Modules {
             .collect();
         slots.sort_by_key(|slot| slot.path != process.exe);
         let has_main = slots.first().is_some_and(|slot| slot.path == process.exe);
-        Self { pid: process.id.pid, has_main, slots, cache: Arc::clone(cache), reader }
+        Self { opener, has_main, slots, cache: Arc::clone(cache), reader }
     }
 
     /// One file, mapped by nobody.
@@ -88,7 +101,8 @@ impl Modules {
         let cache = Arc::<Cache>::default();
         let module = OnceLock::from(Ok(Module::from_path(path, &cache)?));
         let slot = Slot { path: path.to_path_buf(), mappings: Vec::new(), module };
-        Ok(Self { pid: 0, has_main: false, slots: vec![slot], cache, reader: Caller::Root })
+        let opener = Arc::new(Local::of_host(None));
+        Ok(Self { opener, has_main: false, slots: vec![slot], cache, reader: Caller::Root })
     }
 
     /// How many there are.
@@ -134,7 +148,10 @@ impl Modules {
         let Some(slot) = self.slots.get(index) else {
             return Err(no_view(index));
         };
-        let open = || Module::of_process(self.pid, &slot.mappings, &self.cache, self.reader);
+        if let Some(mapping) = text_of(&slot.mappings) {
+            self.opener.turn_to(mapping);
+        }
+        let open = || Module::of_process(&self.opener, &slot.mappings, &self.cache, self.reader);
         slot.module.get_or_init(open).as_ref().map_err(Clone::clone)
     }
 
@@ -274,7 +291,8 @@ impl<'m> Code<'m> {
     pub fn row_at(&self, index: ModuleIndex, svma: Svma) -> Result<UnwindRow, String> {
         let bias = self.modules.get(index).map_err(|issue| issue.to_string())?.bias();
         let cfi = self.cfi(index).map_err(|issue| issue.to_string())?;
-        cfi.row_at(svma, bias).map_err(|error| error.to_string())
+        let row = cfi.row_at(svma, bias).map_err(|error| error.to_string());
+        self.undamaged(index, row)
     }
 
     /// The rows for the code around an address of a module, each with where it starts, in their
@@ -289,7 +307,14 @@ impl<'m> Code<'m> {
         svma: Svma,
     ) -> Result<Vec<(Svma, UnwindRow)>, String> {
         let cfi = self.cfi(index).map_err(|issue| issue.to_string())?;
-        cfi.rows_around(svma).map_err(|error| error.to_string())
+        let rows = cfi.rows_around(svma).map_err(|error| error.to_string());
+        self.undamaged(index, rows)
+    }
+
+    /// What was read of a module's files, unless they were truncated meanwhile.
+    fn undamaged<T>(&self, index: ModuleIndex, read: Result<T, String>) -> Result<T, String> {
+        let module = self.modules.get(index).map_err(|issue| issue.to_string())?;
+        module.code().files().damaged().map_or(read, |issue| Err(issue.to_string()))
     }
 
     /// Addresses in `range` where the unwinder enters code when an exception is thrown.

@@ -81,10 +81,12 @@ impl Root {
 
     /// How `path` inside this root is called outside of it.
     pub fn show(&self, path: &Path) -> PathBuf {
-        if self.prefix.as_os_str().is_empty() {
-            return path.to_path_buf();
-        }
-        self.prefix.join(path.strip_prefix("/").unwrap_or(path))
+        shown(&self.prefix, path)
+    }
+
+    /// What stands before its paths outside of it; empty for the root of this process.
+    pub(super) fn prefix(&self) -> &Path {
+        &self.prefix
     }
 
     /// Opens and maps a regular file. `path` is taken from this root, with or without a leading
@@ -94,11 +96,19 @@ impl Root {
     ///
     /// What the kernel answers; `EINVAL` for anything but a regular file.
     pub fn open(&self, path: &Path) -> Result<MappedFile, Errno> {
-        let file = match self.reader {
-            Caller::User { uid, gid } if !self.is_ours(path) => self.open_as(path, uid, gid)?,
-            _ => self.open_file(path)?,
-        };
-        MappedFile::new(file, path.to_path_buf())
+        MappedFile::new(self.open_file(path)?, path.to_path_buf())
+    }
+
+    /// Opens a regular file, as [`Self::open`] does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::open`].
+    pub(super) fn open_file(&self, path: &Path) -> Result<File, Errno> {
+        match self.reader {
+            Caller::User { uid, gid } if !self.is_ours(path) => self.open_as(path, uid, gid),
+            _ => self.open_any(path),
+        }
     }
 
     /// What the system's administrator put there for all.
@@ -133,7 +143,7 @@ impl Root {
         reopen(&handle)
     }
 
-    fn open_file(&self, path: &Path) -> Result<File, Errno> {
+    fn open_any(&self, path: &Path) -> Result<File, Errno> {
         let inside = path.strip_prefix("/").unwrap_or(path);
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
         let flags = OFlags::PATH | OFlags::CLOEXEC;
@@ -161,7 +171,7 @@ pub struct FileId {
 }
 
 impl FileId {
-    fn of(stat: &Stat) -> Self {
+    pub(super) fn of(stat: &Stat) -> Self {
         let ns = |seconds: i64, ns: u64| i128::from(seconds) * 1_000_000_000 + i128::from(ns);
         Self {
             device: stat.st_dev,
@@ -203,34 +213,13 @@ pub struct MappedFile {
 }
 
 impl MappedFile {
-    /// The file behind a mapping of a process, as [`of_process`] finds it.
+    /// A file of our own, as [`own_file`] opens it.
     ///
     /// # Errors
     ///
-    /// Those of [`of_process`].
-    pub fn of_process(pid: u32, mapping: &Mapping) -> Result<Self, Issue> {
-        let malformed = |errno: Errno| {
-            let subject = mapping.path.display().to_string();
-            Issue::new(IssueKind::MalformedFile, subject, errno.to_string())
-        };
-        Self::new(of_process(pid, mapping)?, mapping.path.clone()).map_err(malformed)
-    }
-
-    /// A file of our own that nobody else may write to, in a directory of our own.
-    ///
-    /// # Errors
-    ///
-    /// What the kernel answers; `EPERM` for a file that is another's, or that others may change.
+    /// Those of [`own_file`].
     pub fn own_in(directory: BorrowedFd<'_>, name: &str) -> Result<Self, Errno> {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = File::from(rustix::fs::openat(directory, name, flags, Mode::empty())?);
-        let stat = rustix::fs::fstat(&file)?;
-        let is_regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
-        let is_own = stat.st_uid == rustix::process::geteuid().as_raw();
-        if !is_regular || !is_own || stat.st_mode & 0o022 != 0 {
-            return Err(Errno::PERM);
-        }
-        Self::new(file, PathBuf::from(name))
+        Self::new(own_file(directory, name)?, PathBuf::from(name))
     }
 
     /// Bytes that are in no file, as one that nobody can change.
@@ -247,7 +236,8 @@ impl MappedFile {
         Self::new(file, path.to_path_buf())
     }
 
-    fn new(file: File, path: PathBuf) -> Result<Self, Errno> {
+    /// Maps a file that was opened.
+    pub(super) fn new(file: File, path: PathBuf) -> Result<Self, Errno> {
         let id = FileId::of(&rustix::fs::fstat(&file)?);
         let map = if id.bytes == 0 { None } else { Some(GuardedMap::new(map(&file)?)?) };
         Ok(Self { path, file, id, map })
@@ -288,6 +278,31 @@ impl MappedFile {
     }
 }
 
+/// A file of our own that nobody else may write to, in a directory of our own.
+///
+/// # Errors
+///
+/// What the kernel answers; `EPERM` for a file that is another's, or that others may change.
+pub(super) fn own_file(directory: BorrowedFd<'_>, name: &str) -> Result<File, Errno> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::openat(directory, name, flags, Mode::empty())?);
+    let stat = rustix::fs::fstat(&file)?;
+    let is_regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+    let is_own = stat.st_uid == rustix::process::geteuid().as_raw();
+    if !is_regular || !is_own || stat.st_mode & 0o022 != 0 {
+        return Err(Errno::PERM);
+    }
+    Ok(file)
+}
+
+/// How a path inside a root is called outside of it.
+pub(super) fn shown(prefix: &Path, path: &Path) -> PathBuf {
+    if prefix.as_os_str().is_empty() {
+        return path.to_path_buf();
+    }
+    prefix.join(path.strip_prefix("/").unwrap_or(path))
+}
+
 /// The file behind a mapping of a process: by `/proc/PID/map_files`, which reaches deleted and
 /// replaced files too, else by its path in the process's root or `/proc/PID/exe`, if that is
 /// still the same inode.
@@ -311,7 +326,7 @@ pub fn of_process(pid: u32, mapping: &Mapping) -> Result<File, Issue> {
         Ok(file) => return Ok(file),
         Err(errno) => errno,
     };
-    let by_path = Root::of_process(pid).and_then(|root| root.open_file(&mapping.path));
+    let by_path = Root::of_process(pid).and_then(|root| root.open_any(&mapping.path));
     let by_exe = || follow(Path::new(&format!("/proc/{pid}/exe")));
     let mut replaced = false;
     for file in [by_path].into_iter().chain(std::iter::once_with(by_exe)).flatten() {

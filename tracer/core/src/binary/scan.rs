@@ -1,6 +1,7 @@
 //! Reads much of a file at once, on a few threads.
 
 use super::dwarf::{DebugInfo, Unit, UnitIndex};
+use super::opener;
 use super::sections::Part;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -85,11 +86,17 @@ fn each_on<T: Sync, S: Default + Send>(
     };
     // No more threads than there is work for.
     let threads = threads.min(items.len()).max(1);
+    let behalf = opener::behalf();
     std::thread::scope(|scope| {
         for _ in 1..threads {
             // Where there are no more threads, this one does it all.
             let helper = std::thread::Builder::new().name("scan".to_owned());
-            if let Err(error) = helper.spawn_scoped(scope, work) {
+            let behalf = behalf.clone();
+            let help = || {
+                opener::work_for(behalf);
+                work();
+            };
+            if let Err(error) = helper.spawn_scoped(scope, help) {
                 tracing::debug!(%error, "no thread for a scan");
                 break;
             }

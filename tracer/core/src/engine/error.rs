@@ -4,6 +4,7 @@ use crate::attach::error::AttachError;
 use crate::attach::support;
 use crate::model::issue::{Issue, IssueKind};
 use std::io;
+use std::path::PathBuf;
 
 /// An issue of the request, or an error of our environment.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +16,18 @@ pub enum EngineError {
     /// The kernel side could not be set up.
     #[error(transparent)]
     Attach(AttachError),
+    /// The process that reads files could not be started.
+    #[error("no process to read files could be started from {}", program.display())]
+    Parser {
+        /// The tracer program.
+        program: PathBuf,
+        /// The reason.
+        #[source]
+        source: io::Error,
+    },
+    /// The process that reads files has died before it was asked.
+    #[error("the process that reads files has died")]
+    ParserGone(#[source] io::Error),
     /// Waiting for hits failed.
     #[error("waiting for hits failed")]
     Wait(#[source] io::Error),

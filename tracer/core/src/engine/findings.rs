@@ -6,9 +6,10 @@ use crate::model::issue::Issue;
 use crate::model::process::Process;
 use crate::model::reason::Reason;
 use crate::model::resolved::{Elsewhere, InlinedInto, SourceLine, TrapClass, VariableKind};
+use serde::{Deserialize, Serialize};
 
 /// A function of a process that can be asked for by name.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Found {
     /// Its name, demangled.
     pub function: String,

@@ -18,6 +18,7 @@ mod kernel;
 mod mapped;
 mod nearest;
 pub mod options;
+mod parser;
 mod pending;
 pub mod pipe;
 pub mod placed;
@@ -34,9 +35,10 @@ pub use crate::attach::guardian::run as guardian;
 pub use crate::binary::debuginfod::{DebugServers, FetchError, ServerOptions, Transport};
 pub use crate::resolve::function::parse as parse_location;
 pub use doctor::doctor;
+pub use parser::run as parser;
 
 use crate::binary::cache::{Cache, CacheOptions};
-use crate::binary::index_store::IndexStore;
+use crate::binary::index_store::{IndexDirectory, IndexStore};
 use crate::model::abilities::HostAbilities;
 use options::Options;
 use std::sync::{Arc, OnceLock};
@@ -48,6 +50,7 @@ pub struct Engine {
     options: Options,
     kernel: kernel::Slot,
     cache: Arc<Cache>,
+    parsers: parser::Parsers,
     abilities: OnceLock<HostAbilities>,
     programs: programs::Programs,
 }
@@ -66,12 +69,15 @@ impl Engine {
 
     /// The same with servers that are asked for debug files.
     pub fn with_servers(options: Options, servers: Option<DebugServers>) -> Self {
-        let cache = Cache::new(CacheOptions::default(), IndexStore::of_user());
+        let parsers = parser::Parsers::new(options.guardian.clone(), servers.clone());
+        let cache =
+            Cache::new(CacheOptions::default(), IndexDirectory::of_user().map(IndexStore::new));
         let cache = cache.with_servers(servers);
         Self {
             options,
             kernel: kernel::Slot::default(),
             cache: Arc::new(cache),
+            parsers,
             abilities: OnceLock::new(),
             programs: programs::Programs::default(),
         }

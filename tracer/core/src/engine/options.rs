@@ -20,7 +20,8 @@ pub struct Options {
     pub kernel_log: Option<tracing::Level>,
     /// What probes may cost together.
     pub budgets: Budgets,
-    /// The tracer program, which is started once more to hold the breakpoints.
+    /// The tracer program, which is started once more to hold the breakpoints, and to
+    /// read files.
     pub guardian: PathBuf,
 }
 

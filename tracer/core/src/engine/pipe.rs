@@ -8,9 +8,10 @@ use super::event::{Armed, Ended, Event, ModuleLabel, Summary};
 use super::findings::Found;
 use super::mapped::Mapped;
 use super::nearest::Nearest;
+use super::parser::{Reply, Request, Session};
 use super::pending;
 use super::probe::{Probe, Wake, is_readable};
-use super::request::SnapshotRequest;
+use super::request::{SnapshotRequest, decoding_nice};
 use super::target;
 use crate::attach::late::LateReader;
 use crate::binary::modules::{Code, Modules};
@@ -23,9 +24,6 @@ use crate::model::resolved::{ModuleIndex, Resolved};
 use crate::{decode, plan, resolve};
 use rustix::process::setpriority_process;
 use std::ops::ControlFlow;
-
-/// The nice value of a thread that decodes: about a tenth of a core while others want it all.
-const DECODING_NICE: i32 = 10;
 
 /// Where a door takes what happens; `Break` ends the probe.
 pub type Deliver<'a> = dyn FnMut(Event) -> ControlFlow<()> + 'a;
@@ -132,7 +130,7 @@ pub(super) fn probe(
         plans: &plans,
         control,
     };
-    let_others_go_first();
+    let_others_go_first(request.hits);
     let learned = admission::admit(&scene, &mut probe, &mut late)?;
     let armed = armed(&scene, &probe, &learned);
     let mut ended = match probe.deliver(Event::Armed(Box::new(armed)), deliver) {
@@ -176,8 +174,8 @@ pub(super) fn finished_before(
 
 /// From here on the target and all others go first: what is decoded later, or not at all when the
 /// ring is full, is counted, and what the target lacks is not.
-fn let_others_go_first() {
-    if let Err(error) = setpriority_process(None, DECODING_NICE) {
+fn let_others_go_first(hits: u64) {
+    if let Err(error) = setpriority_process(None, decoding_nice(hits)) {
         tracing::debug!(%error, "decoding has the priority of all else");
     }
 }
@@ -283,19 +281,12 @@ fn find(
     pattern: &str,
 ) -> Result<Vec<Found>, EngineError> {
     let process = process_of(caller, pid)?;
-    let modules = Modules::with(&engine.cache, &process, caller);
-    let code = Code::new(&modules);
-    let label = |found: resolve::find::Found| {
-        let module = modules.get(found.module).ok()?;
-        Some(Found {
-            function: found.name,
-            module: module.path().display().to_string(),
-            svma: found.svma,
-            address: module.to_avma(found.svma),
-            line: found.line,
-            copies: found.copies,
-            callers: found.callers,
-        })
-    };
-    Ok(resolve::find::find(pattern, &code)?.into_iter().filter_map(label).collect())
+    let mut session = Session::new(&engine.parsers, process, caller);
+    let Reply::Found(found) = session.ask(&Request::Find(pattern.to_owned()))?;
+    match (found, session.refused()) {
+        // What was looked for may be in the file that was left out.
+        (Ok(found), Some(refused)) if found.is_empty() => Err(refused.clone().into()),
+        (Err(_), Some(refused)) => Err(refused.clone().into()),
+        (found, _) => Ok(found?),
+    }
 }

@@ -2,12 +2,13 @@
 //!
 //! Only a mapping converts between them (`binary::module`).
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 macro_rules! address {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
         pub struct $name(pub u64);
 
         impl $name {

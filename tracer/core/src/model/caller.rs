@@ -1,7 +1,9 @@
 //! Who asks, as far as it decides what they may see.
 
+use serde::{Deserialize, Serialize};
+
 /// Who asks for a probe or for what is in a process.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Caller {
     /// May trace every process.
     Root,

@@ -1,11 +1,12 @@
 //! Why a request can't be served: the user's input, the target or the debug info.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 macro_rules! issues {
     ($($name:ident $code:literal $exit:literal $text:literal $remedy:literal;)+) => {
         /// What kind of issue; each has a stable code and exit code.
-        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
         pub enum IssueKind { $(#[doc = $text] $name,)+ }
 
         impl IssueKind {
@@ -40,7 +41,7 @@ issues! {
     DebugInfoMismatch "debug_info_mismatch" 16 "the debug info belongs to another build"
         "install the debug package of exactly this version";
     NoFunction "no_function" 17 "no function has this name"
-        "`tracer find -p PID PATTERN` lists functions";
+        "`tracer find -p PID PATTERN` lists functions; of one that is inlined and computed away no code is left: probe a line of its caller";
     NoLine "no_line" 18 "there is no code on this line"
         "choose one of the nearest lines with code";
     Ambiguous "ambiguous" 19 "the location means several things"
@@ -91,12 +92,14 @@ issues! {
         "name the program by its path without symbolic links, as this machine sees it (`readlink -f PATH`); for a script, use -p";
     StillPending "still_pending" 59 "the probe waits for its process, and has no breakpoints yet"
         "wait until `tracer list` says that it is armed, or remove it";
+    Unread "unread" 60 "the file takes more to read than it may"
+        "check it with `readelf -aW`; if you trust it, allow more by TRACER_PARSER_SECONDS and TRACER_PARSER_MIB, else remove its debug info (`strip -g`)";
     NoCapture "no_capture" 31 "the code ran, but no hit could be captured"
         "the counts say why: raise --rate if it limits, probe less at once if hits were lost";
 }
 
 /// Something that can't be served, with the facts of this case.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Issue {
     /// What kind.
     pub kind: IssueKind,

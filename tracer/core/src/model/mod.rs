@@ -17,5 +17,6 @@ pub mod process;
 pub mod reason;
 pub mod record;
 pub mod resolved;
+pub mod serial;
 pub mod types;
 pub mod value;

@@ -1,12 +1,14 @@
 //! A process and what is mapped into it.
 
 use super::address::{Avma, FileOffset};
+use super::serial;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
 
 /// A process that can't be confused with a later one of the same pid.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct ProcessId {
     /// Process id as seen from the initial pid namespace.
     pub pid: u32,
@@ -33,20 +35,21 @@ impl fmt::Display for ProcessSpec {
 }
 
 /// A running process.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Process {
     /// Which one.
     pub id: ProcessId,
     /// The name of its main thread.
     pub comm: Vec<u8>,
     /// What `/proc/PID/exe` points to.
+    #[serde(with = "serial::path")]
     pub exe: PathBuf,
     /// `/proc/PID/maps`, in address order.
     pub mappings: Vec<Mapping>,
 }
 
 /// A line of `/proc/PID/maps`.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Mapping {
     /// Where it is in the process.
     pub range: Range<Avma>,
@@ -64,6 +67,7 @@ pub struct Mapping {
     pub file: (u32, u32, u64),
     /// The path as the kernel shows it, without a ` (deleted)` suffix; empty or `[stack]`, … for
     /// memory that is not a file's.
+    #[serde(with = "serial::path")]
     pub path: PathBuf,
 }
 

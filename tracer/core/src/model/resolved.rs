@@ -5,6 +5,7 @@ use super::issue::Issue;
 use super::location::{Expression, Location};
 use super::reason::Reason;
 use super::types::{TypeGraph, TypeId};
+use serde::{Deserialize, Serialize};
 
 /// A place in the source, in the user's words, parsed but not yet looked up.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -123,7 +124,7 @@ pub enum TrapClass {
 }
 
 /// A line of source.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct SourceLine {
     /// The path as the compiler recorded it.
     pub file: String,

@@ -107,7 +107,7 @@ impl<'b, 'a> Class<'b, 'a> {
     /// The type of a field.
     pub fn type_of(&mut self, field: &Field<'a>) -> TypeId {
         let (unit, value) = &field.value;
-        self.builder.type_of(unit, value.clone(), self.language)
+        self.builder.type_of(unit, *value, self.language)
     }
 
     /// The type that an entry is.

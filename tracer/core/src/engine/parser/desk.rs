@@ -1,0 +1,116 @@
+//! Opens files for a parser, which may have fallen to what it read: it gets what is mapped in the
+//! target, files that a target's own debug info may name, and only ELF files.
+
+use super::message::{Answer, Ask};
+use super::start::Parsers;
+use crate::binary::elf::NO_ELF;
+use crate::binary::open::{DEBUG_DIRECTORY, FileId};
+use crate::binary::opener::{Local, Opener as _, id_of};
+use crate::model::address::Avma;
+use crate::model::caller::Caller;
+use crate::model::issue::{Issue, IssueKind};
+use crate::model::process::Process;
+use rustix::io::{Errno, pread};
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::{Component, Path};
+
+/// Opens the files of one process.
+#[derive(Debug)]
+pub(super) struct Desk {
+    process: Process,
+    local: Local,
+    /// What was handed out, by where it is mapped.
+    given: HashMap<Avma, FileId>,
+    turned_to: Option<Avma>,
+    /// Files that were not handed out since the question came: they ended a parser before.
+    refused: Vec<Issue>,
+}
+
+impl Desk {
+    pub(super) fn new(parsers: &Parsers, process: Process, caller: Caller) -> Self {
+        let local = Local::of_process(process.id.pid, caller, parsers.servers(caller));
+        let given = HashMap::new();
+        Self { process, local, given, turned_to: None, refused: Vec::new() }
+    }
+
+    /// A question begins.
+    pub(super) fn begin(&mut self) {
+        self.turned_to = None;
+        self.refused.clear();
+    }
+
+    pub(super) fn turn_to(&mut self, at: Avma) {
+        self.turned_to = Some(at);
+    }
+
+    /// The file that is being read, by its path in the target.
+    pub(super) fn being_read(&self) -> (Option<FileId>, String) {
+        let id = self.turned_to.and_then(|at| self.given.get(&at).copied());
+        let mapping = self.turned_to.and_then(|at| self.process.mapping_at(at));
+        let path = mapping.map_or(&self.process.exe, |mapping| &mapping.path);
+        (id, path.display().to_string())
+    }
+
+    /// Why a file was left out of what was asked last.
+    pub(super) fn refused(&self) -> Option<&Issue> {
+        self.refused.first()
+    }
+
+    pub(super) fn answer(&mut self, ask: Ask, parsers: &Parsers) -> (Answer, Option<File>) {
+        match ask {
+            Ask::Mapped(at) => with_file(self.mapped(at, parsers), Answer::Mapped),
+            Ask::Roots => (Answer::Roots(self.local.roots()), None),
+            Ask::Open { root, path } => {
+                let opened = self.open(root, &path);
+                with_file(opened.map_err(Errno::raw_os_error), Answer::Opened)
+            }
+            Ask::Fetch(build_id) => with_file(self.local.fetch(&build_id), Answer::Fetched),
+        }
+    }
+
+    fn mapped(&mut self, at: Avma, parsers: &Parsers) -> Result<File, Issue> {
+        let mapping = self.process.mapping_at(at).filter(|mapping| mapping.file.2 != 0);
+        let mapping =
+            mapping.ok_or_else(|| Issue::new(IssueKind::NotMapped, at.to_string(), ""))?;
+        let malformed = |why: &str| {
+            Issue::new(IssueKind::MalformedFile, mapping.path.display().to_string(), why)
+        };
+        let file = self.local.mapped(mapping)?;
+        let id = id_of(&file).map_err(|errno| malformed(&errno.to_string()))?;
+        if let Some(issue) = parsers.refusal(id) {
+            self.refused.push(issue.clone());
+            return Err(issue);
+        }
+        if !is_elf(&file) {
+            return Err(malformed(NO_ELF));
+        }
+        self.given.insert(mapping.range.start, id);
+        Ok(file)
+    }
+
+    fn open(&self, root: usize, path: &Path) -> Result<File, Errno> {
+        // What a target's files name says nothing in our root, but for debug files.
+        let leads_up = path.components().any(|part| part == Component::ParentDir);
+        if root > 0 && (leads_up || !path.starts_with(DEBUG_DIRECTORY)) {
+            return Err(Errno::ACCESS);
+        }
+        let file = self.local.open(root, path)?;
+        if is_elf(&file) { Ok(file) } else { Err(Errno::NOEXEC) }
+    }
+}
+
+fn with_file<E>(
+    opened: Result<File, E>,
+    answer: impl FnOnce(Result<(), E>) -> Answer,
+) -> (Answer, Option<File>) {
+    match opened {
+        Ok(file) => (answer(Ok(())), Some(file)),
+        Err(error) => (answer(Err(error)), None),
+    }
+}
+
+fn is_elf(file: &File) -> bool {
+    let mut magic = [0; 4];
+    pread(file, &mut magic, 0) == Ok(4) && magic == *b"\x7fELF"
+}

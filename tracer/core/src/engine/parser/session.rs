@@ -1,0 +1,139 @@
+//! Our end of a session: asks the parser, opens files for it, and bears its death.
+
+use super::desk::Desk;
+use super::message::{BYTES_MAX, Reply, Request, Said, Scene, never_waits_long, receive, send};
+use super::start::{Parser, Parsers};
+use crate::engine::error::EngineError;
+use crate::model::caller::Caller;
+use crate::model::issue::{Issue, IssueKind};
+use crate::model::process::Process;
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::process::ExitStatusExt as _;
+use std::sync::Arc;
+
+/// Questions about one process.
+#[derive(Debug)]
+pub(in crate::engine) struct Session<'e> {
+    parsers: &'e Parsers,
+    scene: Scene,
+    desk: Desk,
+    connection: Option<Connection>,
+}
+
+#[derive(Debug)]
+struct Connection {
+    parser: Arc<Parser>,
+    socket: OwnedFd,
+    /// Nobody else asks this parser, so whatever ends it was asked here.
+    is_own: bool,
+}
+
+impl<'e> Session<'e> {
+    /// Nothing is asked yet.
+    pub(in crate::engine) fn new(parsers: &'e Parsers, process: Process, caller: Caller) -> Self {
+        let desk = Desk::new(parsers, process.clone(), caller);
+        Self { parsers, scene: Scene { process, caller }, desk, connection: None }
+    }
+
+    /// Asks, and waits for the answer. A parser that dies meanwhile may do so of what somebody else
+    /// asked, so the question is asked once more, of a parser of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`IssueKind::Unread`] where the parser died of it, or took too long; no parser starts.
+    pub(in crate::engine) fn ask(&mut self, request: &Request) -> Result<Reply, EngineError> {
+        loop {
+            let mut connection = match self.connection.take() {
+                Some(connection) => connection,
+                None => self.connect(false)?,
+            };
+            self.desk.begin();
+            match self.converse(&mut connection, request) {
+                Ok(reply) => {
+                    self.connection = Some(connection);
+                    return Ok(reply);
+                }
+                Err(error) => {
+                    let is_own = connection.is_own;
+                    if let Some(issue) = self.bury(connection, &error) {
+                        return Err(issue.into());
+                    }
+                    debug_assert!(!is_own, "it is asked once more only");
+                    self.connection = Some(self.connect(true)?);
+                }
+            }
+        }
+    }
+
+    /// Why a file was left out of the last answer.
+    pub(in crate::engine) fn refused(&self) -> Option<&Issue> {
+        self.desk.refused()
+    }
+
+    fn connect(&self, is_own: bool) -> Result<Connection, EngineError> {
+        let caller = self.scene.caller;
+        let parser = if is_own { self.parsers.start(caller)? } else { self.parsers.get(caller)? };
+        let begin = || -> io::Result<OwnedFd> {
+            let socket = parser.session()?;
+            never_waits_long(socket.as_fd(), self.parsers.limits.time)?;
+            send(socket.as_fd(), &self.scene, None)?;
+            Ok(socket)
+        };
+        // One that has died just now is noticed by the first question.
+        match begin() {
+            Ok(socket) => Ok(Connection { parser, socket, is_own }),
+            Err(_) if !is_own => self.connect(true),
+            Err(source) => Err(EngineError::ParserGone(source)),
+        }
+    }
+
+    fn converse(&mut self, to: &mut Connection, request: &Request) -> io::Result<Reply> {
+        let socket = to.socket.as_fd();
+        send(socket, request, None)?;
+        // What we do for it is not its time.
+        let mut patience = Some(self.parsers.limits.time);
+        loop {
+            let (said, _) = receive(socket, BYTES_MAX, &mut patience)?
+                .ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))?;
+            match said {
+                Said::Ask(ask) => {
+                    let (answer, file) = self.desk.answer(ask, self.parsers);
+                    send(socket, &answer, file.as_ref().map(|file| file.as_fd()))?;
+                }
+                Said::TurnTo(at) => self.desk.turn_to(at),
+                Said::Reply(reply, readings) => {
+                    self.parsers.stands(self.scene.caller, readings);
+                    return Ok(reply);
+                }
+            }
+        }
+    }
+
+    /// Ends a parser that did not answer. Gives what is told, if it is told now.
+    fn bury(&self, connection: Connection, error: &io::Error) -> Option<Issue> {
+        let Connection { parser, is_own, .. } = connection;
+        let status = parser.end();
+        let timed_out = error.kind() == io::ErrorKind::TimedOut;
+        let limits = self.parsers.limits;
+        let detail = match status.ok().and_then(|status| status.signal()) {
+            _ if timed_out => format!("it took more than {} s", limits.time.as_secs()),
+            Some(signal) if signal != libc::SIGKILL => format!(
+                "the process that reads it ended by signal {signal}; it may take {} MiB",
+                limits.memory >> 20
+            ),
+            _ => "the process that reads it was ended".to_owned(),
+        };
+        let (file, path) = self.desk.being_read();
+        let issue = Issue::new(IssueKind::Unread, path, detail);
+        tracing::warn!(%issue, is_own, "a parser died");
+        if timed_out || is_own {
+            if let Some(file) = file {
+                // In a parser of its own it is the second time.
+                self.parsers.suspect(file, if is_own { 2 } else { 1 }, &issue);
+            }
+            return Some(issue);
+        }
+        None
+    }
+}
