@@ -522,13 +522,15 @@ fn random_edge(random: &mut Random) -> Edge {
         count_from: field(random),
         divisor: random.below(20) as u32,
         plus: random.below(3) as u32,
+        most: 100,
         first: field(random),
         factor: random.below(32) as u32,
         guard: if random.below(2) == 0 { Edge::NONE } else { random.below(64) as u32 },
         guard_span: u32::MAX,
         guard_low: random.below(1 << 33),
         guard_size: random.below(10) as u32,
-        flags: random.below(32) as u32,
+        flags: random.below(64) as u32,
+        reserved: 0,
     }
 }
 
