@@ -112,7 +112,7 @@ fn follow(scratch: &mut Scratch, site: &Site, element: u32, edge: &Edge) {
         address = address.wrapping_add(first.wrapping_mul(edge.factor as u64));
     }
     let state = &scratch.state;
-    let count = clamp(length, site, edge.flags & Edge::BYTES != 0);
+    let count = if length < edge.most as u64 { length as u32 } else { edge.most };
     let inside = address.wrapping_sub(state.address);
     if edge.flags & Edge::BYTES != 0 && inside.wrapping_add(count as u64) <= state.copied as u64 {
         // A short text in the object itself.
@@ -128,9 +128,6 @@ fn follow(scratch: &mut Scratch, site: &Site, element: u32, edge: &Edge) {
         object.count = if count == 0 { 0 } else { 1 };
         object.nodes = count;
     } else if edge.flags & Edge::SLOTS != 0 {
-        // Some slots are free: of twice as many as elements are shown.
-        let most = (site.items_max as u64).wrapping_mul(2);
-        object.count = if length < most { length as u32 } else { most as u32 };
         object.layout = layout | Pending::SLOTS;
     }
     enqueue(scratch, site, object);

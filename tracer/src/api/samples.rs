@@ -319,6 +319,7 @@ pub(crate) fn request(text: &str) -> SnapshotRequest {
         learn: Duration::ZERO,
         force: false,
         entry_probe: true,
+        raw: false,
         timeout: Duration::from_secs(30),
         idle: None,
         retry: None,

@@ -96,7 +96,7 @@ pub(super) fn probe(
 ) -> Result<Summary, EngineError> {
     target::check(engine, &process)?;
     let modules = Modules::with(&engine.cache, &process, request.caller);
-    let code = Code::new(&modules).on(engine.abilities());
+    let code = Code::new(&modules).on(engine.abilities()).raw(request.raw);
     let mut resolved = resolve::resolve(&request.location, &request.location_text, &code)
         .map_err(|issue| target::name_anonymous(issue, &process, &request.location))?;
     if !request.entry_probe {

@@ -12,7 +12,7 @@ fn graph(types: Vec<(u64, Shape)>) -> TypeGraph {
         .into_iter()
         .map(|(size, shape)| Type { name: String::new(), size: Some(size), shape })
         .collect();
-    TypeGraph { types }
+    TypeGraph { types, raw: false }
 }
 
 fn int() -> Shape {

@@ -9,6 +9,8 @@ use tracer_common::code::Edge;
 
 /// Nodes below one another in a B-tree; more elements than that hold no memory.
 const HEIGHT_MAX: u32 = 8;
+/// Nodes that are copied beyond those that are shown: of a tree some are on the way to others.
+const NODES_ON_THE_WAY: u32 = 32;
 /// Bytes of a pointer.
 const WORD: u64 = 8;
 
@@ -63,7 +65,16 @@ pub(super) fn begin(found: &mut Found<'_, '_>, id: TypeId, of: &Container, place
         Content::Text => What::Raw(1),
     };
     let bytes = if of.content == Content::Text { Edge::BYTES } else { 0 };
-    let edge = |pointer: u64, flags| counted(of.count.as_ref(), place, pointer, flags);
+    let limits = found.layouts.limits;
+    let most = if of.content == Content::Text { limits.text_bytes_max } else { limits.items_max };
+    let counted = |count: Option<&Number>, pointer: u64, flags: u32, most: u32| Edge {
+        most,
+        ..counted(count, place, pointer, flags)
+    };
+    let edge = |pointer: u64, flags| counted(of.count.as_ref(), pointer, flags, most);
+    let nodes = |pointer: u64| {
+        counted(of.count.as_ref(), pointer, Edge::NODES, most.saturating_add(NODES_ON_THE_WAY))
+    };
     match &of.walk {
         Walk::Inside { offset } => {
             if let Content::Elements(element) = of.content {
@@ -71,6 +82,7 @@ pub(super) fn begin(found: &mut Found<'_, '_>, id: TypeId, of: &Container, place
             }
         }
         Walk::Run { pointer } => found.push(place, content, edge(*pointer, bytes)),
+        Walk::Headed { pointer, header } => headed(found, of, place, *pointer, *header),
         Walk::Ring { pointer, head, .. } => {
             let size = element_size(found.layouts, of).and_then(|size| u32::try_from(size).ok());
             if let (Number::Field { offset, size: 8 }, Some(factor)) = (head, size) {
@@ -81,27 +93,47 @@ pub(super) fn begin(found: &mut Found<'_, '_>, id: TypeId, of: &Container, place
         }
         Walk::Bits { pointer, .. } => {
             // The first one may be anywhere in the first word.
-            let plus = found.layouts.limits.items_max / 8 + 2 * WORD as u32;
+            let plus = limits.items_max / 8 + 2 * WORD as u32;
             found.push(place, What::Raw(1), Edge { plus, ..Edge::one(place.field(*pointer), 0) });
         }
-        Walk::Blocks { pointer, blocks, .. } => {
-            let edge = counted(Some(blocks), place, *pointer, Edge::LEVEL);
+        Walk::Blocks { pointer, blocks, copied, .. } => {
+            let whole = u64::from(most) / (*copied).max(1) + 2;
+            let most = u32::try_from(whole).unwrap_or(most);
+            let edge = counted(Some(blocks), *pointer, Edge::LEVEL, most);
             found.push(place, What::Node(id, 0), edge);
         }
         Walk::Chain { pointer, .. } | Walk::Tree { pointer, .. } => {
-            found.push(place, What::Node(id, 0), edge(*pointer, Edge::NODES));
+            found.push(place, What::Node(id, 0), nodes(*pointer));
         }
         Walk::BTree(tree) => {
             for height in 0..HEIGHT_MAX {
                 let place = at_height(place, tree, height);
-                found.push(place, What::Node(id, height), edge(tree.pointer, Edge::NODES));
+                found.push(place, What::Node(id, height), nodes(tree.pointer));
             }
         }
         Walk::Table { pointer, mask } => {
             let slots = Number::word(*mask).with(Arithmetic::Add, Number::Fixed(1));
-            found.push(place, content, counted(Some(&slots), place, *pointer, Edge::SLOTS));
+            found.push(
+                place,
+                content,
+                counted(Some(&slots), *pointer, Edge::SLOTS, most.saturating_mul(2)),
+            );
         }
     }
+}
+
+/// Elements behind a header are copied with it, as some more of them; their pointers are followed
+/// where the header is as large as a number of elements.
+fn headed(found: &mut Found<'_, '_>, of: &Container, place: Place, pointer: u64, header: u64) {
+    let size = element_size(found.layouts, of).filter(|size| *size > 0);
+    let Some((size, count)) = size.zip(of.count.clone()) else { return };
+    let count = count.with(Arithmetic::Add, Number::Fixed(header.div_ceil(size)));
+    let (content, flags) = match of.content {
+        Content::Elements(element) if header % size == 0 => (What::Value(element), 0),
+        Content::Text => (What::Raw(1), Edge::BYTES),
+        _ => (What::Raw(u32::try_from(size).unwrap_or(u32::MAX)), 0),
+    };
+    found.push(place, content, counted(Some(&count), place, pointer, flags));
 }
 
 /// What notes say of is behind pointers.
@@ -230,7 +262,9 @@ pub(super) fn inside(found: &mut Found<'_, '_>, what: What) {
                 _ => start,
             };
             for index in 0..tree.room {
-                content(found, of, longer(index + 1), index);
+                let first =
+                    if matches!(of.content, Content::Pairs { .. }) { 0 } else { tree.elements };
+                content(found, of, longer(index + 1).part(first), index);
             }
             if height > 0 {
                 for index in (0..=tree.room).rev() {
@@ -246,7 +280,10 @@ pub(super) fn inside(found: &mut Found<'_, '_>, what: What) {
 /// The pointers in an element; `index` counts where keys and values are arrays.
 fn content(found: &mut Found<'_, '_>, of: &Container, place: Place, index: u64) {
     match &of.content {
-        Content::Elements(id) => found.value(*id, place),
+        Content::Elements(id) => {
+            let size = found.layouts.types.get(*id).size.unwrap_or(0);
+            found.value(*id, place.part(index.saturating_mul(size)));
+        }
         Content::Pairs { key, value, .. } => {
             for member in [key, value] {
                 let size = found.layouts.types.get(member.type_id).size.unwrap_or(0);
