@@ -326,9 +326,9 @@ fn of_a_slice_without_its_length_the_address_is_known() {
         (slice, Source::Pieces(vec![piece(0, gone()), piece(8, word())])),
     ];
     let values = decode_all(&types, &record(vec![]), &Limits::DEFAULT, roots);
-    let Value::Pointer { address, target, .. } = &values[0].value else { panic!("{values:?}") };
+    let Value::Pointer { address, target, .. } = &values[0] else { panic!("{values:?}") };
     assert_eq!(*address, Some(0x100));
-    assert_eq!(show(target), "<optimized_out>");
+    assert_eq!(show(&target.value), "<optimized_out>");
     assert_eq!(show(&values[1]), "<optimized_out>");
 }
 
