@@ -36,6 +36,7 @@ mod kernels;
 mod late;
 mod locations;
 mod metrics;
+mod parser;
 mod pending;
 mod privilege;
 mod race;

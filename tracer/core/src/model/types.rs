@@ -1,19 +1,21 @@
 //! The types of a site's variables, as far as they can be reached, with every language's forms
 //! translated to a few shapes. `plan` and `decode` know shapes only.
 
+use serde::{Deserialize, Serialize};
+
 /// Index into a [`TypeGraph`].
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct TypeId(pub u32);
 
 /// All types that the variables of a resolution mention; cycles are by id.
-#[derive(Clone, Default, Debug)]
+#[derive(Clone, Default, Debug, Serialize, Deserialize)]
 pub struct TypeGraph {
     /// Indexed by [`TypeId`].
     pub types: Vec<Type>,
 }
 
 /// A type with its name in the source's language.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Type {
     /// As a programmer of the language writes it: `struct user *`, `&[u8]`.
     pub name: String,
@@ -25,7 +27,7 @@ pub struct Type {
 
 /// What the bytes of a type mean. Typedefs and qualifiers are not shapes: they are looked through,
 /// only the name stays.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Shape {
     /// A number, character or truth value.
     Scalar(Scalar),
@@ -80,7 +82,7 @@ pub enum Shape {
 }
 
 /// How a scalar's bytes are read; little-endian.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Scalar {
     /// What the bits mean.
     pub encoding: Encoding,
@@ -89,7 +91,7 @@ pub struct Scalar {
 }
 
 /// DW_AT_encoding, as far as it changes what a value looks like.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Encoding {
     /// Two's complement.
     Signed,
@@ -108,7 +110,7 @@ pub enum Encoding {
 }
 
 /// A member of a record.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Member {
     /// `None` for an anonymous struct or union and for an unnamed base.
     pub name: Option<String>,
@@ -122,7 +124,7 @@ pub struct Member {
 }
 
 /// A variant of a [`Shape::Variant`].
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct VariantArm {
     /// Inclusive ranges of discriminants that select it; empty: all that select no other.
     pub discriminants: Vec<(u128, u128)>,

@@ -2,9 +2,11 @@
 
 use super::capture::Provenance;
 use super::reason::Reason;
+use super::serial;
+use serde::{Deserialize, Serialize};
 
 /// A value with its type's name.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Typed {
     /// The type, as the language writes it.
     pub type_name: String,
@@ -13,7 +15,7 @@ pub struct Typed {
 }
 
 /// A value.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Value {
     /// An integer that may be negative.
     Signed(i128),
@@ -42,19 +44,21 @@ pub enum Value {
         number: i128,
     },
     /// A struct or class.
-    Record(Vec<Field>),
+    Record(#[serde(deserialize_with = "serial::nested")] Vec<Field>),
     /// A union: every member's view of the bytes.
-    Union(Vec<Field>),
+    Union(#[serde(deserialize_with = "serial::nested")] Vec<Field>),
     /// A variant by name with its fields.
     Variant {
         /// The variant's name.
         name: String,
         /// Its value.
+        #[serde(deserialize_with = "serial::nested")]
         fields: Vec<Field>,
     },
     /// Elements.
     Array {
         /// Those that were captured.
+        #[serde(deserialize_with = "serial::nested")]
         items: Vec<Typed>,
         /// How many there are; `None` for a flexible array.
         total: Option<u64>,
@@ -66,6 +70,7 @@ pub enum Value {
         /// Where it points; `None` where the compiler kept only what is there.
         address: Option<u64>,
         /// What is there.
+        #[serde(deserialize_with = "serial::nested")]
         target: Box<Typed>,
         /// Where that came from.
         provenance: Provenance,
@@ -91,6 +96,7 @@ pub enum Value {
         /// Where it is; `None` for text inside the value itself.
         address: Option<u64>,
         /// The bytes, without NUL.
+        #[serde(with = "serial::bytes")]
         bytes: Vec<u8>,
         /// Its length in bytes, where it was cut.
         total: Option<u64>,
@@ -108,7 +114,7 @@ pub enum Value {
 }
 
 /// A member's value.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Field {
     /// `None` for an anonymous member.
     pub name: Option<String>,

@@ -43,7 +43,7 @@ impl Probe<'_> {
     pub(in crate::engine) fn obey(
         &mut self,
         control: Control<'_>,
-        mapped: &Mapped<'_>,
+        mapped: &Mapped,
         deliver: &mut Deliver<'_>,
     ) -> Option<Ended> {
         // Who wants the end wants nothing else.
@@ -63,7 +63,7 @@ impl Probe<'_> {
     }
 
     /// Takes the breakpoints out for a while.
-    fn pause(&mut self, mapped: &Mapped<'_>) -> Option<Event> {
+    fn pause(&mut self, mapped: &Mapped) -> Option<Event> {
         let would_come_back = self.trips.stay_out();
         if self.pauses.are_on() && !would_come_back {
             return None;
@@ -121,7 +121,7 @@ impl Probe<'_> {
 }
 
 /// Whether the text is what it was, as far as it can be told.
-pub(super) fn restored(text: TextAfter, mapped: &Mapped<'_>) -> Option<bool> {
+pub(super) fn restored(text: TextAfter, mapped: &Mapped) -> Option<bool> {
     match text {
         TextAfter::Restored => Some(true),
         TextAfter::Unknown => None,
