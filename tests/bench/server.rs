@@ -32,9 +32,10 @@ const HOT: [&str; 10] = [
     "transmit",
 ];
 /// How long each turn is, and how many pairs of turns there are, one with nothing and one with ours.
-const TURN: Duration = Duration::from_secs(2);
+/// A probe costs most when it has just been placed: the turn has that and a while of what follows.
+const TURN: Duration = Duration::from_secs(10);
 const TURN_SHORT: Duration = Duration::from_millis(100);
-const PAIRS: usize = 80;
+const PAIRS: usize = 40;
 /// After so many pairs bpftrace has a turn, and then nobody, for its effects to pass.
 const BPFTRACE_EVERY: usize = 10;
 /// How long bpftrace may take to come and to go.

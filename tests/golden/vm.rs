@@ -142,8 +142,8 @@ impl Machine for World {
         self.layouts.get(index as usize).copied()
     }
 
-    fn edge(&self, index: u32) -> Option<Edge> {
-        self.edges.get(index as usize).copied()
+    fn edge(&self, index: u32) -> Option<&Edge> {
+        self.edges.get(index as usize)
     }
 }
 
@@ -184,10 +184,6 @@ fn record_of(scratch: &mut Scratch) -> Record {
     };
     assert_eq!(header.as_bytes().len(), RECORD_HEADER as usize);
     record::parse(bytes).unwrap()
-}
-
-fn edge(offset: u32, target: u32) -> Edge {
-    Edge { offset, target, length_offset: Edge::FIXED, count: 1 }
 }
 
 fn root(ops: &[Op]) -> Vec<Op> {
@@ -242,7 +238,7 @@ fn a_red_zone_on_an_untouched_page_does_not_hide_the_stack() {
 fn a_record_is_well_formed_wherever_the_steps_run_out() {
     for steps in 1..200 {
         let mut world = World::new();
-        let node = world.add_layout(PAGE as u32 * 2, &[edge(0, 0), edge(8, TEXT)]);
+        let node = world.add_layout(PAGE as u32 * 2, &[Edge::one(0, 0), Edge::one(8, TEXT)]);
         for page in 0..6 {
             world.map(OBJECT + page * PAGE);
             world.write_word(OBJECT + page * PAGE, OBJECT + (page + 1) * PAGE);
@@ -291,7 +287,7 @@ fn an_untouched_array_on_the_stack_does_not_hide_the_callers() {
 #[test]
 fn a_cycle_is_copied_once() {
     let mut world = World::new();
-    let node = world.add_layout(16, &[edge(0, 0)]);
+    let node = world.add_layout(16, &[Edge::one(0, 0)]);
     world.write_word(OBJECT, OBJECT + 64);
     world.write_word(OBJECT + 64, OBJECT);
     world.registers[5] = OBJECT;
@@ -305,7 +301,7 @@ fn a_cycle_is_copied_once() {
 #[test]
 fn the_depth_limit_stops_a_list_and_is_noted() {
     let mut world = World::new();
-    let node = world.add_layout(8, &[edge(0, 0)]);
+    let node = world.add_layout(8, &[Edge::one(0, 0)]);
     for n in 0..50 {
         world.write_word(OBJECT + n * 8, OBJECT + n * 8 + 8);
     }
@@ -515,8 +511,25 @@ fn random_world(random: &mut Random) -> World {
 
 fn random_edge(random: &mut Random) -> Edge {
     let target = if random.below(4) == 0 { TEXT } else { random.below(7) as u32 };
-    let length_offset = if random.below(3) == 0 { Edge::FIXED } else { random.below(64) as u32 };
-    Edge { offset: random.below(200) as u32, target, length_offset, count: random.below(3) as u32 }
+    let field = |random: &mut Random| match random.below(3) {
+        0 => Edge::NONE,
+        _ => random.below(64) as u32,
+    };
+    Edge {
+        offset: random.below(200) as u32,
+        target,
+        count_to: field(random),
+        count_from: field(random),
+        divisor: random.below(20) as u32,
+        plus: random.below(3) as u32,
+        first: field(random),
+        factor: random.below(32) as u32,
+        guard: if random.below(2) == 0 { Edge::NONE } else { random.below(64) as u32 },
+        guard_span: u32::MAX,
+        guard_low: random.below(1 << 33),
+        guard_size: random.below(10) as u32,
+        flags: random.below(32) as u32,
+    }
 }
 
 /// SEM-6

@@ -1,23 +1,17 @@
 //! Debug info in every form that it is found in: the same source gives the same capture.
 
+mod servers;
+
 use anyhow::{Context as _, Result};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::{BufRead as _, BufReader};
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::channel;
-use std::time::Duration;
 use tracer_core::engine::Engine;
 use tracer_core::engine::event::Event;
 use tracer_core::engine::options::AttachMode;
-use tracer_tests::cli;
 use tracer_tests::flat::{Leaf, compare, flatten};
 use tracer_tests::forms::{Built, CPP, Form, OTHER_CODE, PLAIN, RUST, SAME};
 use tracer_tests::privilege::require;
 use tracer_tests::snapshot::{self, accompany, request};
-use tracer_tests::targets::Target;
 
 /// The variables of the capture at each place.
 type Captured = BTreeMap<&'static str, BTreeMap<String, Leaf>>;
@@ -134,109 +128,4 @@ fn other_compilers_give_the_same_or_a_reason() {
         }
     }
     assert!(wrong.is_empty(), "\n{wrong}");
-}
-
-/// Debian's server of debug files, for a folder of its own.
-struct Server {
-    child: Child,
-    url: String,
-    _folder: tempfile::TempDir,
-}
-
-impl Server {
-    fn start(files: &[&Path]) -> Result<Self> {
-        let folder = tempfile::tempdir()?;
-        for file in files {
-            let name = file.file_name().context("no name")?;
-            std::fs::copy(file, folder.path().join(name))?;
-        }
-        let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
-        let mut command = Command::new("debuginfod");
-        command.args(["-F", "-vv", "-t0", "-p", &port.to_string(), "-d", ":memory:"]);
-        command.arg(folder.path()).env_remove("DEBUGINFOD_URLS");
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut child = command.spawn().context("no debuginfod: run `cargo xtask setup`")?;
-        let log = BufReader::new(child.stderr.take().context("no log")?);
-        let server = Self { child, url: format!("http://127.0.0.1:{port}"), _folder: folder };
-        // It logs all that it does, and must be read to its end.
-        let (sender, indexed) = channel();
-        std::thread::spawn(move || {
-            for line in log.lines().map_while(Result::ok) {
-                if line.contains("groomed database") {
-                    // It does that when all is indexed. Nobody waits any more at the second time.
-                    let _told = sender.send(());
-                }
-            }
-        });
-        indexed.recv_timeout(Duration::from_secs(60)).context("debuginfod does not index")?;
-        Ok(server)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
-}
-
-/// A stripped copy of the plain form without a link to its debug file, which is beside it.
-fn stripped(folder: &Path) -> Result<(Target, PathBuf)> {
-    let plain = PLAIN.build()?.target;
-    let debug = folder.join("debug");
-    plain.copy("objcopy", &["--only-keep-debug"], &debug)?;
-    Ok((plain.copy("strip", &[], &folder.join("form"))?, debug))
-}
-
-fn vars(target: &Target, urls: &str, cache: &Path) -> Result<cli::Done> {
-    let running = target.start(&[])?;
-    let location = format!("forms.c:{}", target.line("/* here */")?);
-    let mut command = cli::command(&["vars", "-p", &running.pid().to_string(), &location])?;
-    command.env("DEBUGINFOD_URLS", urls).env("TRACER_CACHE_DIR", cache);
-    let output = command.output()?;
-    running.finish()?;
-    Ok(cli::Done { stdout: output.stdout, stderr: output.stderr, status: output.status })
-}
-
-/// IDENT-2
-#[test]
-fn a_server_of_debug_files_is_asked_last_and_believed_if_the_build_id_fits() {
-    require().unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let (target, debug) = stripped(folder.path()).unwrap();
-    let server = Server::start(&[&debug]).unwrap();
-    let cache = folder.path().join("cache");
-    let done = vars(&target, &server.url, &cache).unwrap();
-    let shown = done.output().unwrap();
-    assert!(done.status.success() && shown.contains("numbers"), "{done:?}");
-    // It was kept: the server is not needed any more.
-    let url = server.url.clone();
-    drop(server);
-    assert!(vars(&target, &url, &cache).unwrap().status.success());
-    // What is there under the name of another is not believed.
-    let kept = std::fs::read_dir(cache.join("debuginfod")).unwrap().next().unwrap().unwrap().path();
-    std::fs::copy("/proc/self/exe", &kept).unwrap();
-    let done = vars(&target, &url, &cache).unwrap();
-    assert!(!done.status.success() && done.errors().unwrap().contains(&url), "{done:?}");
-    assert!(!kept.exists());
-}
-
-#[test]
-fn a_server_that_says_nothing_delays_no_longer_than_it_may() {
-    require().unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let (target, _) = stripped(folder.path()).unwrap();
-    // It accepts connections, and never answers.
-    let silent = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    let url = format!("http://{}", silent.local_addr().unwrap());
-    let running = target.start(&[]).unwrap();
-    let location = format!("forms.c:{}", target.line("/* here */").unwrap());
-    let pid = running.pid().to_string();
-    let mut command = cli::command(&["vars", "-p", &pid, &location]).unwrap();
-    command.env("DEBUGINFOD_URLS", &url).env("DEBUGINFOD_TIMEOUT", "1");
-    command.env("TRACER_CACHE_DIR", folder.path().join("cache"));
-    let output = command.output().unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(errors.contains(&format!("{url}: it is being fetched")), "{errors}");
-    running.finish().unwrap();
 }

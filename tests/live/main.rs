@@ -40,6 +40,7 @@ mod parser;
 mod pending;
 mod privilege;
 mod race;
+mod rust_values;
 mod sites;
 mod stack;
 mod storm;

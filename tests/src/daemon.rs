@@ -8,7 +8,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, SendError, channel};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -70,7 +70,11 @@ impl Daemon {
         std::thread::spawn(move || {
             // A log that nobody reads any more is read on: a full pipe would stop the daemon.
             for line in BufReader::new(errors).lines().map_while(Result::ok) {
-                said.send(line).ok();
+                if let Err(SendError(line)) = said.send(line)
+                    && line.contains("ERROR")
+                {
+                    eprintln!("daemon: {line}");
+                }
             }
         });
         let daemon = Self { child, folder };

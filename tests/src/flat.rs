@@ -53,6 +53,18 @@ fn add(leaves: &mut BTreeMap<String, Leaf>, path: &str, typed: &Typed) {
                 None => "elements".to_owned(),
             }
         }
+        Value::Map { entries, total, cut } => {
+            for (index, (key, value)) in entries.iter().enumerate() {
+                add(leaves, &format!("{}.key", element(path, index)), key);
+                add(leaves, &format!("{}.value", element(path, index)), value);
+            }
+            if let Some(cut) = cut {
+                let rest = format!("{}…", element(path, entries.len()));
+                leaves.insert(rest, Leaf::Missing(cut.code));
+            }
+            total.map_or("entries".to_owned(), |total| format!("{total} entries"))
+        }
+        Value::Noted { of, .. } => return add(leaves, path, of),
         Value::Pointer { target, .. } => {
             add(leaves, &format!("*{path}"), target);
             "pointer".to_owned()

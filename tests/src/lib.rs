@@ -2,6 +2,7 @@
 
 pub mod bombs;
 pub mod bpf;
+pub mod brief;
 pub mod cli;
 pub mod container;
 pub mod daemon;

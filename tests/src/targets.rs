@@ -33,7 +33,7 @@ impl Language {
         match self {
             Self::C => ("c", "c", &["-std=gnu11", "-g", "-pthread"]),
             Self::Cpp => ("cpp", "cpp", &["-std=c++17", "-g", "-pthread"]),
-            Self::Rust => ("rust", "rs", &["--edition=2024", "-g"]),
+            Self::Rust => ("rust", "rs", &["-g"]),
             Self::Go => ("go", "go", &["build"]),
         }
     }
@@ -96,6 +96,9 @@ impl Target {
             let building = home.join(format!("{name}-{hash:016x}.{}", std::process::id()));
             let mut command = Command::new(compiler);
             command.args(always).arg("-o").arg(&building).args(flags).arg(&source);
+            if language == Language::Rust && !flags.iter().any(|flag| flag.contains("edition")) {
+                command.arg("--edition=2024");
+            }
             // Go wants a place for what it keeps.
             command.env("GOCACHE", home.join("go"));
             let output = command.output().with_context(|| format!("can't start {compiler}"))?;

@@ -1,9 +1,10 @@
 //! The judge: tracer against gdb at random points of real programs.
 //!
-//!     truth [PROGRAM...] [--points N] [--seed S] [--json] [--only-gdb]
+//!     truth [PROGRAM...] [--points N] [--seed S] [--json] [--only-gdb] [--reasons]
 //!
 //! Without a PROGRAM all are judged. `--json` prints one object a program, and on stderr what
-//! differs. `--only-gdb` lists each value that only gdb shows. It fails if any value differs.
+//! differs. `--only-gdb` lists each value that only gdb shows, `--reasons` why variables are not shown, with
+//! how often. It fails if any value differs.
 //! `cargo xtask truth` builds what this needs and runs it.
 
 use anyhow::{Context as _, Result, bail};
@@ -20,6 +21,7 @@ struct Asked {
     seed: u64,
     json: bool,
     only_gdb: bool,
+    reasons: bool,
 }
 
 fn main() -> ExitCode {
@@ -35,8 +37,14 @@ fn main() -> ExitCode {
 }
 
 fn read(words: &[String]) -> Result<Asked> {
-    let mut asked =
-        Asked { programs: Vec::new(), points: 100, seed: 1, json: false, only_gdb: false };
+    let mut asked = Asked {
+        programs: Vec::new(),
+        points: 100,
+        seed: 1,
+        json: false,
+        only_gdb: false,
+        reasons: false,
+    };
     let mut words = words.iter().map(String::as_str);
     while let Some(word) = words.next() {
         let mut number = || -> Result<u64> {
@@ -46,6 +54,7 @@ fn read(words: &[String]) -> Result<Asked> {
         match word {
             "--json" => asked.json = true,
             "--only-gdb" => asked.only_gdb = true,
+            "--reasons" => asked.reasons = true,
             "--points" => asked.points = usize::try_from(number()?)?,
             "--seed" => asked.seed = number()?,
             name => asked.programs.push(program(name)?),
@@ -85,6 +94,9 @@ fn show(report: &Report, asked: &Asked) {
     let mut details = report.details();
     if asked.only_gdb {
         details += &report.only_gdb();
+    }
+    if asked.reasons {
+        details += &report.variables.to_string();
     }
     if asked.json {
         println!("{}", report.json());

@@ -183,25 +183,82 @@ pub struct Layout {
 /// The layout number of a NUL-terminated string, which has no [`Layout`].
 pub const TEXT: u32 = u32::MAX;
 
-/// A pointer inside an object.
+/// A pointer inside an object, and what is behind it. All offsets are those in the element; a field
+/// is 8 bytes if nothing else is said.
 #[repr(C)]
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout,
 )]
 pub struct Edge {
-    /// Where in the element the 8-byte pointer is.
+    /// Where the 8-byte pointer is.
     pub offset: u32,
     /// What it points to: a layout, or [`TEXT`].
     pub target: u32,
-    /// Elements behind the pointer: [`Edge::FIXED`] ones, or the value of the 8-byte field at this
-    /// offset of the element.
-    pub length_offset: u32,
-    /// Elements behind the pointer where `length_offset` is [`Edge::FIXED`]; else 1 says that the
-    /// elements are text, for which the string limit counts.
-    pub count: u32,
+    /// The number of elements behind it is this field, less the field `count_from`, divided by
+    /// `divisor`, plus `plus`. [`Edge::NONE`] where it is `plus` alone.
+    pub count_to: u32,
+    /// See `count_to`; or [`Edge::NONE`].
+    pub count_from: u32,
+    /// See `count_to`; 0 is 1.
+    pub divisor: u32,
+    /// See `count_to`.
+    pub plus: u32,
+    /// The first element is this field times `factor` bytes behind the pointer; or [`Edge::NONE`].
+    pub first: u32,
+    /// See `first`.
+    pub factor: u32,
+    /// The pointer is followed only if this field of `guard_size` bytes is between `guard_low` and
+    /// `guard_low` plus `guard_span`, or is not, by [`Edge::UNLESS`]; or [`Edge::NONE`].
+    pub guard: u32,
+    /// See `guard`.
+    pub guard_span: u32,
+    /// See `guard`.
+    pub guard_low: u64,
+    /// 1 to 8.
+    pub guard_size: u32,
+    /// [`Edge::BYTES`] and what follows it.
+    pub flags: u32,
 }
 
 impl Edge {
-    /// `length_offset` of an edge whose number of elements is fixed.
-    pub const FIXED: u32 = u32::MAX;
+    /// No field.
+    pub const NONE: u32 = u32::MAX;
+    /// The elements are text, for which the string limit counts.
+    pub const BYTES: u32 = 1;
+    /// The pointer leads to the first of several nodes, as many as elements were counted.
+    pub const NODES: u32 = 1 << 1;
+    /// The pointer leads from one of these nodes to another, which is no deeper. The last one of an
+    /// element's links is followed first, with all behind it.
+    pub const LINK: u32 = 1 << 2;
+    /// The elements lie in front of the pointer, and behind it a byte for each, the first one for
+    /// the nearest; where its top bit is set there is no element.
+    pub const SLOTS: u32 = 1 << 3;
+    /// Inverts the guard.
+    pub const UNLESS: u32 = 1 << 4;
+    /// What is behind the pointer is no deeper than what it is in.
+    pub const LEVEL: u32 = 1 << 5;
+
+    /// A pointer to one object.
+    pub const fn one(offset: u32, target: u32) -> Self {
+        Self {
+            offset,
+            target,
+            count_to: Self::NONE,
+            count_from: Self::NONE,
+            divisor: 1,
+            plus: 1,
+            first: Self::NONE,
+            factor: 0,
+            guard: Self::NONE,
+            guard_span: 0,
+            guard_low: 0,
+            guard_size: 0,
+            flags: 0,
+        }
+    }
+
+    /// A pointer to as many elements as a field says.
+    pub const fn many(offset: u32, target: u32, length: u32) -> Self {
+        Self { count_to: length, plus: 0, ..Self::one(offset, target) }
+    }
 }

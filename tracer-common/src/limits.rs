@@ -47,6 +47,6 @@ pub const OPS: u32 = 256 * 1024;
 /// Layouts of all plans together.
 pub const LAYOUTS: u32 = 64 * 1024;
 /// Pointer edges of all layouts together.
-pub const EDGES: u32 = 256 * 1024;
+pub const EDGES: u32 = 128 * 1024;
 /// Default size of a ring buffer in bytes.
 pub const RING_BYTES: u32 = 8 * 1024 * 1024;

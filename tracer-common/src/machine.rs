@@ -29,5 +29,5 @@ pub trait Machine {
     /// A layout of the plan.
     fn layout(&self, index: u32) -> Option<Layout>;
     /// An edge of a layout.
-    fn edge(&self, index: u32) -> Option<Edge>;
+    fn edge(&self, index: u32) -> Option<&Edge>;
 }

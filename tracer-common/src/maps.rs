@@ -282,8 +282,17 @@ pub struct Pending {
     pub count: u32,
     /// Pointers followed to come here.
     pub depth: u32,
-    /// Always zero.
-    pub reserved: u32,
+    /// How many nodes a container may have whose first one this is; [`Self::LINKED`] for the others
+    /// of its nodes, 0 for all else.
+    pub nodes: u32,
+}
+
+impl Pending {
+    /// A node that another one led to.
+    pub const LINKED: u32 = u32::MAX;
+    /// In the layout's number: the elements are the slots in front of the address, with a byte for
+    /// each behind them.
+    pub const SLOTS: u32 = 1 << 30;
 }
 
 /// A slot of the visited set; free unless its generation is the current one.
@@ -318,8 +327,12 @@ pub struct State {
     pub stack: [u64; STACK_DEPTH as usize],
     /// Next object of the queue to visit.
     pub queue_head: u32,
-    /// Objects put into the queue.
+    /// Behind the last object of the queue.
     pub queue_tail: u32,
+    /// Objects put into the queue.
+    pub queued: u32,
+    /// Nodes that the current container may have yet.
+    pub nodes_left: u32,
     /// Where the next byte of the record goes.
     pub at: u32,
     /// Where the record must end.
@@ -350,6 +363,10 @@ pub struct State {
     pub kind: u32,
     /// The element whose edges are being followed: its offset in the object.
     pub element: u32,
+    /// Its index.
+    pub index: u32,
+    /// Elements, where a byte for each of them tells whether there is one.
+    pub slots: u32,
     /// Bytes of an element.
     pub element_size: u32,
     /// First edge of the layout.

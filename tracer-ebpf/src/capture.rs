@@ -129,8 +129,8 @@ impl Machine for Kernel {
     }
 
     #[inline(always)]
-    fn edge(&self, index: u32) -> Option<Edge> {
-        EDGES.get(index).copied()
+    fn edge(&self, index: u32) -> Option<&Edge> {
+        EDGES.get(index)
     }
 }
 

@@ -1,4 +1,5 @@
-//! How servers of debug files are asked: HTTP, and nothing else.
+//! How servers of debug files are asked: HTTP, with or without TLS, and nothing else. The machine's
+//! certificates say whom TLS trusts; `SSL_CERT_FILE` names others.
 
 use reqwest::redirect::Policy;
 use reqwest::{Client, StatusCode};

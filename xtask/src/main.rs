@@ -40,7 +40,7 @@ Usage: cargo xtask COMMAND
                    on a machine that rests
   bench [--json] cold PID FUNCTION
                    the first probe in a large program of yours, beside gdb's break
-  truth [--json] [--points N] [--seed S] [PROGRAM...]
+  truth [--json] [--reasons] [--points N] [--seed S] [PROGRAM...]
                    tracer's values against gdb's at random points of real programs
   tidy [--pin]     the project's rules; --pin accepts a changed wire format
 ";

@@ -168,6 +168,7 @@ fn types() -> TypeGraph {
     };
     let tag = Member { name: None, offset: 0, type_id: TypeId(1), bits: None };
     let arm = |value, id| VariantArm {
+        name: None,
         discriminants: vec![(value, value + 3)],
         members: vec![member(8, id, None)],
     };

@@ -5,6 +5,7 @@ use super::limits;
 use crate::project::root;
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -118,13 +119,16 @@ impl Attached {
         let read = |answer: Value| {
             let leaves = answer.get("leaves")?.as_object()?;
             let leaves = leaves.iter().map(|(path, leaf)| Some((path.clone(), read_leaf(leaf)?)));
-            let variables = answer.get("variables")?.as_array()?.iter();
-            let variables = variables.map(|path| Some(path.as_str()?.to_owned()));
+            let paths = |key| -> Option<BTreeSet<String>> {
+                let paths = answer.get(key)?.as_array()?.iter();
+                paths.map(|path| Some(path.as_str()?.to_owned())).collect()
+            };
             Some(Stop {
                 pc: answer.get("pc")?.as_u64()?,
                 hit: answer.get("hit")?.as_u64()?,
                 view: View {
-                    variables: variables.collect::<Option<_>>()?,
+                    variables: paths("variables")?,
+                    undeclared: paths("undeclared")?,
                     ..leaves.collect::<Option<View>>()?
                 },
             })

@@ -35,22 +35,24 @@ pub struct View {
     pub context: Leaves,
     /// The paths of the variables in scope, whether it shows a value of them or not.
     pub variables: BTreeSet<String>,
+    /// Of these, the paths of those that are declared on a line that was not reached yet: they are
+    /// not in scope by the rules of the language.
+    pub undeclared: BTreeSet<String>,
+    /// Why it shows nothing of a variable, in words.
+    pub reasons: BTreeMap<String, String>,
     /// The paths of what was not read at the hit but after it, as it says itself.
     pub late: BTreeSet<String>,
 }
 
 impl View {
-    /// How many variables it shows a value of, or of a part of them.
-    pub fn shown(&self) -> usize {
-        let shows = |variable: &&String| {
-            let parts = self.leaves.range(variable.to_string()..);
-            let mut parts = parts.take_while(|(path, _)| path.starts_with(variable.as_str()));
-            // The length of an array in a type is known though its elements are not.
-            parts.any(|(path, leaf)| {
-                is_part(path, variable) && leaf.is_there() && !path.ends_with(".$length")
-            })
-        };
-        self.variables.iter().filter(shows).count()
+    /// Whether it shows a value of a variable, or of a part of it.
+    pub fn shows(&self, variable: &str) -> bool {
+        let parts = self.leaves.range(variable.to_owned()..);
+        let mut parts = parts.take_while(|(path, _)| path.starts_with(variable));
+        // The length of an array in a type is known though its elements are not.
+        parts.any(|(path, leaf)| {
+            is_part(path, variable) && leaf.is_there() && !path.ends_with(".$length")
+        })
     }
 }
 

@@ -18,6 +18,7 @@ pub mod process;
 pub mod programs;
 pub mod report;
 pub mod run;
+pub mod variables;
 pub mod work;
 
 use self::probe::Asked;

@@ -2,7 +2,7 @@
 
 use super::leaf::{Leaf, Leaves, View};
 use super::limits::{DEPTH, ITEMS, STACK_FRAMES, TEXT_BYTES};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use tracer_core::model::capture::{Capture, Provenance, StackEnd};
 use tracer_core::model::reason::Reason;
 use tracer_core::model::value::{Field, Typed, Value};
@@ -30,12 +30,16 @@ pub fn view(capture: &Capture) -> View {
         flat.index(variable.name.clone(), &variable.value, false);
     }
     let mut seen: HashMap<String, usize> = HashMap::new();
+    let mut reasons = BTreeMap::new();
     for (number, variable) in variables() {
         let key = format!("#{number} {}", variable.name);
         let count = seen.entry(key.clone()).or_default();
         *count += 1;
         let path = if *count == 1 { key } else { format!("{key}~{count}") };
         paths.insert(path.clone());
+        if let Value::Unavailable(reason) = &variable.value.value {
+            reasons.insert(path.clone(), in_words(reason));
+        }
         let path = match variable.provenance {
             Provenance::EntryValue | Provenance::EntryProbe => format!("{path}@entry"),
             Provenance::ReadAfterHit => {
@@ -46,7 +50,7 @@ pub fn view(capture: &Capture) -> View {
         };
         flat.value(path, &variable.value, 0);
     }
-    View { variables: paths, late: flat.late, ..flat.leaves.into_iter().collect() }
+    View { variables: paths, reasons, late: flat.late, ..flat.leaves.into_iter().collect() }
 }
 
 struct Flat<'a> {
@@ -135,6 +139,10 @@ impl<'a> Flat<'a> {
             }
             Value::Array { items, total, cut } => {
                 self.array(&path, items, *total, cut.as_ref(), depth);
+            }
+            // The judge compares members: it asks for values as they are stored.
+            Value::Map { .. } | Value::Noted { .. } => {
+                self.put(path, Leaf::Missing("shown by its meaning".to_owned()));
             }
             Value::Pointer { address, target, provenance } => {
                 if let Some(address) = address {
@@ -261,6 +269,14 @@ impl<'a> Flat<'a> {
 fn is_named(pointer: &str, target: &str) -> bool {
     let bare = |name: &str| name.trim_start_matches("const ").to_owned();
     bare(pointer.trim_end_matches([' ', '*', '&'])) == bare(target)
+}
+
+/// A reason without what makes each one its own: addresses, and where else to look.
+fn in_words(reason: &Reason) -> String {
+    let parts = reason.detail.split("; ").filter(|part| !part.starts_with("it can be had at"));
+    let words = parts.collect::<Vec<_>>().join("; ");
+    let words = words.split(' ').filter(|word| !word.starts_with("0x"));
+    [reason.code.code()].into_iter().chain(words).collect::<Vec<_>>().join(" ")
 }
 
 fn missing(reason: &Reason) -> Leaf {

@@ -2,6 +2,7 @@
 
 use super::compare::{Comparison, Counts, sum};
 use super::leaf::Leaf;
+use super::variables::Variables;
 use serde_json::{Value, json};
 use std::fmt;
 
@@ -16,10 +17,8 @@ pub struct Report {
     pub counts: Counts,
     /// Registers and stack.
     pub context: Counts,
-    /// Variables in scope at these hits of which tracer shows a value.
-    pub variables_ours: usize,
-    /// Those of which gdb does.
-    pub variables_gdb: usize,
+    /// The variables in scope at these hits.
+    pub variables: Variables,
     /// Each hit: the location with the number of the hit, and what was found.
     pub comparisons: Vec<(String, Comparison)>,
     /// By location, whether a hit of it was compared.
@@ -33,7 +32,11 @@ impl fmt::Display for Report {
         write!(
             f,
             "{:<18} {:>3} hits {} | variables: tracer {} gdb {}",
-            self.name, self.hits, self.counts, self.variables_ours, self.variables_gdb
+            self.name,
+            self.hits,
+            self.counts,
+            self.variables.declared.tracer,
+            self.variables.declared.gdb
         )
     }
 }
@@ -52,8 +55,12 @@ impl Report {
             "only_gdb": sum(&counts.only_gdb),
             "different": self.different(),
             "disputed": sum(&counts.disputed),
-            "variables_tracer": self.variables_ours,
-            "variables_gdb": self.variables_gdb,
+            "variables": self.variables.declared.in_scope,
+            "variables_tracer": self.variables.declared.tracer,
+            "variables_gdb": self.variables.declared.gdb,
+            "undeclared": self.variables.undeclared.in_scope,
+            "undeclared_tracer": self.variables.undeclared.tracer,
+            "undeclared_gdb": self.variables.undeclared.gdb,
         })
     }
 

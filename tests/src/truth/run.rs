@@ -87,8 +87,7 @@ impl Report {
         let place = Place { program: &program, pc: hit.svma, location: &hit.location };
         let verdict = |path: &str| disputed.verdict(place, path);
         self.hits += 1;
-        self.variables_ours += hit.view.shown();
-        self.variables_gdb += gdb.shown();
+        self.variables.add(&hit.view, gdb);
         let context = compare(&hit.view.context, &gdb.context, &verdict);
         self.context += &context.counts;
         let (ours, gdb) = aligned(&hit.view, gdb);

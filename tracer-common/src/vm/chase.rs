@@ -18,6 +18,15 @@ pub(super) fn chase<M: Machine>(scratch: &mut Scratch, site: &Site, machine: &M)
     }
     let object = scratch.queue[(state.queue_head & QUEUE_MASK) as usize];
     state.queue_head = state.queue_head.wrapping_add(1);
+    if object.nodes == Pending::LINKED {
+        // What is left out here is told by the container itself.
+        if state.nodes_left == 0 {
+            return;
+        }
+        state.nodes_left = state.nodes_left.wrapping_sub(1);
+    } else if object.nodes != 0 {
+        state.nodes_left = object.nodes.wrapping_sub(1);
+    }
     if object.layout == TEXT {
         state.edge_count = 0;
         begin(state, object, ItemKind::Text, site.text_max as u64);
@@ -29,6 +38,7 @@ pub(super) fn chase<M: Machine>(scratch: &mut Scratch, site: &Site, machine: &M)
 /// Follows the next edge of the object that was copied last.
 #[inline(always)]
 pub(super) fn edges<M: Machine>(scratch: &mut Scratch, site: &Site, machine: &M) {
+    let is_taken = scratch.state.slots == 0 || slot_is_taken(scratch);
     let state = &mut scratch.state;
     let Some(edge) = machine.edge(state.edge_first.wrapping_add(state.edge)) else {
         state.phase = state.resume;
@@ -36,28 +46,101 @@ pub(super) fn edges<M: Machine>(scratch: &mut Scratch, site: &Site, machine: &M)
     };
     let element = state.element;
     state.edge = state.edge.wrapping_add(1);
-    if state.edge >= state.edge_count {
+    if state.edge >= state.edge_count || !is_taken {
         state.edge = 0;
+        state.index = state.index.wrapping_add(1);
         state.element = state.element.wrapping_add(state.element_size);
-        let more = state.element_size != 0 && state.element < state.copied;
+        let more = state.element_size != 0
+            && state.element < state.copied
+            && (state.slots == 0 || state.index < state.slots);
         state.phase = if more { phase::EDGES } else { state.resume };
     }
-    let depth = state.depth.wrapping_add(1);
-    let Some(pointer) = field(scratch, element, edge.offset) else { return };
-    let count = if edge.length_offset == Edge::FIXED {
-        edge.count
-    } else {
-        let length = field(scratch, element, edge.length_offset).unwrap_or(0);
-        clamp(length, site, edge.count == 1)
-    };
-    enqueue(scratch, site, pointer, edge.target, count, depth);
+    if is_taken && is_open(scratch, element, edge) {
+        follow(scratch, site, element, edge);
+    }
 }
 
-/// An 8-byte field of the object that was copied last, if it was copied so far.
+/// Whether the slot whose edges are followed has an element in it: the bytes that tell are behind
+/// the slots.
 #[inline(always)]
-fn field(scratch: &Scratch, element: u32, offset: u32) -> Option<u64> {
+fn slot_is_taken(scratch: &Scratch) -> bool {
     let state = &scratch.state;
-    let end = element as u64 + offset as u64 + 8;
+    let behind = state.slots.wrapping_sub(1).wrapping_sub(state.index);
+    let at = state.slots.wrapping_mul(state.element_size).wrapping_add(behind);
+    at < state.copied && {
+        let base = state.item_at.wrapping_add(ITEM_HEADER);
+        get_u64(&scratch.record, base.wrapping_add(at)) & 0x80 == 0
+    }
+}
+
+/// Whether the guard of an edge lets it through.
+#[inline(always)]
+fn is_open(scratch: &Scratch, element: u32, edge: &Edge) -> bool {
+    if edge.guard == Edge::NONE {
+        return true;
+    }
+    let size = if edge.guard_size < 8 { edge.guard_size } else { 8 };
+    let Some(value) = field(scratch, element, edge.guard, size) else { return false };
+    let value = value & (u64::MAX >> ((64 - size * 8) & 63));
+    let inside = value.wrapping_sub(edge.guard_low) <= edge.guard_span as u64;
+    inside == (edge.flags & Edge::UNLESS == 0)
+}
+
+/// Queues what is behind the pointer of an edge.
+#[inline(always)]
+fn follow(scratch: &mut Scratch, site: &Site, element: u32, edge: &Edge) {
+    let Some(pointer) = field(scratch, element, edge.offset, 8) else { return };
+    if pointer == 0 {
+        return;
+    }
+    let mut length = edge.plus as u64;
+    if edge.count_to != Edge::NONE {
+        let Some(mut to) = field(scratch, element, edge.count_to, 8) else { return };
+        if edge.count_from != Edge::NONE {
+            let Some(from) = field(scratch, element, edge.count_from, 8) else { return };
+            to = if from < to { to.wrapping_sub(from) } else { 0 };
+        }
+        if edge.divisor > 1 {
+            to /= edge.divisor as u64;
+        }
+        // Where it overflows, it is no number of elements.
+        length = if to > u32::MAX as u64 { to } else { to.wrapping_add(length) };
+    }
+    let mut address = pointer;
+    if edge.first != Edge::NONE {
+        let Some(first) = field(scratch, element, edge.first, 8) else { return };
+        address = address.wrapping_add(first.wrapping_mul(edge.factor as u64));
+    }
+    let state = &scratch.state;
+    let count = clamp(length, site, edge.flags & Edge::BYTES != 0);
+    let inside = address.wrapping_sub(state.address);
+    if edge.flags & Edge::BYTES != 0 && inside.wrapping_add(count as u64) <= state.copied as u64 {
+        // A short text in the object itself.
+        return;
+    }
+    let level = edge.flags & (Edge::LINK | Edge::LEVEL) != 0;
+    let depth = state.depth.wrapping_add(if level { 0 } else { 1 });
+    let layout = edge.target;
+    let mut object = Pending { address, layout, count, depth, nodes: 0 };
+    if edge.flags & Edge::LINK != 0 {
+        object.nodes = Pending::LINKED;
+    } else if edge.flags & Edge::NODES != 0 {
+        object.count = if count == 0 { 0 } else { 1 };
+        object.nodes = count;
+    } else if edge.flags & Edge::SLOTS != 0 {
+        // Some slots are free: of twice as many as elements are shown.
+        let most = (site.items_max as u64).wrapping_mul(2);
+        object.count = if length < most { length as u32 } else { most as u32 };
+        object.layout = layout | Pending::SLOTS;
+    }
+    enqueue(scratch, site, object);
+}
+
+/// A field of the object that was copied last, if it was copied so far; its low `size` bytes count.
+#[inline(always)]
+fn field(scratch: &Scratch, element: u32, offset: u32, size: u32) -> Option<u64> {
+    let state = &scratch.state;
+    let end = element as u64 + offset as u64 + size as u64;
     if end > state.copied as u64 {
         return None;
     }
@@ -72,36 +155,36 @@ pub(super) fn clamp(length: u64, site: &Site, text: bool) -> u32 {
     if length > most as u64 { most } else { length as u32 }
 }
 
-/// Queues `count` elements behind a pointer, unless they were queued before.
+/// Queues an object, unless it was queued before.
 #[inline(always)]
-pub(super) fn enqueue(
-    scratch: &mut Scratch,
-    site: &Site,
-    address: u64,
-    layout: u32,
-    count: u32,
-    depth: u32,
-) {
-    if address == 0 || count == 0 {
+pub(super) fn enqueue(scratch: &mut Scratch, site: &Site, object: Pending) {
+    if object.address == 0 || object.count == 0 {
         return;
     }
-    if depth > site.depth_max {
+    if object.depth > site.depth_max {
         scratch.state.flags |= flags::LIMIT_DEPTH as u32;
         return;
     }
     let generation = scratch.state.generation;
-    let what = layout as u64 | (count as u64) << 32;
-    if seen(&mut scratch.visited, address, what, generation) {
+    let what = object.layout as u64 | (object.count as u64) << 32;
+    if seen(&mut scratch.visited, object.address, what, generation) {
         return;
     }
     let state = &mut scratch.state;
-    if state.queue_tail >= site.nodes_max || state.queue_tail >= QUEUE_LENGTH {
+    if state.queued >= site.nodes_max || state.queued >= QUEUE_LENGTH {
         state.flags |= flags::LIMIT_NODES as u32;
         return;
     }
-    let slot = &mut scratch.queue[(state.queue_tail & QUEUE_MASK) as usize];
-    *slot = Pending { address, layout, count, depth, reserved: 0 };
-    state.queue_tail = state.queue_tail.wrapping_add(1);
+    state.queued = state.queued.wrapping_add(1);
+    let mut at = state.queue_tail;
+    if object.nodes == Pending::LINKED {
+        // The nodes of a container come one behind another, in front of what they point to.
+        at = state.queue_head.wrapping_sub(1);
+        state.queue_head = at;
+    } else {
+        state.queue_tail = at.wrapping_add(1);
+    }
+    scratch.queue[(at & QUEUE_MASK) as usize] = object;
 }
 
 /// Whether the object is in the visited set; puts it there otherwise. Where its few slots are

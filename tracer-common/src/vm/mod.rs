@@ -58,6 +58,9 @@ pub fn start(scratch: &mut Scratch, site: &Site, stack_pointer: u64, generation:
     state.stack_used = 0;
     state.queue_head = 0;
     state.queue_tail = 0;
+    state.queued = 0;
+    state.nodes_left = 0;
+    state.slots = 0;
     state.items = 0;
     state.flags = 0;
     state.generation = generation;
@@ -103,14 +106,23 @@ pub fn cut(state: &mut State) {
 #[inline(always)]
 fn begin_object<M: Machine>(scratch: &mut Scratch, machine: &M, object: Pending) {
     let state = &mut scratch.state;
+    let mut object = object;
+    let has_slots = object.layout & Pending::SLOTS != 0;
+    object.layout &= !Pending::SLOTS;
     let Some(layout) = machine.layout(object.layout) else {
         state.phase = phase::DONE;
         return;
     };
+    let mut want = layout.size as u64 * object.count as u64;
+    if has_slots {
+        object.address = object.address.wrapping_sub(want);
+        want = want.wrapping_add(object.count as u64);
+    }
     state.element_size = layout.size;
     state.edge_first = layout.edge_first;
     state.edge_count = layout.edge_count;
-    begin(state, object, ItemKind::Object, layout.size as u64 * object.count as u64);
+    begin(state, object, ItemKind::Object, want);
+    state.slots = if has_slots { object.count } else { 0 };
 }
 
 /// Begins an item of `want` bytes.
@@ -129,6 +141,7 @@ fn begin(state: &mut State, object: Pending, kind: ItemKind, want: u64) {
     state.allowed = if want < room { want as u32 } else { room as u32 };
     state.copied = 0;
     state.scanned = 0;
+    state.slots = 0;
     state.layout = object.layout;
     state.depth = object.depth;
     state.kind = kind as u32;
@@ -171,6 +184,7 @@ fn finish(scratch: &mut Scratch, status: Status) {
     put_u64(record, at + offset_of!(ItemHeader, status) as u32, what);
     state.items = state.items.wrapping_add(1);
     state.element = 0;
+    state.index = 0;
     state.edge = 0;
     let follow = state.edge_count != 0 && state.copied >= 8;
     state.phase = if follow { phase::EDGES } else { state.resume };

@@ -29,20 +29,20 @@ pub(super) fn root<M: Machine>(scratch: &mut Scratch, site: &Site, machine: &mut
     } else if code == Code::Copy as u8 {
         let address = pop(&mut scratch.state);
         let count = op.imm as u32;
-        let object = Pending { address, layout: op.layout, count, depth: 0, reserved: 0 };
+        let object = Pending { address, layout: op.layout, count, depth: 0, nodes: 0 };
         begin_object(scratch, machine, object);
     } else if code == Code::Chase as u8 {
         let address = pop(&mut scratch.state);
         let count = min(op.imm as u32, site.items_max);
-        enqueue(scratch, site, address, op.layout, count, 1);
+        enqueue(scratch, site, first(address, op.layout, count));
     } else if code == Code::ChaseSlice as u8 {
         let length = pop(&mut scratch.state);
         let address = pop(&mut scratch.state);
         let count = clamp(length, site, op.imm == 1);
-        enqueue(scratch, site, address, op.layout, count, 1);
+        enqueue(scratch, site, first(address, op.layout, count));
     } else if code == Code::ChaseText as u8 {
         let address = pop(&mut scratch.state);
-        enqueue(scratch, site, address, TEXT, 1, 1);
+        enqueue(scratch, site, first(address, TEXT, 1));
     } else if code == Code::Entry as u8 {
         let frame = pop(&mut scratch.state);
         entry::entry(scratch, site, machine, frame);
@@ -54,6 +54,12 @@ pub(super) fn root<M: Machine>(scratch: &mut Scratch, site: &Site, machine: &mut
     } else {
         expression(scratch, machine, op);
     }
+}
+
+/// What a pointer in a root points to.
+#[inline(always)]
+fn first(address: u64, layout: u32, count: u32) -> Pending {
+    Pending { address, layout, count, depth: 1, nodes: 0 }
 }
 
 /// One expression operation other than [`Code::Deref`].

@@ -8,7 +8,9 @@ use super::types::{
     Variable, VariableKind,
 };
 use super::types::{BudgetOf, Overload};
-use super::value::{Field, Item, LEVELS_MAX, Node, TextContent, Unavailable, Value};
+use super::value::{
+    self as written, Entry, Field, Item, LEVELS_MAX, Node, Note, TextContent, Unavailable, Value,
+};
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt as _;
 use std::time::Duration;
@@ -377,9 +379,18 @@ fn value(value: &model::Value, level: u32, cut: &mut bool) -> Value {
             Value::Variant { variant: name.clone(), fields: inner(fields) }
         }
         model::Value::Array { items, total, cut: why } => array(items, *total, why, level, cut),
+        model::Value::Map { entries, total, cut: why } => map(entries, *total, why, level, cut),
+        model::Value::Noted { notes, of } => Value::Noted {
+            notes: notes.iter().map(note).collect(),
+            of: Box::new(written::Target {
+                type_name: of.type_name.clone(),
+                node: node(of, level + 1, cut),
+                provenance: None,
+            }),
+        },
         model::Value::Pointer { address, target, provenance } => Value::Pointer {
             address: address.map(Address),
-            target: Box::new(super::value::Target {
+            target: Box::new(written::Target {
                 type_name: target.type_name.clone(),
                 node: node(target, level + 1, cut),
                 provenance: special(*provenance),
@@ -423,16 +434,45 @@ fn array(
 ) -> Value {
     Value::Array {
         element_type: items.first().map(|item| item.type_name.clone()),
-        items: items
-            .iter()
-            .map(|item| match node(item, level + 1, cut) {
-                Node::Value { value } => Item::Value(value),
-                Node::Unavailable { unavailable } => Item::Unavailable { unavailable },
-            })
-            .collect(),
+        items: items.iter().map(|it| item(it, level, cut)).collect(),
         total,
         cut: why.as_ref().map(|why| cut_by(why, cut)),
     }
+}
+
+fn item(item: &Typed, level: u32, cut: &mut bool) -> Item {
+    match node(item, level + 1, cut) {
+        Node::Value { value } => Item::Value(value),
+        Node::Unavailable { unavailable } => Item::Unavailable { unavailable },
+    }
+}
+
+fn map(
+    entries: &[(Typed, Typed)],
+    total: Option<u64>,
+    why: &Option<Reason>,
+    level: u32,
+    cut: &mut bool,
+) -> Value {
+    let mut entry = |(key, value): &(Typed, Typed)| Entry {
+        key: item(key, level, cut),
+        value: item(value, level, cut),
+    };
+    Value::Map {
+        entries: entries.iter().map(&mut entry).collect(),
+        key_type: entries.first().map(|(key, _)| key.type_name.clone()),
+        value_type: entries.first().map(|(_, value)| value.type_name.clone()),
+        total,
+        cut: why.as_ref().map(|why| cut_by(why, cut)),
+    }
+}
+
+fn note((name, said): &(String, model::Said)) -> Note {
+    let (number, text) = match said {
+        model::Said::Number(number) => (Some(Integer::Signed(*number)), None),
+        model::Said::Text(text) => (None, Some(text.clone())),
+    };
+    Note { name: name.clone(), number, text }
 }
 
 fn fields_of(fields: &[model::Field], level: u32, cut: &mut bool) -> Vec<Field> {

@@ -6,7 +6,7 @@
 
 use super::scalar::{Address, Hex, Integer};
 use super::types::Provenance;
-use super::value::{Field, Item, Node, Target, TextContent, Unavailable, Value};
+use super::value::{Entry, Field, Item, Node, Note, Target, TextContent, Unavailable, Value};
 use serde::de::{Error, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use std::fmt;
@@ -142,6 +142,11 @@ struct Members {
     union: Option<Vec<Field>>,
     element_type: Option<String>,
     items: Option<Vec<Item>>,
+    key_type: Option<String>,
+    value_type: Option<String>,
+    entries: Option<Vec<Entry>>,
+    notes: Option<Vec<Note>>,
+    of: Option<Box<Target>>,
     total: Option<u64>,
     cut: Option<Box<Unavailable>>,
     address: Option<Address>,
@@ -170,6 +175,11 @@ enum Member {
     Union,
     ElementType,
     Items,
+    KeyType,
+    ValueType,
+    Entries,
+    Notes,
+    Of,
     Total,
     Cut,
     Address,
@@ -216,6 +226,11 @@ impl<'de> Visitor<'de> for ObjectVisitor {
                 Member::Union => read(&mut map, &mut all.union),
                 Member::ElementType => read(&mut map, &mut all.element_type),
                 Member::Items => read(&mut map, &mut all.items),
+                Member::KeyType => read(&mut map, &mut all.key_type),
+                Member::ValueType => read(&mut map, &mut all.value_type),
+                Member::Entries => read(&mut map, &mut all.entries),
+                Member::Notes => read(&mut map, &mut all.notes),
+                Member::Of => read(&mut map, &mut all.of),
                 Member::Total => read(&mut map, &mut all.total),
                 Member::Cut => read(&mut map, &mut all.cut),
                 Member::Address => read(&mut map, &mut all.address),
@@ -272,6 +287,11 @@ impl Object {
             Value::Union { union }
         } else if let Some(items) = all.items {
             Value::Array { element_type: all.element_type, items, total, cut }
+        } else if let Some(entries) = all.entries {
+            let (key_type, value_type) = (all.key_type, all.value_type);
+            Value::Map { key_type, value_type, entries, total, cut }
+        } else if let Some(notes) = all.notes {
+            Value::Noted { notes, of: all.of? }
         } else if let Some(content) = content {
             Value::Text { content, address, total, at_least: all.at_least, cut, provenance }
         } else if let Some(target) = all.target {

@@ -92,6 +92,29 @@ pub enum Item {
     },
 }
 
+/// A key with its value.
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
+pub struct Entry {
+    /// The key.
+    pub key: Item,
+    /// Its value.
+    pub value: Item,
+}
+
+/// Something worth knowing about a value beside what is in it: a capacity, a count of owners. It is
+/// a number or a text.
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
+pub struct Note {
+    /// What it is.
+    pub name: String,
+    /// As a number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub number: Option<Integer>,
+    /// As a text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+}
+
 /// A value.
 #[derive(Serialize, ToSchema, Clone, Debug)]
 #[serde(untagged)]
@@ -148,6 +171,27 @@ pub enum Value {
         /// Why there are fewer items.
         #[serde(skip_serializing_if = "Option::is_none")]
         cut: Option<Box<Unavailable>>,
+    },
+    /// Keys with their values.
+    Map {
+        /// The keys' type; `null` where no entry was captured.
+        key_type: Option<String>,
+        /// The values' type.
+        value_type: Option<String>,
+        /// Those that were captured.
+        entries: Vec<Entry>,
+        /// How many there are; `null` where that is not known.
+        total: Option<u64>,
+        /// Why there are fewer entries.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cut: Option<Box<Unavailable>>,
+    },
+    /// A value with what is said of it.
+    Noted {
+        /// What is said.
+        notes: Vec<Note>,
+        /// The value.
+        of: Box<Target>,
     },
     /// A pointer that was followed.
     Pointer {

@@ -3,6 +3,7 @@
 //! Debian packages first, for they need no trust beyond the machine's own; then tools from
 //! crates.io at pinned versions; then programs built from source for the tests to trace.
 
+mod old_rust;
 pub(crate) mod packages;
 pub(crate) mod private_apt;
 pub(crate) mod programs;

@@ -58,6 +58,7 @@ const PACKAGES: &[Package] = &[
     package("dwz", Part::Test, Some("dwz"), "debug files that share what they have in common"),
     package("xz-utils", Part::Test, Some("xz"), "symbols compressed in the program"),
     package("debuginfod", Part::Test, Some("debuginfod"), "serves debug files to the tests"),
+    package("openssl", Part::Test, Some("openssl"), "a server that speaks TLS"),
     package("dpkg-dev", Part::Test, Some("dpkg-source"), "unpacks memcached's source"),
     package("qemu-system-x86", Part::Machines, Some("qemu-system-x86_64"), "runs other kernels"),
 ];

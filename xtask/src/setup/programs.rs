@@ -3,6 +3,7 @@
 //! Each lies ready in `TARGET/programs/NAME/FLAVOUR/`. A test that does not find its program says
 //! so and names `cargo xtask setup`.
 
+use super::old_rust;
 use super::packages::{has_apt, on_path};
 use super::sources::{self, debian_source};
 use crate::project::{command, foreign, output, run, step, target_dir};
@@ -39,6 +40,7 @@ pub(crate) fn build() -> Result<usize> {
         println!("missing: programs for the tests: their source comes by apt-get");
     }
     changes += rust(&programs)?;
+    changes += old_rust::unpack(&programs)?;
     changes += go(&programs)?;
     Ok(changes)
 }

@@ -41,12 +41,39 @@ def entry_value(symbol, frame):
         gdb.execute("set language auto")
 
 
+def lines_of(blocks, frames, pc):
+    """The file and line at which each number of a scope is, and whether no code of that line was
+    executed yet, as far as the order of the code tells; `None` where gdb does not show the frame."""
+    shown = {}
+    for number, frame in frames.items():
+        is_hidden = number + 1 in frames and frames[number + 1] == frame
+        if number == 0:
+            sal = gdb.find_pc_line(pc)
+            shown[0] = (sal.symtab, sal.line, sal.pc == pc)
+        elif not is_hidden:
+            sal = frame.find_sal()
+            shown[number] = (sal.symtab, sal.line, False)
+    return shown
+
+
+def is_undeclared(symbol, line):
+    """Whether a variable is declared on a line that was not reached yet. By the rules of C, C++ and
+    Rust it is not in scope there, though debug info has it in the whole block."""
+    if line is None or not symbol.is_variable or symbol.is_argument or symbol.symtab is None:
+        return False
+    symtab, number, starts = line
+    if symtab is None or not number or symtab.fullname() != symbol.symtab.fullname():
+        return False
+    return symbol.line > number or (starts and symbol.line == number)
+
+
 def variables(leaves, pc, frame):
-    """Gives the paths of the variables; what a parameter held at the entry is `NAME@entry`, as gdb
-    prints it."""
-    seen, paths = {}, []
+    """Gives the paths of the variables, and of those that are not declared yet; what a parameter
+    held at the entry is `NAME@entry`, as gdb prints it."""
+    seen, paths, undeclared = {}, [], []
     blocks = list(scopes(pc))
     frames = frames_of(blocks, frame)
+    lines = lines_of(blocks, frames, pc)
     for number, block in blocks:
         frame = frames[number]
         for symbol in block:
@@ -58,6 +85,8 @@ def variables(leaves, pc, frame):
             count = seen[key] = seen.get(key, 0) + 1
             path = key if count == 1 else "%s~%d" % (key, count)
             paths.append(path)
+            if is_undeclared(symbol, lines.get(number)):
+                undeclared.append(path)
             if symbol.is_argument and number == blocks[-1][0]:
                 at_entry = entry_value(symbol, frame)
                 if at_entry is not None:
@@ -70,7 +99,7 @@ def variables(leaves, pc, frame):
                 leaves.put(path, "missing", str(error))
                 continue
             leaves.walk(path, value)
-    return paths
+    return paths, undeclared
 
 
 def stack(leaves, frame):
@@ -93,8 +122,8 @@ def stop_at(limits):
         number = int(frame.read_register(name)) & 0xFFFFFFFFFFFFFFFF
         leaves.put("$" + name, "number", str(number))
     stack(leaves, frame)
-    paths = variables(leaves, frame.pc(), frame)
-    return {"leaves": leaves.found, "variables": paths}
+    paths, undeclared = variables(leaves, frame.pc(), frame)
+    return {"leaves": leaves.found, "variables": paths, "undeclared": undeclared}
 
 
 def values(asked, output):

@@ -276,7 +276,8 @@ impl<'m> Code<'m> {
     pub fn row_at(&self, index: ModuleIndex, svma: Svma) -> Result<UnwindRow, String> {
         let bias = self.modules.get(index).map_err(|issue| issue.to_string())?.bias();
         let cfi = self.cfi(index).map_err(|issue| issue.to_string())?;
-        cfi.row_at(svma, bias).map_err(|error| error.to_string())
+        let row = cfi.row_at(svma, bias).map_err(|error| error.to_string());
+        self.undamaged(index, row)
     }
 
     /// The rows for the code around an address of a module, each with where it starts, in their
@@ -291,7 +292,14 @@ impl<'m> Code<'m> {
         svma: Svma,
     ) -> Result<Vec<(Svma, UnwindRow)>, String> {
         let cfi = self.cfi(index).map_err(|issue| issue.to_string())?;
-        cfi.rows_around(svma).map_err(|error| error.to_string())
+        let rows = cfi.rows_around(svma).map_err(|error| error.to_string());
+        self.undamaged(index, rows)
+    }
+
+    /// What was read of a module's files, unless they were truncated meanwhile.
+    fn undamaged<T>(&self, index: ModuleIndex, read: Result<T, String>) -> Result<T, String> {
+        let module = self.modules.get(index).map_err(|issue| issue.to_string())?;
+        module.code().files().damaged().map_or(read, |issue| Err(issue.to_string()))
     }
 
     /// Addresses in `range` where the unwinder enters code when an exception is thrown.

@@ -1,6 +1,7 @@
 //! Which namespaces and classes the functions and types of a C++ unit are in: debug info says so only
 //! by what their DIEs are inside of (DWARF 5, 3.2.2). Mangled names say it too, but types have none,
-//! and neither have functions that only their file knows.
+//! and neither have functions that only their file knows. Of a Rust unit the types count: its
+//! functions without mangled names are known by those alone.
 
 use super::dwarf::{DebugInfo, Unit, Value};
 use super::sections::Part;
@@ -25,9 +26,9 @@ pub struct Namespaces {
 impl Namespaces {
     pub(super) fn read(info: &DebugInfo, unit: &Unit<'_>) -> Self {
         let mut found = Self::default();
-        if is_cpp(unit) {
+        if let Some(named) = named_in(unit) {
             // What follows a malformed entry is lost; what came before it is right.
-            let _ended: Result<(), gimli::Error> = found.scan(info, unit);
+            let _ended: Result<(), gimli::Error> = found.scan(info, unit, named);
         }
         found
     }
@@ -41,7 +42,12 @@ impl Namespaces {
         self.paths.capacity() * size_of::<(UnitOffset, Arc<str>)>()
     }
 
-    fn scan(&mut self, info: &DebugInfo, unit: &Unit<'_>) -> Result<(), gimli::Error> {
+    fn scan(
+        &mut self,
+        info: &DebugInfo,
+        unit: &Unit<'_>,
+        is_named: fn(gimli::DwTag) -> bool,
+    ) -> Result<(), gimli::Error> {
         let mut entries = unit.entries_raw(None)?;
         // The paths around the next entry, with the depth of what opened them; in a function: none.
         let mut open: Vec<(isize, Option<Arc<str>>)> = Vec::new();
@@ -93,11 +99,19 @@ fn text(info: &DebugInfo, unit: &Unit<'_>, value: Option<Value<'_>>) -> Option<S
     Some(String::from_utf8_lossy(text.get(..PATH_BYTES_MAX).unwrap_or(text)).into_owned())
 }
 
-fn is_cpp(unit: &Unit<'_>) -> bool {
-    let Ok(root) = unit.entry(unit.header.root_offset()) else { return false };
-    let Some(AttributeValue::Language(language)) = root.attr_value(gimli::DW_AT_language) else {
-        return false;
-    };
+/// Which entries of a unit have a path; none if its language has no namespaces.
+fn named_in(unit: &Unit<'_>) -> Option<fn(gimli::DwTag) -> bool> {
+    let root = unit.entry(unit.header.root_offset()).ok()?;
+    match root.attr_value(gimli::DW_AT_language)? {
+        AttributeValue::Language(gimli::DW_LANG_Rust) => Some(is_type),
+        AttributeValue::Language(language) if is_cpp(language) => {
+            Some(|tag| tag == gimli::DW_TAG_subprogram || is_type(tag))
+        }
+        _ => None,
+    }
+}
+
+fn is_cpp(language: gimli::DwLang) -> bool {
     matches!(
         language,
         gimli::DW_LANG_C_plus_plus
@@ -111,11 +125,10 @@ fn is_cpp(unit: &Unit<'_>) -> bool {
     )
 }
 
-fn is_named(tag: gimli::DwTag) -> bool {
+fn is_type(tag: gimli::DwTag) -> bool {
     matches!(
         tag,
-        gimli::DW_TAG_subprogram
-            | gimli::DW_TAG_structure_type
+        gimli::DW_TAG_structure_type
             | gimli::DW_TAG_class_type
             | gimli::DW_TAG_union_type
             | gimli::DW_TAG_enumeration_type

@@ -4,6 +4,7 @@ use super::admission::Scene;
 use super::error::EngineError;
 use super::parser::{Hit, Question};
 use super::probe::{Counting, Probe};
+use super::request::decoding_nice;
 use crate::attach::breakpoints::Closed;
 use crate::attach::cpu_clock;
 use crate::model::admission::{Forecast, Load, Verdict};
@@ -42,7 +43,8 @@ pub(super) fn nearest_that_fits(
 ) -> Result<Option<Caller>, EngineError> {
     let Some((index, record)) = records.first() else { return Ok(None) };
     let changed = scene.mapped.changed();
-    let hit = Hit { index: *index, record: record.clone(), changed, time_unix_ns: 0 };
+    let nice = decoding_nice(scene.request.hits);
+    let hit = Hit { index: *index, record: record.clone(), changed, time_unix_ns: 0, nice };
     let Some(capture) = scene.session.decode(hit, &scene.request.limits)? else { return Ok(None) };
     // The first physical frame is the function itself.
     let frames = capture.frames.iter().filter(|frame| !frame.inlined).skip(1);

@@ -8,10 +8,10 @@ use super::error::EngineError;
 use super::event::{Armed, Ended, Event, ModuleLabel, Summary};
 use super::findings::Found;
 use super::mapped::Mapped;
-use super::parser::{DECODING_NICE, Hit, Question, Resolution, Session};
+use super::parser::{Hit, Question, Resolution, Session};
 use super::pending;
 use super::probe::{Probe, Wake, is_readable};
-use super::request::SnapshotRequest;
+use super::request::{SnapshotRequest, decoding_nice};
 use super::target;
 use crate::attach::late::LateReader;
 use crate::model::budget::{Budgets, CpuShare};
@@ -131,14 +131,15 @@ pub(super) fn probe(
         plans: &plans,
         control,
     };
-    let_others_go_first();
+    let_others_go_first(request.hits);
     let learned = admission::admit(&scene, &mut probe, &mut late)?;
     let armed = armed(&scene, &probe, &learned, modules);
     let mut ended = match probe.deliver(Event::Armed(Box::new(armed)), deliver) {
         ControlFlow::Continue(()) => learned.ended,
         ControlFlow::Break(()) => Some(Ended::Stopped),
     };
-    let decoder = Decoder { session: &session, mapped: &mapped, limits: &request.limits };
+    let nice = decoding_nice(request.hits);
+    let decoder = Decoder { session: &session, mapped: &mapped, limits: &request.limits, nice };
     let enough = give(&mut probe, learned.records, &decoder, deliver)?;
     ended = ended.or(enough);
     while ended.is_none() {
@@ -175,8 +176,8 @@ pub(super) fn finished_before(
 
 /// From here on the target and all others go first: what is decoded later, or not at all when the
 /// ring is full, is counted, and what the target lacks is not.
-fn let_others_go_first() {
-    if let Err(error) = setpriority_process(None, DECODING_NICE) {
+fn let_others_go_first(hits: u64) {
+    if let Err(error) = setpriority_process(None, decoding_nice(hits)) {
         tracing::debug!(%error, "decoding has the priority of all else");
     }
 }
@@ -186,13 +187,15 @@ struct Decoder<'d> {
     session: &'d Session<'d>,
     mapped: &'d Mapped,
     limits: &'d Limits,
+    nice: i32,
 }
 
 impl Decoder<'_> {
     fn decode(&self, index: usize, record: Record) -> Result<Option<Capture>, EngineError> {
         let wall_ns = i128::from(record.time_boot_ns) + super::clock::wall_minus_boot_ns();
         let changed = self.mapped.changed();
-        self.session.decode(Hit { index, record, changed, time_unix_ns: wall_ns }, self.limits)
+        let hit = Hit { index, record, changed, time_unix_ns: wall_ns, nice: self.nice };
+        self.session.decode(hit, self.limits)
     }
 }
 

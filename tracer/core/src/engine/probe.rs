@@ -37,7 +37,7 @@ use crate::model::process::{Process, ProcessId};
 use crate::model::record::Record;
 use crate::model::resolved::Resolved;
 use crate::{decode, resolve};
-use lease::{Pauses, restored};
+use lease::Pauses;
 use overload::Trips;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
@@ -400,7 +400,21 @@ impl<'e> Probe<'e> {
             tracing::error!(%address, "the process copied its code with the breakpoint in it");
             return Some(false);
         }
-        restored(text, mapped)
+        self.restored(text, mapped)
+    }
+
+    /// Whether the text is what it was, as far as it can be told.
+    fn restored(&self, text: TextAfter, mapped: &Mapped) -> Option<bool> {
+        let TextAfter::Changed(address) = text else {
+            return (text == TextAfter::Restored).then_some(true);
+        };
+        // Another file may have come there since this was looked at.
+        mapped.update(&self.process_now()?);
+        if mapped.is_changed(address) {
+            return None;
+        }
+        tracing::error!(%address, "the text is not what it was before");
+        Some(false)
     }
 
     /// What is told at the end, after [`Self::remove`].

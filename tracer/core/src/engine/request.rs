@@ -31,6 +31,13 @@ pub fn rate(hits: u64) -> u64 {
     if FEW.contains(&hits) { 0 } else { 50 }
 }
 
+/// The nice value of the thread that decodes a number of captures, 0 for as many as come. While
+/// others want all of a core it gets a tenth of it where somebody waits for a few captures, and a
+/// sixtieth where there is no end of them.
+pub(super) fn decoding_nice(hits: u64) -> i32 {
+    if FEW.contains(&hits) { 10 } else { 19 }
+}
+
 /// Size of the ring for a number of captures, 0 for as many as come, within `limits`: rings are the
 /// kernel's memory, which is never swapped, and a daemon may have a thousand.
 pub fn ring_bytes(hits: u64, limits: &Limits) -> u32 {

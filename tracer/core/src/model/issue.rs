@@ -41,7 +41,7 @@ issues! {
     DebugInfoMismatch "debug_info_mismatch" 16 "the debug info belongs to another build"
         "install the debug package of exactly this version";
     NoFunction "no_function" 17 "no function has this name"
-        "`tracer find -p PID PATTERN` lists functions";
+        "`tracer find -p PID PATTERN` lists functions; of one that is inlined and computed away no code is left: probe a line of its caller";
     NoLine "no_line" 18 "there is no code on this line"
         "choose one of the nearest lines with code";
     Ambiguous "ambiguous" 19 "the location means several things"

@@ -7,6 +7,7 @@ pub mod admission;
 pub mod budget;
 pub mod caller;
 pub mod capture;
+pub mod container;
 pub mod cost;
 pub mod issue;
 pub mod limits;

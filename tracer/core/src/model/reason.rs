@@ -58,6 +58,9 @@ reasons! {
         "lower --depth or --max-items";
     StackCut "stack_cut" "it lies beyond the copied part of the stack" "raise --stack";
     BadDiscriminant "bad_discriminant" "no variant has this discriminant" "";
+    Contradiction "contradiction"
+        "its own data contradict each other: it was changing at the hit, or it is corrupted" "";
+    Dropped "dropped" "all its owners have let it go" "";
     CodeMoved "code_moved" "the hit was not at the probed address: the process replaced its program"
         "place the probe again";
     NotCaptured "not_captured" "it was not copied at the hit" "";

@@ -1,6 +1,7 @@
 //! The types of a site's variables, as far as they can be reached, with every language's forms
 //! translated to a few shapes. `plan` and `decode` know shapes only.
 
+use super::container::{Container, Wrapper};
 use serde::{Deserialize, Serialize};
 
 /// Index into a [`TypeGraph`].
@@ -73,6 +74,10 @@ pub enum Shape {
         /// The elements are the bytes of UTF-8 text (Rust's `&str`).
         text: bool,
     },
+    /// A value that has elements: lists, maps, owned text.
+    Container(Box<Container>),
+    /// A value that shows another one.
+    Wrapper(Box<Wrapper>),
     /// The target of a function pointer.
     Function,
     /// `void`, or the unit type.
@@ -128,7 +133,10 @@ pub struct Member {
 pub struct VariantArm {
     /// Inclusive ranges of discriminants that select it; empty: all that select no other.
     pub discriminants: Vec<(u128, u128)>,
-    /// Its members, usually one that is a record named as the variant.
+    /// Its name; `None` if it is that of its only member.
+    pub name: Option<String>,
+    /// Its members, usually one that is a record named as the variant. Of a variant that has
+    /// neither a name nor a named member, its only member is all that is shown.
     pub members: Vec<Member>,
 }
 

@@ -65,6 +65,24 @@ pub enum Value {
         /// Why there are fewer items than `total`.
         cut: Option<Reason>,
     },
+    /// Keys with their values.
+    Map {
+        /// Those that were captured.
+        #[serde(deserialize_with = "serial::nested")]
+        entries: Vec<(Typed, Typed)>,
+        /// How many there are; `None` where that is not known.
+        total: Option<u64>,
+        /// Why there are fewer entries than `total`.
+        cut: Option<Reason>,
+    },
+    /// A value with what is said of it.
+    Noted {
+        /// Names and what is said.
+        notes: Vec<(String, Said)>,
+        /// The value.
+        #[serde(deserialize_with = "serial::nested")]
+        of: Box<Typed>,
+    },
     /// A pointer, followed.
     Pointer {
         /// Where it points; `None` where the compiler kept only what is there.
@@ -111,6 +129,15 @@ pub enum Value {
     Nothing,
     /// Not shown.
     Unavailable(Reason),
+}
+
+/// What is said of a value.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Said {
+    /// A number: a capacity, a count.
+    Number(i128),
+    /// A word: a state, a unit.
+    Text(String),
 }
 
 /// A member's value.

@@ -1,7 +1,9 @@
 //! Site + types + limits → capture plan. Pure.
 
 mod layouts;
+mod pointers;
 mod roots;
+mod walks;
 
 use crate::model::limits::Limits;
 use crate::model::plan::Plan;

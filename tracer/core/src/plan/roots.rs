@@ -1,11 +1,12 @@
 //! Locations → the operations that find a variable's bytes and the pointers in them.
 
-use super::layouts::{Layouts, Pointer, Target};
+use super::layouts::{Layouts, What};
+use super::pointers::Pointer;
 use crate::model::location::{Expression, Location, Piece, Step};
 use crate::model::resolved::Site;
 use crate::model::types::TypeId;
 use std::borrow::Cow;
-use tracer_common::code::{Code, Op};
+use tracer_common::code::{Code, Edge, Op};
 use tracer_common::limits::STACK_DEPTH;
 use tracer_common::wire::RSP;
 
@@ -21,7 +22,7 @@ pub(super) fn compile(
 ) {
     match location {
         Location::Memory(address) => {
-            if let Some(layout) = layouts.number(id, 0) {
+            if let Some(layout) = layouts.number(What::Value(id), 0) {
                 let mut body = address.clone();
                 body.push(Op::on(Code::Copy, layout, 1));
                 root(ops, body);
@@ -129,9 +130,9 @@ fn pointed_by_pieces(ops: &mut Vec<Op>, layouts: &mut Layouts<'_>, id: TypeId, p
     let pointers = layouts.pointers(id);
     let mut start = 0;
     for piece in pieces {
-        let here = pointers.iter().find(|pointer| pointer.offset == start);
+        let here = pointers.iter().find(|pointer| u64::from(pointer.edge.offset) == start);
         if let (Some(Location::Points { to: Ok(to), .. }), Some(pointer)) = (&piece.location, here)
-            && let Target::Object(object) = pointer.target
+            && let What::Value(object) = pointer.to
         {
             compile(ops, layouts, object, to);
         }
@@ -141,29 +142,35 @@ fn pointed_by_pieces(ops: &mut Vec<Op>, layouts: &mut Layouts<'_>, id: TypeId, p
 
 /// Copies the bytes of a piece that is in memory.
 fn copy_piece(ops: &mut Vec<Op>, layouts: &mut Layouts<'_>, piece: &Piece) {
-    if let Some(Location::Memory(address)) = &piece.location {
+    if let Some(Location::Memory(address)) = &piece.location
+        && let Some(layout) = layouts.number(What::Raw(piece.size), 0)
+    {
         let mut body = address.clone();
-        body.push(Op::on(Code::Copy, layouts.raw(piece.size), 1));
+        body.push(Op::on(Code::Copy, layout, 1));
         root(ops, body);
     }
 }
 
-/// Follows the pointers of a value that is not in memory as a whole.
+/// Follows the pointers of a value that is not in memory as a whole; not those to nodes.
 fn chase_pieces(ops: &mut Vec<Op>, layouts: &mut Layouts<'_>, id: TypeId, pieces: &[Piece]) {
-    for Pointer { offset, target } in layouts.pointers(id) {
-        let Some(mut body) = word_at(pieces, offset) else { continue };
-        match target {
-            Target::Text => body.push(Op::new(Code::ChaseText, 0, 0)),
-            Target::Object(object) => {
-                let Some(layout) = layouts.number(object, 1) else { continue };
-                body.push(Op::on(Code::Chase, layout, 1));
-            }
-            Target::Slice { element, length_offset, text } => {
-                let Some(length) = word_at(pieces, length_offset) else { continue };
-                let Some(layout) = layouts.number(element, 1) else { continue };
-                body.extend(length);
-                body.push(Op::on(Code::ChaseSlice, layout, u64::from(text)));
-            }
+    for Pointer { to, edge } in layouts.pointers(id) {
+        let plain = edge.first == Edge::NONE && edge.flags & !(Edge::BYTES | Edge::UNLESS) == 0;
+        let Some(mut body) = word_at(pieces, edge.offset.into()).filter(|_| plain) else {
+            continue;
+        };
+        let Some(layout) = layouts.number(to, 1) else { continue };
+        if to == What::Text {
+            body.push(Op::new(Code::ChaseText, 0, 0));
+        } else if edge.count_to == Edge::NONE {
+            body.push(Op::on(Code::Chase, layout, edge.plus.into()));
+        } else if edge.count_from == Edge::NONE && edge.divisor == 1 && edge.plus == 0 {
+            let Some(length) = word_at(pieces, edge.count_to.into()) else { continue };
+            body.extend(length);
+            let bytes = u64::from(edge.flags & Edge::BYTES != 0);
+            body.push(Op::on(Code::ChaseSlice, layout, bytes));
+        } else {
+            // Roots don't compute numbers of elements: as many as are shown.
+            body.push(Op::on(Code::Chase, layout, u32::MAX.into()));
         }
         root(ops, body);
     }

@@ -100,8 +100,7 @@ fn a_list_in_a_register_gives_one_layout_that_points_to_itself() {
     let register = Op::new(Code::Register, 5, 0);
     assert_eq!(plan.ops, vec![Op::on(Code::Root, 2, 0), register, chase, END]);
     assert_eq!(plan.layouts, vec![Layout { size: 24, edge_first: 0, edge_count: 2, reserved: 0 }]);
-    let fixed = |offset, target| Edge { offset, target, length_offset: Edge::FIXED, count: 1 };
-    assert_eq!(plan.edges, vec![fixed(0, 0), fixed(8, TEXT)]);
+    assert_eq!(plan.edges, vec![Edge::one(0, 0), Edge::one(8, TEXT)]);
 }
 
 #[test]

@@ -349,9 +349,14 @@ impl<'a> Dies<'a> {
         Ok(chain)
     }
 
-    /// The namespaces and classes that a type is in, by C++: `ns::Class`.
+    /// The namespaces and classes that a type is in, by C++ or Rust: `ns::Class`.
     pub fn path(&self, die: &Die<'a>) -> Option<Arc<str>> {
-        let info = self.info.filter(|_| die.unit.file == File::Main && !die.id().types)?;
+        let is_known = match die.unit.file {
+            File::Main => !die.id().types,
+            File::Split(_) => die.unit.language == Some(Language::Rust),
+            File::Supplementary | File::Packaged(_) => false,
+        };
+        let info = self.info.filter(|_| is_known)?;
         let index = info.index_of(&die.unit.unit)?;
         info.namespaces(index).path(die.entry.offset()).cloned()
     }

@@ -131,11 +131,35 @@ impl<'a> TypeBuilder<'a> {
         self.graph
     }
 
+    /// The type of an entry.
+    pub(super) fn type_of_die(&mut self, die: Die<'a>, language: Language) -> TypeId {
+        self.id(die, 0, language)
+    }
+
+    /// Bytes of a value of the type of an entry.
+    pub(super) fn size_of(&self, die: &Die<'a>) -> Option<u64> {
+        self.size(die, 0)
+    }
+
+    /// A type that debug info has no entry for.
+    pub(super) fn made(&mut self, made: Type) -> TypeId {
+        if self.graph.types.len() >= TYPES_MAX {
+            return self.overflow();
+        }
+        self.push(made)
+    }
+
     /// How the integer type of DW_AT_type is stored; `None` for any other type.
     pub(super) fn scalar_of(&self, die: &Die<'a>) -> Option<Scalar> {
         let target = self.dies.reference(die, gimli::DW_AT_type).ok().flatten()?;
         let target = self.strip(target).ok().flatten()?;
         scalar::integer(self, &target)
+    }
+
+    /// The definition of a type, behind typedefs and qualifiers.
+    pub(super) fn defined(&mut self, die: Die<'a>, language: Language) -> Option<Die<'a>> {
+        let base = self.strip(die).ok().flatten()?;
+        Some(self.definitions.complete(&self.dies, base, language))
     }
 
     /// Takes `members` with `name_bytes` of names from what the graph may hold.

@@ -3,7 +3,7 @@
 use super::line::{Ink, Line, Page};
 use crate::api::scalar::{Address, Integer};
 use crate::api::types::Provenance;
-use crate::api::value::{Field, Item, Node, Unavailable, Value};
+use crate::api::value::{Entry, Field, Item, Node, Note, Unavailable, Value};
 use crate::escape::Escaped;
 use tracer_core::model::reason::ReasonCode;
 
@@ -99,13 +99,22 @@ fn short(shown: Shown<'_>, width: usize) -> Option<Line> {
         Shown::Unavailable(reason) => return Some(unavailable(reason)),
     };
     let line = match value {
+        Value::Record { fields } if is_tuple(fields) => tuple(Line::new(), fields, width)?,
         Value::Record { fields } => members(Line::new(), fields, width)?,
         Value::Union { union } => members(Line::new().text("union "), union, width)?,
         Value::Variant { variant, fields } => {
             let name = Line::new().with(Ink::Value, Escaped::name(variant));
-            if fields.is_empty() { name } else { members(name.text(" "), fields, width)? }
+            match fields.as_slice() {
+                [] => name,
+                fields if is_tuple(fields) => tuple(name, fields, width)?,
+                fields => members(name.text(" "), fields, width)?,
+            }
         }
         Value::Array { items, total, cut, .. } => elements(items, *total, cut.as_deref(), width)?,
+        Value::Map { entries, total, cut, .. } => map(entries, *total, cut.as_deref(), width)?,
+        Value::Noted { notes: said, of } => {
+            short((&of.node).into(), width)?.text(" ").and(notes(said))
+        }
         Value::Pointer { address, target } => {
             let arrow = pointer(*address);
             let left = width.checked_sub(arrow.width())?;
@@ -136,6 +145,79 @@ fn members(line: Line, fields: &[Field], width: usize) -> Option<Line> {
         }
     }
     Some(line.text("}"))
+}
+
+/// Whether members are told apart by their place alone: `__0`, `__1`.
+fn is_tuple(fields: &[Field]) -> bool {
+    let is_placed = |(index, field): (usize, &Field)| {
+        let number = field.name.as_deref().and_then(|name| name.strip_prefix("__"));
+        number.is_some_and(|number| number.parse() == Ok(index))
+    };
+    !fields.is_empty() && fields.iter().enumerate().all(is_placed)
+}
+
+/// `(1, 2)` behind `line`.
+fn tuple(line: Line, fields: &[Field], width: usize) -> Option<Line> {
+    let mut line = line.text("(");
+    for (index, field) in fields.iter().enumerate() {
+        if index > 0 {
+            line.push(Ink::Plain, ", ");
+        }
+        let left = width.checked_sub(line.width())?;
+        line.append(short((&field.node).into(), left)?);
+        if line.width() > width {
+            return None;
+        }
+    }
+    Some(line.text(")"))
+}
+
+/// `{"a": 1, … 88 more; raise --max-items}`.
+fn map(
+    entries: &[Entry],
+    total: Option<u64>,
+    cut: Option<&Unavailable>,
+    width: usize,
+) -> Option<Line> {
+    let mut line = Line::new().text("{");
+    for (index, Entry { key, value }) in entries.iter().enumerate() {
+        if index > 0 {
+            line.push(Ink::Plain, ", ");
+        }
+        for (shown, end) in [(key, ": "), (value, "")] {
+            let left = width.checked_sub(line.width())?;
+            line.append(short(shown.into(), left)?);
+            line.push(Ink::Plain, end);
+        }
+        if line.width() > width {
+            return None;
+        }
+    }
+    if let Some(rest) = rest(entries.len(), total, cut) {
+        if !entries.is_empty() {
+            line.push(Ink::Plain, ", ");
+        }
+        line.append(rest);
+    }
+    Some(line.text("}"))
+}
+
+/// `(capacity 8, strong 2)`.
+fn notes(notes: &[Note]) -> Line {
+    let mut line = Line::new().with(Ink::Dim, "(");
+    for (index, note) in notes.iter().enumerate() {
+        if index > 0 {
+            line.push(Ink::Dim, ", ");
+        }
+        line.push(Ink::Dim, Escaped::name(&note.name));
+        if let Some(number) = note.number {
+            line = line.with(Ink::Dim, " ").with(Ink::Dim, integer(number));
+        }
+        if let Some(text) = &note.text {
+            line = line.with(Ink::Dim, " ").with(Ink::Dim, Escaped::name(text));
+        }
+    }
+    line.with(Ink::Dim, ")")
 }
 
 /// `[1, 2, … 88 more; raise --max-items]`.
@@ -179,6 +261,14 @@ fn expand(shown: Shown<'_>, width: usize) -> (Line, Vec<Row>) {
         }
         Value::Array { items, total, cut, .. } => {
             (Line::new(), element_rows(items, *total, cut.as_deref(), width))
+        }
+        Value::Map { entries, total, cut, .. } => {
+            (Line::new(), entry_rows(entries, *total, cut.as_deref(), width))
+        }
+        Value::Noted { notes: said, of } => {
+            let (head, below) = expand((&of.node).into(), width);
+            let said = notes(said);
+            (if head.width() == 0 { said } else { head.text(" ").and(said) }, below)
         }
         Value::Pointer { address, target } => {
             let (head, below) = expand((&target.node).into(), width);
@@ -224,6 +314,30 @@ fn element_rows(
     }
     rows.extend(shared.map(Row::leaf));
     rows.extend(rest(items.len(), total, cut).map(Row::leaf));
+    rows
+}
+
+/// Entries: the key on one line where it fits, else beside its value.
+fn entry_rows(
+    entries: &[Entry],
+    total: Option<u64>,
+    cut: Option<&Unavailable>,
+    width: usize,
+) -> Vec<Row> {
+    let label = |index: usize, what: &'static str| {
+        Line::new().with(Ink::Dim, "[").with(Ink::Dim, index).with(Ink::Dim, what)
+    };
+    let mut rows: Vec<Row> = Vec::new();
+    for (index, Entry { key, value }) in entries.iter().enumerate() {
+        match short(key.into(), width / 2) {
+            Some(key) => rows.push(Row::new(key, None, value.into(), width)),
+            None => {
+                rows.push(Row::new(label(index, "] key"), None, key.into(), width));
+                rows.push(Row::new(label(index, "] value"), None, value.into(), width));
+            }
+        }
+    }
+    rows.extend(rest(entries.len(), total, cut).map(Row::leaf));
     rows
 }
 
@@ -294,6 +408,8 @@ fn scalar(value: &Value) -> Line {
             line.with(Ink::Value, Escaped::name(variant)).text(" {…}")
         }
         Value::Array { .. } => line.text("[…]"),
+        Value::Map { .. } => line.text("{…}"),
+        Value::Noted { notes: said, .. } => line.and(notes(said)),
         Value::Pointer { address, .. } => pointer(*address).text("…"),
     }
 }

@@ -97,12 +97,7 @@ impl Sample {
         let mut edges = Vec::new();
         if matches!(self, Self::List | Self::Pointers) {
             let fields = if self == Self::Pointers { 1 + NULLS } else { 1 };
-            edges.extend((0..fields).map(|field| Edge {
-                offset: 8 * field as u32,
-                target: 0,
-                length_offset: Edge::FIXED,
-                count: 1,
-            }));
+            edges.extend((0..fields).map(|field| Edge::one(8 * field as u32, 0)));
         }
         let (mut ops, size) = match self {
             Self::Nothing | Self::SmallStack | Self::Stack => (Vec::new(), 0),

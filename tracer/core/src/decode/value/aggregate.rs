@@ -41,7 +41,7 @@ impl<'a> Decoder<'a> {
         Field { name: member.name.clone(), value }
     }
 
-    fn unavailable(&self, type_id: TypeId, reason: Reason) -> Typed {
+    pub(super) fn unavailable(&self, type_id: TypeId, reason: Reason) -> Typed {
         let type_name = self.world.types.get(type_id).name.clone();
         Typed { type_name, value: Value::Unavailable(reason) }
     }
@@ -100,8 +100,14 @@ impl<'a> Decoder<'a> {
             Ok(arm) => arm,
             Err(reason) => return Value::Unavailable(reason),
         };
+        if let (None, [only]) = (&arm.name, arm.members.as_slice())
+            && only.name.is_none()
+        {
+            return self.field(only, place, path).value.value;
+        }
         let mut fields = self.fields(common, place, path);
         let name = match arm.members.as_slice() {
+            _ if arm.name.is_some() => arm.name.clone().unwrap_or_default(),
             [only] => only.name.clone().unwrap_or_default(),
             _ => String::new(),
         };

@@ -5,11 +5,14 @@
 //! shown once, at the shortest of them; the other ways refer to it. That ends cycles too.
 
 mod aggregate;
+mod container;
 mod float;
+mod number;
 mod path;
 mod pointer;
 mod scalar;
 mod text;
+mod walk;
 
 use self::path::Path;
 use self::pointer::Pending;
@@ -66,7 +69,7 @@ pub(super) fn values(world: &World<'_>, roots: &[Root<'_>]) -> Vec<Typed> {
                 let type_name = world.types.get(root.type_id).name.clone();
                 return Typed { type_name, value: Value::Unavailable(reason.clone()) };
             }
-            let place = Place { source: &root.source, offset: 0, depth: 0, height: 0 };
+            let place = Place { source: &root.source, offset: 0, size: 0, depth: 0, height: 0 };
             decoder.typed(root.type_id, place, &mut Path::variable(root.name))
         })
         .collect();
@@ -98,6 +101,8 @@ struct Object {
 struct Place<'s> {
     source: &'s Source,
     offset: u64,
+    /// The bytes of a container, for its walk; 0 for all else.
+    size: u64,
     /// Pointers followed to come here.
     depth: u32,
     /// Values around this one.
@@ -130,7 +135,12 @@ impl Decoder<'_> {
     fn value(&mut self, type_id: TypeId, ty: &Type, place: Place<'_>, path: &mut Path) -> Value {
         let is_aggregate = matches!(
             ty.shape,
-            Shape::Record(_) | Shape::Union(_) | Shape::Variant { .. } | Shape::Array { .. }
+            Shape::Record(_)
+                | Shape::Union(_)
+                | Shape::Variant { .. }
+                | Shape::Array { .. }
+                | Shape::Container(_)
+                | Shape::Wrapper(_)
         );
         if is_aggregate && let Some(size @ 1..) = ty.size {
             if !place.source.any(self.world.image, place.offset, size) {
@@ -181,6 +191,8 @@ impl Decoder<'_> {
                     Ok((address, length)) => self.slice(*element, address, length, place, path),
                 }
             }
+            Shape::Container(container) => self.container(ty, container, place, path),
+            Shape::Wrapper(wrapper) => self.wrapper(wrapper, place, path),
             Shape::Function => match place.source.address(place.offset) {
                 Some(address) => self.function(address),
                 None => scalar::unsupported("a function that is not in memory"),

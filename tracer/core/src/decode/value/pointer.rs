@@ -80,7 +80,8 @@ impl Decoder<'_> {
             }
             (_, Ok(offset)) => {
                 let height = place.height + 1;
-                let place = Place { source: to, offset, depth: place.depth + 1, height };
+                let depth = place.depth + 1;
+                let place = Place { source: to, offset, size: 0, depth, height };
                 self.target(object, place, path.clone())
             }
         };
@@ -207,7 +208,8 @@ impl Decoder<'_> {
             Typed { type_name: self.target_name(object), value }
         } else {
             let source = Source::Memory { address, stack: false };
-            let place = Place { source: &source, offset: 0, depth: depth + 1, height: height + 1 };
+            let (depth, height) = (depth + 1, height + 1);
+            let place = Place { source: &source, offset: 0, size: 0, depth, height };
             self.target(object, place, path)
         };
         let provenance = match target.value {
@@ -227,7 +229,7 @@ impl Decoder<'_> {
         let Some(length) = object.count else {
             let kind = match self.world.types.get(object.type_id).shape {
                 Shape::Record(_) | Shape::Union(_) | Shape::Variant { .. } => Target::Members,
-                Shape::Array { .. } => Target::Array,
+                Shape::Array { .. } | Shape::Container(_) => Target::Array,
                 _ => Target::Other,
             };
             return self.typed(object.type_id, place, &mut path.target(kind));
@@ -284,6 +286,13 @@ fn holes<'t>(
                 holes(item, pending, out);
             }
         }
+        Value::Map { entries, .. } => {
+            for (key, value) in entries {
+                holes(key, pending, out);
+                holes(value, pending, out);
+            }
+        }
+        Value::Noted { of, .. } => holes(of, pending, out),
         _ => {}
     }
 }

@@ -118,6 +118,8 @@ pub(in crate::engine) struct Hit {
     /// Where the code is not what it was when it was resolved.
     pub(in crate::engine) changed: Vec<Range<Avma>>,
     pub(in crate::engine) time_unix_ns: i128,
+    /// The nice value of who decodes it.
+    pub(in crate::engine) nice: i32,
 }
 
 /// What it answers.

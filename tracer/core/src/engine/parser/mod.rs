@@ -20,6 +20,6 @@ mod view;
 pub use process::run;
 
 pub(super) use message::{Hit, Question, Resolution};
-pub(super) use process::{DECODING_NICE, label};
+pub(super) use process::label;
 pub(super) use session::Session;
 pub(super) use start::Parsers;

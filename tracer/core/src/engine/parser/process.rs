@@ -23,9 +23,6 @@ use rustix::process::setpriority_process;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The nice value of a thread that decodes: about a tenth of a core while others want it all.
-pub(in crate::engine) const DECODING_NICE: i32 = 10;
-
 /// The body of the process. It was started with one end of a connection as its standard input; on
 /// it come the sockets of sessions. Gives the exit code.
 pub fn run() -> u8 {
@@ -103,7 +100,7 @@ fn session(socket: OwnedFd, cache: &Arc<Cache>) {
                 Reply::Resolved(resolution)
             }
             Request::Decode(hit, limits) => {
-                give_way();
+                give_way(hit.nice);
                 Reply::Capture(sites.as_ref().and_then(|sites| decode(&hit, &limits, sites, &code)))
             }
         };
@@ -114,8 +111,8 @@ fn session(socket: OwnedFd, cache: &Arc<Cache>) {
 }
 
 /// Who is traced and all others go first.
-fn give_way() {
-    if let Err(error) = setpriority_process(None, DECODING_NICE) {
+fn give_way(nice: i32) {
+    if let Err(error) = setpriority_process(None, nice) {
         tracing::debug!(%error, "decoding has the priority of all else");
     }
 }
@@ -139,7 +136,7 @@ fn resolve(question: &Question, code: &Code<'_>) -> Result<Resolution, Issue> {
 }
 
 fn decode(hit: &Hit, limits: &Limits, sites: &Nearest, code: &Code<'_>) -> Option<Box<Capture>> {
-    let Hit { index, record, changed, time_unix_ns } = hit;
+    let Hit { index, record, changed, time_unix_ns, .. } = hit;
     let site = sites.site(*index, code)?;
     let view = View { code, changed };
     let types = sites.types();

@@ -1,7 +1,6 @@
 //! The lease of a placed probe: how long it lives, and whether its breakpoints are in place.
 
 use super::{Probe, is_readable};
-use crate::attach::link::TextAfter;
 use crate::engine::clock;
 use crate::engine::control::{Control, Order};
 use crate::engine::error::EngineError;
@@ -73,7 +72,7 @@ impl Probe<'_> {
         if !self.pauses.are_on() {
             self.pauses.begin();
         }
-        Some(Event::Paused { text_restored: restored(text, mapped) })
+        Some(Event::Paused { text_restored: self.restored(text, mapped) })
     }
 
     /// Places them again, if all is still as it must be.
@@ -117,18 +116,5 @@ impl Probe<'_> {
     pub(super) fn is_idle(&mut self, now: Instant) -> Result<bool, EngineError> {
         let hits = self.counts()?.hits;
         Ok(!self.pauses.are_on() && self.idle.is_over(hits, now))
-    }
-}
-
-/// Whether the text is what it was, as far as it can be told.
-pub(super) fn restored(text: TextAfter, mapped: &Mapped) -> Option<bool> {
-    match text {
-        TextAfter::Restored => Some(true),
-        TextAfter::Unknown => None,
-        TextAfter::Changed(address) if mapped.is_changed(address) => None,
-        TextAfter::Changed(address) => {
-            tracing::error!(%address, "the text is not what it was before");
-            Some(false)
-        }
     }
 }

@@ -2,6 +2,8 @@
 //! their members. Everything is found by names in debug info, never by fixed offsets.
 
 pub mod c;
+pub mod class;
+pub mod cpp;
 pub mod rust;
 
 use super::dies::{Die, Dies};

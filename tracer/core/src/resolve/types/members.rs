@@ -23,16 +23,26 @@ pub(super) fn record<'a>(
 ) -> Result<Shape, String> {
     let children = builder.dies.children(die).map_err(|error| error.to_string())?;
     if language == Language::Rust
-        && let Some(slice) = lang::rust::slice(builder, die, &children)
+        && let Some(shape) = lang::rust::shape(builder, die, &children)
     {
-        return Ok(slice);
+        return Ok(shape);
     }
+    if language == Language::Cpp
+        && die.tag() != gimli::DW_TAG_union_type
+        && let Some(shape) = lang::cpp::shape(builder, die)
+    {
+        return Ok(shape);
+    }
+    let is_closure = language == Language::Rust && lang::rust::is_closure(die);
     let mut members = Vec::new();
     let mut variant_part = None;
     for child in &children {
         match child.tag() {
             gimli::DW_TAG_member => {
-                if let Some(member) = builder.member(&die.unit, child, language) {
+                if let Some(mut member) = builder.member(&die.unit, child, language) {
+                    if is_closure && let Some(name) = &mut member.name {
+                        *name = lang::rust::capture_name(name).to_owned();
+                    }
                     builder.spend(member.name.as_ref().map_or(0, String::len))?;
                     members.push(member);
                 }

@@ -103,6 +103,7 @@ fn random_shape(random: &mut Random) -> Shape {
         discriminants: (0..random.below(3))
             .map(|_| (u128::from(random.below(9)), u128::from(random.next())))
             .collect(),
+        name: None,
         members: random_members(random),
     };
     match random.below(12) {

@@ -130,6 +130,12 @@ fn show(value: &Value) -> String {
             let items: Vec<_> = items.iter().map(typed).collect();
             format!("[{}] of {total:?}{}", items.join(", "), why(cut))
         }
+        Value::Map { entries, total, cut } => {
+            let entry = |(key, value): &(Typed, Typed)| format!("{}: {}", typed(key), typed(value));
+            let entries: Vec<_> = entries.iter().map(entry).collect();
+            format!("{{{}}} of {total:?}{}", entries.join(", "), why(cut))
+        }
+        Value::Noted { notes, of } => format!("{} {notes:?}", typed(of)),
         Value::Pointer { target, .. } => format!("-> {}", typed(target)),
         Value::Reference { shown_at, .. } => format!("see {shown_at}"),
         Value::Address(address) => format!("{address:#x}"),

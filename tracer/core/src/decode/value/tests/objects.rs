@@ -261,6 +261,7 @@ fn the_discriminant_selects_the_variant() {
     let none = types.record("None", 16, vec![]);
     let arm = |name: &str, type_id, discriminants: &[(u128, u128)]| VariantArm {
         discriminants: discriminants.to_vec(),
+        name: None,
         members: vec![member(name, 0, type_id)],
     };
     let with_default = types.add(

@@ -1,82 +1,13 @@
-//! Rust: names as the compiler writes them, slices and text by their two members, and enums by
-//! their variant part.
+//! Enums by their variant part (DWARF 5, 5.7.10), niches and all.
 
-use super::super::dies::{self, Attribute, Die, Dies, Entry};
-use super::super::types::TypeBuilder;
-use super::super::types::array;
-use super::{Language, c};
+use super::coroutine;
+use super::part::Part;
 use crate::model::types::{Encoding, Member, Scalar, Shape, VariantArm};
+use crate::resolve::dies::{Attribute, Die, Entry};
+use crate::resolve::lang::Language;
+use crate::resolve::types::TypeBuilder;
 use gimli::{AttributeValue, Reader as _};
-
-/// References to `[T]` and their owner; the names go on with the element and more.
-const SLICES: [&str; 5] = ["&[", "&mut [", "*const [", "*mut [", "alloc::boxed::Box<["];
-/// References to `str`, whole names.
-const TEXTS: [&str; 4] = ["&str", "&mut str", "*const str", "*mut str"];
-/// The owner of `str`; an allocator may follow.
-const TEXT_OWNER: &str = "alloc::boxed::Box<str";
-
-/// DW_AT_name where the compiler gives one; only arrays, and pointers of old compilers, have none.
-pub fn type_name<'a>(dies: &Dies<'a>, die: Option<&Die<'a>>) -> String {
-    let mut brackets = String::new();
-    let mut current = die.cloned();
-    let mut tails = Vec::new();
-    for _ in 0..dies::WALK_MAX {
-        let Some(die) = &current else { break };
-        if die.name().is_some() || die.tag() != gimli::DW_TAG_array_type {
-            break;
-        }
-        let counts = array::dimensions(dies, die).unwrap_or_else(|_| vec![None]);
-        for count in counts {
-            brackets.push('[');
-            tails.push(count.map_or("]".to_owned(), |count| format!("; {count}]")));
-        }
-        current = dies.reference(die, gimli::DW_AT_type).ok().flatten();
-    }
-    let element = match &current {
-        Some(die) => die.name().unwrap_or_else(|| c::type_name(dies, Some(die), Language::Rust)),
-        None => "()".to_owned(),
-    };
-    tails.reverse();
-    c::cut(format!("{brackets}{element}{}", tails.concat()))
-}
-
-/// A fat pointer to elements: a record of just `data_ptr` and `length`, named as one. Others of
-/// the same form (`&Wrapper<[T]>`, `Rc<[T]>`) have a header before the elements, so they stay
-/// records.
-pub fn slice<'a>(
-    builder: &mut TypeBuilder<'a>,
-    die: &Die<'a>,
-    children: &[Entry<'a>],
-) -> Option<Shape> {
-    let name = die.name()?;
-    let text = TEXTS.contains(&name.as_str())
-        || name.strip_prefix(TEXT_OWNER).is_some_and(|rest| rest.starts_with(['>', ',']));
-    if !text && !SLICES.iter().any(|start| name.starts_with(start)) {
-        return None;
-    }
-    let mut members = children.iter().filter(|child| child.tag() == gimli::DW_TAG_member);
-    let (first, second) = (members.next()?, members.next()?);
-    if members.next().is_some() {
-        return None;
-    }
-    let named = |wanted: &str| {
-        [first, second]
-            .into_iter()
-            .find(|child| dies::name(&die.unit, child).as_deref() == Some(wanted))
-    };
-    let (pointer, length) = (named("data_ptr")?, named("length")?);
-    let target = builder.dies().follow(&die.unit, pointer.attr_value(gimli::DW_AT_type)?).ok()?;
-    if target.tag() != gimli::DW_TAG_pointer_type {
-        return None;
-    }
-    let element = target.entry.attr_value(gimli::DW_AT_type)?;
-    Some(Shape::Slice {
-        pointer_offset: dies::number(pointer, gimli::DW_AT_data_member_location)?,
-        length_offset: dies::number(length, gimli::DW_AT_data_member_location)?,
-        element: builder.type_of(&target.unit, element, Language::Rust),
-        text,
-    })
-}
+use std::rc::Rc;
 
 /// DW_TAG_variant_part (DWARF 5, 5.7.10): the discriminant and what it selects. `common` are the
 /// members beside it. A niche is a discriminant like any other here: it lies in a variant's field,
@@ -108,19 +39,44 @@ pub fn variant<'a>(
         }
         let discriminants = selected_by(&child, scalar)?;
         let die = Die { unit: part.unit.clone(), entry: child };
-        let members = builder.dies().children(&die).map_err(|e| e.to_string())?;
-        let members = members
-            .iter()
-            .filter(|entry| entry.tag() == gimli::DW_TAG_member)
-            .filter_map(|entry| builder.member(&die.unit, entry, Language::Rust))
-            .collect();
         builder.spend(1)?;
-        variants.push(VariantArm { discriminants, members });
+        let arm = match coroutine::state(builder, &die) {
+            Some(arm) => VariantArm { discriminants, ..arm },
+            None => VariantArm { discriminants, name: None, members: members(builder, &die)? },
+        };
+        variants.push(arm);
     }
     if discriminant.is_none() && variants.len() > 1 {
         return Err("several variants without a discriminant".to_owned());
     }
     Ok(Shape::Variant { discriminant: discriminant.map(|(member, _)| member), variants, common })
+}
+
+/// The members of an entry.
+pub(super) fn members<'a>(
+    builder: &mut TypeBuilder<'a>,
+    die: &Die<'a>,
+) -> Result<Vec<Member>, String> {
+    let members = builder.dies().children(die).map_err(|e| e.to_string())?;
+    let members = members.iter().filter(|entry| entry.tag() == gimli::DW_TAG_member);
+    Ok(members.filter_map(|entry| builder.member(&die.unit, entry, Language::Rust)).collect())
+}
+
+/// What an `Option` holds if it holds something; where that is follows from its variant.
+pub(super) fn some<'a>(builder: &TypeBuilder<'a>, option: &Part<'a>) -> Option<Part<'a>> {
+    let dies = builder.dies();
+    let unit = &option.die.unit;
+    let child = |die: &Die<'a>, wanted: &dyn Fn(&Entry<'a>) -> bool| {
+        let entry = dies.children(die).ok()?.into_iter().find(|entry| wanted(entry))?;
+        Some(Die { unit: Rc::clone(unit), entry })
+    };
+    let part = child(&option.die, &|entry| entry.tag() == gimli::DW_TAG_variant_part)?;
+    let variants = dies.children(&part).ok()?;
+    variants.into_iter().filter(|entry| entry.tag() == gimli::DW_TAG_variant).find_map(|entry| {
+        let variant = Die { unit: Rc::clone(unit), entry };
+        let whole = Part { die: variant, offset: option.offset };
+        whole.at(builder, &["Some", "__0"])
+    })
 }
 
 /// The discriminants of a DW_TAG_variant, as inclusive ranges of their bits.

@@ -1,0 +1,58 @@
+//! `std::tuple`: each member is in a base of its own.
+
+use crate::model::types::{Member, Shape};
+use crate::resolve::lang::class::Class;
+
+/// `std::tuple`.
+pub(super) fn tuple(class: &mut Class<'_, '_>) -> Option<Shape> {
+    gnu(class).or_else(|| llvm(class))
+}
+
+fn numbered(members: Vec<(u64, crate::model::types::TypeId)>) -> Shape {
+    let member = |(index, (offset, type_id))| Member {
+        name: Some(format!("__{index}")),
+        offset,
+        type_id,
+        bits: None,
+    };
+    Shape::Record(members.into_iter().enumerate().map(member).collect())
+}
+
+/// `_Tuple_impl<0, …>` has the first member as one base and `_Tuple_impl<1, …>` as another.
+fn gnu(class: &mut Class<'_, '_>) -> Option<Shape> {
+    let types = class.arguments();
+    let mut members = Vec::new();
+    let (mut at, mut rest) = class.base("_Tuple_impl<")?;
+    for index in 0..types.len() {
+        let mut part = class.of(&rest);
+        let (offset, head) = part.base("_Head_base<")?;
+        let field = part.of(&head).field("_M_head_impl");
+        let inner = field.as_ref().map_or(0, |field| field.offset);
+        let offset = at.checked_add(offset)?.checked_add(inner)?;
+        let next = part.base("_Tuple_impl<");
+        members.push((offset, class.type_id(types.get(index)?)));
+        if let Some((offset, next)) = next {
+            (at, rest) = (at.checked_add(offset)?, next);
+        }
+    }
+    Some(numbered(members))
+}
+
+/// `__tuple_impl` has a `__tuple_leaf` for each as a base.
+fn llvm(class: &mut Class<'_, '_>) -> Option<Shape> {
+    let types = class.arguments();
+    let base = class.field("__base_")?;
+    let leaves = class.of(&base.die).bases();
+    let mut members = Vec::new();
+    for (leaf, of) in leaves.iter().filter(|(_, leaf)| is_leaf(leaf)).zip(&types) {
+        let (offset, leaf) = leaf;
+        let inner = class.of(leaf).at("__value_").unwrap_or(0);
+        let offset = base.offset.checked_add(*offset)?.checked_add(inner)?;
+        members.push((offset, class.type_id(of)));
+    }
+    (members.len() == types.len()).then(|| numbered(members))
+}
+
+fn is_leaf(die: &crate::resolve::dies::Die<'_>) -> bool {
+    die.name().is_some_and(|name| name.starts_with("__tuple_leaf<"))
+}
