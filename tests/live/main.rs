@@ -16,6 +16,7 @@ mod bench;
 mod bombs;
 mod capabilities;
 mod chaos;
+mod containers;
 mod corrupted;
 mod cost;
 mod daemon;

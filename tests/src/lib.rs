@@ -2,7 +2,6 @@
 
 pub mod bombs;
 pub mod bpf;
-pub mod brief;
 pub mod cli;
 pub mod container;
 pub mod daemon;
@@ -10,6 +9,7 @@ pub mod deploy;
 pub mod flat;
 pub mod forms;
 pub mod fuse;
+pub mod meaning;
 pub mod placed;
 pub mod privilege;
 pub mod project;

@@ -73,6 +73,7 @@ pub fn request(pid: u32, location: &str) -> Result<SnapshotRequest> {
         learn: Duration::ZERO,
         force: false,
         entry_probe: true,
+        raw: false,
         timeout: PATIENCE,
         idle: None,
         retry: None,

@@ -1,7 +1,7 @@
 //! What is fuzzed: each takes any bytes.
 
 use crate::program::{self, TEXT, TEXT_BYTES};
-use crate::{ask, hit};
+use crate::{ask, hit, types};
 use gimli::LittleEndian;
 use std::sync::Arc;
 use tracer_common::code::{Code, Op};
@@ -14,9 +14,7 @@ use tracer_core::decode::record::parse;
 use tracer_core::model::address::{Avma, FileOffset, Svma};
 use tracer_core::model::location::Location;
 use tracer_core::model::resolved::{ScopedVariable, Site, TrapClass, VariableKind};
-use tracer_core::model::types::{
-    Encoding, Member, Scalar, Shape, Type, TypeGraph, TypeId, VariantArm,
-};
+use tracer_core::model::types::TypeId;
 use zerocopy::FromBytes as _;
 
 /// A whole file.
@@ -72,10 +70,10 @@ pub fn expression(bytes: &[u8]) {
     };
     let expression = gimli::Expression(Reader::new(expression, LittleEndian));
     if let Ok(location) = translate(expression, encoding, context) {
-        let types = types();
-        for type_id in (0..types.types.len() as u32).map(TypeId) {
+        let graph = types::all();
+        for type_id in (0..graph.types.len() as u32).map(TypeId) {
             let site = site(vec![variable(type_id, location.clone())]);
-            hit::decode(&hit::record(site.pc), 0, &site, &types, &NoCode);
+            hit::decode(&hit::record(site.pc), 0, &site, &graph, &NoCode);
         }
     }
 }
@@ -118,9 +116,9 @@ pub fn record(bytes: &[u8]) {
 
 fn decoded(bytes: &[u8]) {
     let Ok(mut record) = parse(bytes) else { return };
-    let types = types();
+    let graph = types::all();
     let mut variables = Vec::new();
-    for type_id in (0..types.types.len() as u32).map(TypeId) {
+    for type_id in (0..graph.types.len() as u32).map(TypeId) {
         let at = |number| vec![Op::new(Code::Register, number, 0)];
         variables.push(variable(type_id, Location::Memory(at(0))));
         variables.push(variable(type_id, Location::Value(at(3))));
@@ -128,7 +126,7 @@ fn decoded(bytes: &[u8]) {
     }
     let site = site(variables);
     record.registers[RIP] = site.pc.0;
-    hit::decode(&record, 0, &site, &types, &NoCode);
+    hit::decode(&record, 0, &site, &graph, &NoCode);
 }
 
 fn site(variables: Vec<ScopedVariable>) -> Site {
@@ -153,67 +151,15 @@ fn site(variables: Vec<ScopedVariable>) -> Site {
 
 fn variable(type_id: TypeId, location: Location) -> ScopedVariable {
     let (name, kind) = (format!("v{}", type_id.0), VariableKind::Local);
-    ScopedVariable { name, kind, type_id, location: Ok(location), at_entry: None, inline_depth: 0 }
-}
-
-/// A type of each shape; they refer to one another in circles.
-fn types() -> TypeGraph {
-    let scalar = |encoding, size| Shape::Scalar(Scalar { encoding, size });
-    let member = |offset, id, bits| Member { name: None, offset, type_id: TypeId(id), bits };
-    let slice = |text| Shape::Slice {
-        element: TypeId(if text { 1 } else { 8 }),
-        pointer_offset: 0,
-        length_offset: 8,
-        text,
-    };
-    let tag = Member { name: None, offset: 0, type_id: TypeId(1), bits: None };
-    let arm = |value, id| VariantArm {
-        name: None,
-        discriminants: vec![(value, value + 3)],
-        members: vec![member(8, id, None)],
-    };
-    let byte = Scalar { encoding: Encoding::Unsigned, size: 1 };
-    let shapes = [
-        (8, scalar(Encoding::Signed, 8)),
-        (1, scalar(Encoding::Unsigned, 1)),
-        (1, scalar(Encoding::Bool, 1)),
-        (4, scalar(Encoding::Utf, 4)),
-        (16, scalar(Encoding::Float, 16)),
-        (8, scalar(Encoding::Float, 8)),
-        (1, Shape::Enumeration { scalar: byte, names: vec![(1, "ONE".to_owned())] }),
-        (8, Shape::Pointer(TypeId(8))),
-        (
-            24,
-            Shape::Record(vec![
-                member(0, 7, None),
-                member(8, 9, None),
-                member(16, 0, Some((3, 70))),
-            ]),
-        ),
-        (8, Shape::TextPointer),
-        (16, slice(false)),
-        (16, slice(true)),
-        (800, Shape::Array { element: TypeId(7), count: Some(100) }),
-        (0, Shape::Array { element: TypeId(8), count: None }),
-        (24, Shape::Union(vec![member(0, 8, None), member(0, 11, None)])),
-        (
-            16,
-            Shape::Variant {
-                discriminant: Some(tag),
-                variants: vec![arm(0, 7), arm(200, 10)],
-                common: Vec::new(),
-            },
-        ),
-        (8, Shape::Pointer(TypeId(17))),
-        (0, Shape::Function),
-        (0, Shape::Nothing),
-    ];
-    let types = shapes.into_iter().enumerate().map(|(number, (size, shape))| Type {
-        name: format!("t{number}"),
-        size: Some(size),
-        shape,
-    });
-    TypeGraph { types: types.collect() }
+    ScopedVariable {
+        name,
+        kind,
+        type_id,
+        location: Ok(location),
+        at_entry: None,
+        moved: None,
+        inline_depth: 0,
+    }
 }
 
 /// Code that nothing is known of.

@@ -10,6 +10,7 @@ mod program;
 #[path = "../../src/random.rs"]
 pub mod random;
 pub mod seeds;
+mod types;
 
 #[cfg(test)]
 mod tests;

@@ -122,7 +122,9 @@ fn probe(
     stop: &PipeReader,
     armed: &mut Option<Sender<()>>,
 ) -> Result<Observed> {
-    let request = SnapshotRequest { hits, limits: limits::TRACER, ..request(pid, location)? };
+    // gdb tells members, so ours are compared with them.
+    let own = SnapshotRequest { raw: true, ..request(pid, location)? };
+    let request = SnapshotRequest { hits, limits: limits::TRACER, ..own };
     let (mut sites, mut captures) = (Vec::new(), Vec::new());
     let result = engine.snapshot(&request, stop.as_fd(), &mut |event| {
         match event {

@@ -36,7 +36,7 @@ struct Strings {
     std::string small = "short";                              //= "short"
     std::string edge = "fifteen letters";                     //= "fifteen letters"
     std::string large = "a text that is too long for itself"; //= "a text that is too long for itself"
-    std::string zero = std::string("a\0b", 3);                //= "a\u{0}b"
+    std::string zero = std::string("a\0b", 3);                //= "a\0b"
     std::string from = "this one was moved to another place"; //= ""
     std::string to;                                           //= "this one was moved to another place"
     std::string_view view = "in view";                        //= "in view"
@@ -64,9 +64,9 @@ struct Owners {
     std::unique_ptr<int> null;                                //= null
     std::unique_ptr<Point> point{new Point{1, 2}};            //= -> {x: 1, y: 2}
     std::shared_ptr<int> shared = std::make_shared<int>(6);   //= -> 6 (owners 2, weak 1)
-    std::shared_ptr<int> other = shared;                      //= see owners->shared (owners 2, weak 1)
+    std::shared_ptr<int> other = shared;                      //= -> 6 (owners 2, weak 1)
     std::shared_ptr<int> no_shared;                           //= null
-    std::weak_ptr<int> weak = shared;                         //= see owners->shared (owners 2, weak 1)
+    std::weak_ptr<int> weak = shared;                         //= -> 6 (owners 2, weak 1)
     std::weak_ptr<int> expired;                               //= dropped (owners 0, weak 1)
 };
 
@@ -87,7 +87,7 @@ struct Hashes {
     std::unordered_map<int, int> empty;                       //= {}
     std::unordered_map<int, int> one{{1, 2}};                 //= {1: 2}
     std::unordered_map<std::string, int> text{{"key", 3}};    //= {"key": 3}
-    std::unordered_map<int, int> over;                        //~ 1000
+    std::unordered_map<int, int> over;                        // in whatever order
     std::unordered_map<int, int> from{{1, 2}};                //= {}
     std::unordered_map<int, int> to;                          //= {1: 2}
     std::unordered_set<int> set{9};                           //= [9]
@@ -120,55 +120,49 @@ struct Sums {
     std::tuple<> nothing;                                     //= {}
     std::chrono::milliseconds time = 1500ms;                  //= 1500 (unit ms)
     std::chrono::hours hours = 2h;                            //= 2 (unit h)
-    std::chrono::system_clock::time_point point_in_time{std::chrono::seconds(1)}; //~ unit
+    std::chrono::system_clock::time_point point_in_time{std::chrono::seconds(1)}; // in the unit of its clock
     std::atomic<int> atomic{8};                               //= 8
     std::atomic<bool> flag{true};                             //= true
 };
 
-TRACED void strings(const Strings *strings) { KEEP(strings); }
-TRACED void vectors(const Vectors *vectors) { KEEP(vectors); }
-TRACED void owners(const Owners *owners) { KEEP(owners); }
-TRACED void trees(const Trees *trees) { KEEP(trees); }
-TRACED void hashes(const Hashes *hashes) { KEEP(hashes); }
-TRACED void lists(const Lists *lists) { KEEP(lists); }
-TRACED void sums(const Sums *sums) { KEEP(sums); }
+struct All {
+    Strings strings;
+    Vectors vectors;
+    Owners owners;
+    Trees trees;
+    Hashes hashes;
+    Lists lists;
+    Sums sums;
+};
+
+TRACED void containers(const All *all) { KEEP(all); }
 
 int main()
 {
-    static Strings all_strings;
-    static Vectors all_vectors;
-    static Owners all_owners;
-    static Trees all_trees;
-    static Hashes all_hashes;
-    static Lists all_lists;
-    static Sums all_sums;
+    static All all;
     char line[64];
 
-    all_strings.to = std::move(all_strings.from);
-    all_vectors.to = std::move(all_vectors.from);
-    all_trees.to = std::move(all_trees.from);
-    all_hashes.to = std::move(all_hashes.from);
-    all_lists.to = std::move(all_lists.from);
-    all_owners.expired = std::make_shared<int>(1);
-    all_lists.deque.push_front(1);
+    all.strings.to = std::move(all.strings.from);
+    all.vectors.to = std::move(all.vectors.from);
+    all.trees.to = std::move(all.trees.from);
+    all.hashes.to = std::move(all.hashes.from);
+    all.lists.to = std::move(all.lists.from);
+    std::shared_ptr<int> only = std::make_shared<int>(1);
+    all.owners.expired = only;
+    only.reset();
+    all.lists.deque.push_front(1);
     for (int i = 0; i < 1000; i++) {
-        all_vectors.over.push_back(i);
-        all_trees.over[i] = i * i;
-        all_hashes.over[i] = i;
-        all_lists.over_deque.push_back(i);
+        all.vectors.over.push_back(i);
+        all.trees.over[i] = i * i;
+        all.hashes.over[i] = i;
+        all.lists.over_deque.push_back(i);
     }
-    all_hashes.nested["k"] = {std::make_shared<int>(4), std::shared_ptr<int>(), std::nullopt};
+    all.hashes.nested["k"] = {std::make_shared<int>(4), std::shared_ptr<int>(), std::nullopt};
 
     std::puts("ready");
     std::fflush(stdout);
     while (std::fgets(line, sizeof line, stdin)) {
-        strings(&all_strings);
-        vectors(&all_vectors);
-        owners(&all_owners);
-        trees(&all_trees);
-        hashes(&all_hashes);
-        lists(&all_lists);
-        sums(&all_sums);
+        containers(&all);
         std::puts("done 1");
         std::fflush(stdout);
     }

@@ -285,9 +285,9 @@ fn see_finished<F: Future>(v: &Pin<Box<F>>) {
 #[inline(never)]
 fn see_values(vector: Vec<u32>, text: String, some: Option<u32>, boxed: Box<Point>, slice: &[u32]) {
     mark(14);
-    see(&vector); // see_values
-    see(&text);
-    see((&some, &boxed, slice));
+    see((&vector, &text, &some, &boxed, slice));
+    mark(17); // see_values
+    see((&vector, &text, &some, &boxed, slice));
 }
 
 #[inline(never)]
@@ -589,6 +589,7 @@ fn main() {
         see_values(vec![1, 2], "by value".to_owned(), Some(3), boxed, &[4, 5]);
         all_broken();
         rounds += 1;
+        assert!(SEEN.load(Ordering::Relaxed) > 0);
         println!("done {}", rounds);
         std::io::stdout().flush().unwrap();
     }

@@ -2,7 +2,7 @@
 
 use super::{QUEUE_MASK, VISITED_MASK, begin, begin_object, get_u64, phase};
 use crate::code::{Edge, TEXT};
-use crate::limits::{QUEUE_LENGTH, VISITED_TRIES};
+use crate::limits::{NODES_ON_THE_WAY, QUEUE_LENGTH, VISITED_TRIES};
 use crate::machine::Machine;
 use crate::maps::{Pending, Scratch, Site, Visited};
 use crate::status::flags;
@@ -126,7 +126,9 @@ fn follow(scratch: &mut Scratch, site: &Site, element: u32, edge: &Edge) {
         object.nodes = Pending::LINKED;
     } else if edge.flags & Edge::NODES != 0 {
         object.count = if count == 0 { 0 } else { 1 };
-        object.nodes = count;
+        // Of a tree some are on the way to others.
+        let most = site.items_max as u64 + NODES_ON_THE_WAY as u64;
+        object.nodes = if length < most { length as u32 } else { most as u32 };
     } else if edge.flags & Edge::SLOTS != 0 {
         // Some slots are free: of twice as many as elements are shown.
         let most = (site.items_max as u64).wrapping_mul(2);

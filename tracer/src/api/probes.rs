@@ -66,6 +66,9 @@ pub struct ProbeRequest {
     /// function's entry, unless that costs too much.
     #[serde(default = "entry_probe", skip_serializing_if = "Clone::clone")]
     pub entry_probe: bool,
+    /// Show values as they are stored: members, not what they mean to programmers.
+    #[serde(default)]
+    pub raw: bool,
     /// How long the probe may live, in milliseconds: an hour if nothing is said, at most a day.
     #[serde(default = "timeout_ms")]
     pub timeout_ms: u64,
@@ -108,6 +111,7 @@ impl ProbeRequest {
             learn_ms: Some(ms(request.learn)),
             force: request.force,
             entry_probe: request.entry_probe,
+            raw: request.raw,
             timeout_ms: ms(request.timeout),
             idle_ms: request.idle.map(ms),
             retry_ms: request.retry.map(ms),

@@ -215,7 +215,7 @@ pub(crate) fn variable(name: &str, kind: VariableKind, value: Typed) -> Variable
         Value::Unavailable(_) => Provenance::None,
         _ => Provenance::Live,
     };
-    Variable { name: name.to_owned(), kind, value, provenance }
+    Variable { name: name.to_owned(), kind, value, provenance, moved: None }
 }
 
 /// A capture whose innermost frame has these variables.
@@ -319,6 +319,7 @@ pub(crate) fn request(text: &str) -> SnapshotRequest {
         learn: Duration::ZERO,
         force: false,
         entry_probe: true,
+        raw: false,
         timeout: Duration::from_secs(30),
         idle: None,
         retry: None,

@@ -175,6 +175,10 @@ pub struct SnapshotArgs {
     #[arg(long)]
     pub no_entry_probe: bool,
 
+    /// Show values as they are stored: the members of strings and containers, not what is in them
+    #[arg(long)]
+    pub raw: bool,
+
     /// End when no hit came for so long; without it only the timeout ends the wait
     #[arg(long, value_name = "TIME", value_parser = units::duration)]
     pub idle: Option<Duration>,

@@ -142,6 +142,7 @@ pub(crate) fn request(args: &SnapshotArgs, location: LocationSpec) -> SnapshotRe
         learn: args.learn.unwrap_or_else(|| learn(args.hits)),
         force: args.force,
         entry_probe: !args.no_entry_probe,
+        raw: args.raw,
         retry: args.retry,
         timeout: args.timeout,
         idle: args.idle,

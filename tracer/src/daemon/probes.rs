@@ -313,6 +313,7 @@ fn meant(owner: Peer, asked: &ProbeRequest) -> Result<SnapshotRequest, Box<Error
         learn: asked.learn_ms.map_or_else(|| learn(asked.hits), Duration::from_millis),
         force: asked.force,
         entry_probe: asked.entry_probe,
+        raw: asked.raw,
         timeout: Duration::from_millis(asked.timeout_ms),
         idle: asked.idle_ms.map(Duration::from_millis),
         limits,

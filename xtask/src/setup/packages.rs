@@ -30,6 +30,8 @@ const PACKAGES: &[Package] = &[
     package("libzstd-dev", Part::Kernel, None, "the same"),
     package("clang", Part::Test, Some("clang"), "the same targets by another compiler"),
     package("g++", Part::Test, Some("g++"), "C++ programs with debug info"),
+    package("libc++-14-dev", Part::Test, None, "another C++ library"),
+    package("libc++abi-14-dev", Part::Test, None, "what it needs"),
     package("gdb", Part::Test, Some("gdb"), "the values that ours are compared with"),
     package("bpftrace", Part::Test, Some("bpftrace"), "what the cost of a hit is compared with"),
     package("binutils", Part::Test, Some("objdump"), "instruction boundaries to compare with"),

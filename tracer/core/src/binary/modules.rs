@@ -196,12 +196,14 @@ pub struct Code<'m> {
     /// By return address and where the function is that was called.
     calls: Mutex<HashMap<(Avma, Avma), Call>>,
     nop5_is_safe: bool,
+    raw: bool,
 }
 
 impl<'m> Code<'m> {
     /// Nothing is read yet.
     pub fn new(modules: &'m Modules) -> Self {
-        Self { modules, frames: Mutex::default(), calls: Mutex::default(), nop5_is_safe: false }
+        let (frames, calls) = (Mutex::default(), Mutex::default());
+        Self { modules, frames, calls, nop5_is_safe: false, raw: false }
     }
 
     /// The same on a machine that can do this.
@@ -209,6 +211,18 @@ impl<'m> Code<'m> {
     pub fn on(mut self, host: &HostAbilities) -> Self {
         self.nop5_is_safe = host.nop5.is_safe();
         self
+    }
+
+    /// The same, with values as they are stored, whatever they mean to programmers.
+    #[must_use]
+    pub fn raw(mut self, raw: bool) -> Self {
+        self.raw = raw;
+        self
+    }
+
+    /// Whether values are wanted as they are stored.
+    pub fn is_raw(&self) -> bool {
+        self.raw
     }
 
     /// Whether a nop of 5 bytes may be probed here.

@@ -22,6 +22,7 @@ fn variable(name: &str, location: Result<Location, Reason>, inline_depth: u32) -
         type_id: TypeId(0),
         location,
         at_entry: None,
+        moved: None,
         inline_depth,
     }
 }
@@ -50,7 +51,7 @@ fn site(variables: Vec<ScopedVariable>) -> Site {
 fn types() -> TypeGraph {
     let shape = Shape::Scalar(Scalar { encoding: Encoding::Unsigned, size: 8 });
     let ty = Type { name: "unsigned long".to_owned(), size: Some(8), shape };
-    TypeGraph { types: vec![ty] }
+    TypeGraph { types: vec![ty], raw: false }
 }
 
 /// `inner` and `middle` are inlined into `function`, which `main` calls.

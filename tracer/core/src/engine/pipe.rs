@@ -98,6 +98,7 @@ pub(super) fn probe(
     let host = engine.abilities();
     let mut session =
         Session::new(&engine.parsers, process.clone(), request.caller).on(host.clone());
+    session.show_raw(request.raw);
     let question = Question::of(&request.location, &request.location_text, request.limits);
     let question = Question { entries: request.entry_probe, kept: true, ..question };
     let resolution = session.resolve(&question).map_err(|error| match error {

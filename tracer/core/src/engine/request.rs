@@ -74,6 +74,8 @@ pub struct SnapshotRequest {
     pub force: bool,
     /// Keep the arguments of each call at the function's entry, where some are gone at the place.
     pub entry_probe: bool,
+    /// Show values as they are stored: members, not what they mean to programmers.
+    pub raw: bool,
     /// How long to wait: for the process, where there is none yet, and for hits together.
     pub timeout: Duration,
     /// How long to wait for the first and the next hit; `None` for as long as the timeout allows.

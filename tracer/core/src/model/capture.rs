@@ -1,7 +1,7 @@
 //! A capture: what people and agents see of one hit.
 
 use super::address::Avma;
-use super::resolved::{SourceLine, VariableKind};
+use super::resolved::{OtherPc, SourceLine, VariableKind};
 use super::value::Typed;
 use serde::{Deserialize, Serialize};
 
@@ -88,6 +88,8 @@ pub struct Variable {
     pub value: Typed,
     /// Where the value came from.
     pub provenance: Provenance,
+    /// The pc that the value is of, for [`Provenance::MovedPc`].
+    pub moved: Option<OtherPc>,
 }
 
 /// Where a value came from; of several places, the last one in this order counts.
@@ -109,6 +111,9 @@ pub enum Provenance {
     EntryValue,
     /// The same, as a breakpoint at the function's entry kept it.
     EntryProbe,
+    /// What it was at another pc that the code came from, or will be at one that it goes on to. It
+    /// may have been assigned in between to something that the compiler did not keep.
+    MovedPc,
     /// It is not available.
     None,
 }

@@ -186,6 +186,13 @@ pub enum Walk {
         /// Elements of a block that are copied, where that is not all that are shown.
         copied: u64,
     },
+    /// As a run, but behind a header of so many bytes (`Rc<[T]>`).
+    Headed {
+        /// To the header.
+        pointer: u64,
+        /// Its bytes.
+        header: u64,
+    },
     /// One in each node of a chain. It ends with null or where it comes back into the value.
     Chain {
         /// To the first node.
@@ -234,6 +241,8 @@ pub struct BTree {
     pub length: Number,
     /// Elements that have room in a node.
     pub room: u64,
+    /// The array of elements in a node, if they are no pairs.
+    pub elements: u64,
     /// The array of pointers to the nodes below, in those that have some.
     pub below: u64,
     /// The node's pointer to the one above, and its index there.

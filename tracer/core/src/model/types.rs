@@ -13,6 +13,8 @@ pub struct TypeId(pub u32);
 pub struct TypeGraph {
     /// Indexed by [`TypeId`].
     pub types: Vec<Type>,
+    /// Types are what their members are, whatever they mean to programmers.
+    pub raw: bool,
 }
 
 /// A type with its name in the source's language.

@@ -12,7 +12,7 @@ fn graph(types: Vec<(u64, Shape)>) -> TypeGraph {
         .into_iter()
         .map(|(size, shape)| Type { name: String::new(), size: Some(size), shape })
         .collect();
-    TypeGraph { types }
+    TypeGraph { types, raw: false }
 }
 
 fn int() -> Shape {
@@ -44,6 +44,7 @@ fn site(id: u32, location: Location) -> Site {
             type_id: TypeId(id),
             location: Ok(location),
             at_entry: None,
+            moved: None,
             inline_depth: 0,
         }],
         entry: None,

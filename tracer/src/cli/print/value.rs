@@ -129,7 +129,7 @@ fn short(shown: Shown<'_>, width: usize) -> Option<Line> {
 /// `{a = 1, b = "x"}` behind `line`.
 fn members(line: Line, fields: &[Field], width: usize) -> Option<Line> {
     let mut line = line.text("{");
-    for (index, field) in fields.iter().enumerate() {
+    for (index, field) in fields.iter().filter(|field| !is_empty_base(field)).enumerate() {
         if index > 0 {
             line.push(Ink::Plain, ", ");
         }
@@ -284,7 +284,16 @@ fn rows(fields: &[Field], width: usize) -> Vec<Row> {
     let row = |field: &Field| {
         Row::new(member_name(field), Some(&field.type_name), (&field.node).into(), width)
     };
-    fields.iter().map(row).collect()
+    fields.iter().filter(|field| !is_empty_base(field)).map(row).collect()
+}
+
+/// A class without members has nothing to show as a part of another one.
+fn is_empty_base(field: &Field) -> bool {
+    let has_none = |value: &Value| match value {
+        Value::Record { fields } => fields.iter().all(is_empty_base),
+        _ => false,
+    };
+    field.name.is_none() && matches!(&field.node, Node::Value { value } if has_none(value))
 }
 
 /// Elements that are short share rows, each of which starts with the index of its first element;
@@ -439,6 +448,7 @@ pub(super) fn special(provenance: Provenance) -> Option<&'static str> {
         Provenance::Untouched => Some("never touched"),
         Provenance::ReadAfterHit => Some("read after the hit"),
         Provenance::EntryValue => Some("at entry, by its caller"),
+        Provenance::MovedPc => Some("at another pc"),
     }
 }
 

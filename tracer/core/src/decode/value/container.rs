@@ -47,7 +47,10 @@ impl Decoder<'_> {
             Err(reason) => return Value::Unavailable(reason),
         };
         let mut notes = self.notes(&of.notes, place);
-        notes.extend(capacity.map(|it| ("capacity".to_owned(), Said::Number(it.into()))));
+        // Of text that has room in the value itself it says nothing.
+        let inner = of.content == Content::Text && capacity.is_some_and(|it| it < size);
+        let capacity_said = capacity.filter(|_| !inner);
+        notes.extend(capacity_said.map(|it| ("capacity".to_owned(), Said::Number(it.into()))));
         let value = match (count, capacity) {
             (Some(count), Some(capacity)) if count > capacity => {
                 Value::Unavailable(contradiction(format!("{count} elements, room for {capacity}")))
@@ -65,6 +68,11 @@ impl Decoder<'_> {
             Walk::Run { pointer } => match self.pointer_at(place, pointer) {
                 Ok(0) if length > 0 => Value::Unavailable(contradiction("its pointer is null")),
                 Ok(address) => self.text_slice(address, length, place.depth),
+                Err(reason) => Value::Unavailable(reason),
+            },
+            Walk::Headed { pointer, header } => match self.pointer_at(place, pointer) {
+                Ok(0) => Value::Unavailable(contradiction("its pointer is null")),
+                Ok(address) => self.text_slice(address.saturating_add(header), length, place.depth),
                 Err(reason) => Value::Unavailable(reason),
             },
             Walk::Inside { offset } => match place.part(offset) {

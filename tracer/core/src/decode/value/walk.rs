@@ -66,7 +66,13 @@ impl Decoder<'_> {
             slots: Vec::new(),
             seen: HashSet::new(),
         };
-        let cut = walker.run().err();
+        let shown = u64::from(self.world.limits.items_max);
+        let is_over = walker.count > shown && count.is_some();
+        let cut = walker.run().err().map(|reason| match reason.code {
+            // The kernel program goes no further than that.
+            ReasonCode::NotCaptured if is_over => ReasonCode::LimitItems.into(),
+            _ => reason,
+        });
         let slots = walker.slots;
         let total = count.or(cut.is_none().then_some(slots.len() as u64));
         Walked { slots, total, cut }
@@ -89,6 +95,10 @@ impl Walker<'_, '_> {
             }
             Walk::Run { pointer } => {
                 let first = self.first(*pointer)?;
+                self.each(|walker, index| Ok(Slot::At(add(first, index * walker.size)?)))
+            }
+            Walk::Headed { pointer, header } => {
+                let first = add(self.first(*pointer)?, *header)?;
                 self.each(|walker, index| Ok(Slot::At(add(first, index * walker.size)?)))
             }
             Walk::Ring { pointer, room, head } => {
@@ -146,10 +156,16 @@ impl Walker<'_, '_> {
 
     /// Takes an element, if it is one of those that are shown.
     fn take(&mut self, slot: Slot) -> Step {
+        self.has_room()?;
+        self.slots.push(slot);
+        Ok(())
+    }
+
+    /// Whether one element more is shown. Asked before a node is read: no more are copied.
+    fn has_room(&self) -> Step {
         if self.slots.len() as u64 >= u64::from(self.decoder.world.limits.items_max) {
             return Err(ReasonCode::LimitItems.into());
         }
-        self.slots.push(slot);
         Ok(())
     }
 
@@ -158,7 +174,7 @@ impl Walker<'_, '_> {
         if self.slots.len() as u64 >= self.count {
             return Err(contradiction(format!("it says {} elements and has more", self.count)));
         }
-        Ok(())
+        self.has_room()
     }
 
     /// Checks at the end of all elements that there are as many as the container says.
@@ -248,6 +264,9 @@ impl Walker<'_, '_> {
             self.expects_more()?;
             self.meet(node)?;
             self.take(Slot::At(add(node, element)?))?;
+            if (self.slots.len() as u64) < self.count {
+                self.has_room()?;
+            }
             let below = self.node_word(node, right)?;
             node = if below == 0 {
                 self.climb(node, left, right, parent)?
@@ -309,6 +328,9 @@ impl Walker<'_, '_> {
             return Err(contradiction(format!("{length} elements in the node at {node:#x}")));
         }
         for index in 0..=length {
+            if (self.slots.len() as u64) < self.count {
+                self.has_room()?;
+            }
             if height > 0 {
                 let below = self.node_word(node, tree.below.saturating_add(index * WORD))?;
                 let source = Source::Memory { address: below, stack: false };
@@ -341,7 +363,10 @@ impl Walker<'_, '_> {
                 at(key.offset, size(key.type_id))?,
                 at(value.offset, size(value.type_id))?,
             )),
-            _ => Ok(Slot::At(at(0, self.size)?)),
+            _ => {
+                let Walk::BTree(tree) = &self.of.walk else { return Err(far()) };
+                Ok(Slot::At(at(tree.elements, self.size)?))
+            }
         }
     }
 

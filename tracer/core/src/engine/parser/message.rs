@@ -61,6 +61,8 @@ pub(super) struct Scene {
     pub(super) caller: Caller,
     /// Where something is to be probed: what this machine can do.
     pub(super) host: Option<HostAbilities>,
+    /// Values are shown as they are stored.
+    pub(super) raw: bool,
     /// What was resolved by a parser before this one, and the location in the user's words.
     pub(super) sites: Option<(Resolved, String)>,
 }

@@ -80,11 +80,14 @@ impl Sessions {
 
 fn session(socket: OwnedFd, cache: &Arc<Cache>) {
     let channel = Arc::new(Channel::new(socket));
-    let Some(Scene { process, caller, host, sites }) = channel.hear() else { return };
+    let Some(Scene { process, caller, host, raw, sites }) = channel.hear() else { return };
     work_for(Some(channel.clone()));
     let modules = Modules::opened_by(Arc::new(OnBehalf), cache, &process, caller);
-    let code = Code::new(&modules);
-    let code = host.map_or(code, |host| Code::new(&modules).on(&host));
+    let code = Code::new(&modules).raw(raw);
+    let code = match &host {
+        Some(host) => code.on(host),
+        None => code,
+    };
     let mut sites = sites.map(|(resolved, text)| Nearest::new(resolved, text));
     while let Some(request) = channel.question() {
         let reply = match request {

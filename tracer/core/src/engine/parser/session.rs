@@ -36,7 +36,7 @@ impl<'e> Session<'e> {
     /// Nothing is asked yet.
     pub(in crate::engine) fn new(parsers: &'e Parsers, process: Process, caller: Caller) -> Self {
         let desk = RefCell::new(Desk::new(parsers, process.clone(), caller));
-        let scene = Scene { process, caller, host: None, sites: None };
+        let scene = Scene { process, caller, host: None, raw: false, sites: None };
         Self { parsers, scene, desk, connection: RefCell::new(None) }
     }
 
@@ -45,6 +45,11 @@ impl<'e> Session<'e> {
     pub(in crate::engine) fn on(mut self, host: HostAbilities) -> Self {
         self.scene.host = Some(host);
         self
+    }
+
+    /// Values are shown as they are stored, or as they are meant.
+    pub(in crate::engine) fn show_raw(&mut self, raw: bool) {
+        self.scene.raw = raw;
     }
 
     /// What was resolved is kept here too, for a parser that comes after one that died.

@@ -107,7 +107,7 @@ impl<'b, 'a> Class<'b, 'a> {
     /// The type of a field.
     pub fn type_of(&mut self, field: &Field<'a>) -> TypeId {
         let (unit, value) = &field.value;
-        self.builder.type_of(unit, value.clone(), self.language)
+        self.builder.type_of(unit, *value, self.language)
     }
 
     /// The type that an entry is.
@@ -151,24 +151,39 @@ impl<'b, 'a> Class<'b, 'a> {
         arguments
     }
 
+    /// The definitions of what a template was given; where its entry does not say that (as GCC leaves
+    /// it out for what it had declared before), of the first one by its name.
+    pub fn defined_arguments(&mut self) -> Vec<Die<'a>> {
+        let mut arguments = self.arguments();
+        if arguments.is_empty() {
+            let name = self.die.name();
+            let first = name.as_deref().and_then(first_argument);
+            arguments.extend(first.and_then(|first| self.defined_as(first)));
+        }
+        let defined = |argument| self.builder.defined(argument, self.language);
+        arguments.into_iter().filter_map(defined).collect()
+    }
+
+    /// The definition of a class by its whole name, wherever in the file it is.
+    fn defined_as(&self, name: &str) -> Option<Die<'a>> {
+        let dies = self.builder.dies();
+        let (path, name) = at_top(name, "::")
+            .last()
+            .copied()
+            .map_or((None, name), |at| (name.get(..at), name.get(at + 2..).unwrap_or_default()));
+        let found = dies.definition(path, name)?;
+        let is_it = found.name().as_deref() == Some(name) && dies.path(&found).as_deref() == path;
+        is_it.then_some(found)
+    }
+
     /// The type that a template was given at `index`, defined.
     pub fn argument(&mut self, index: usize) -> Option<Die<'a>> {
-        let argument = self.arguments().into_iter().nth(index)?;
-        self.builder.defined(argument, self.language)
+        self.defined_arguments().into_iter().nth(index)
     }
 
     /// A type as a programmer writes it.
     pub fn name_of(&self, die: &Die<'a>) -> String {
         super::type_name(&self.builder.dies(), Some(die), self.language)
-    }
-
-    /// The value of a static member that debug info knows.
-    pub fn constant(&mut self, name: &str) -> Option<u64> {
-        let children = self.builder.dies().children(&self.die).ok()?;
-        let is_it = |entry: &&Entry<'a>| {
-            super::super::dies::name(&self.die.unit, entry).as_deref() == Some(name)
-        };
-        super::super::dies::number(children.iter().find(is_it)?, gimli::DW_AT_const_value)
     }
 
     /// The base whose name starts so.
@@ -253,5 +268,43 @@ impl<'b, 'a> Class<'b, 'a> {
         let target = self.builder.dies().reference(member, gimli::DW_AT_type).ok().flatten()?;
         let die = self.builder.defined(target, self.language)?;
         Some(Field { offset, die, value: (Rc::clone(&member.unit), value) })
+    }
+}
+
+/// The first argument in the name of a template.
+fn first_argument(name: &str) -> Option<&str> {
+    let inner = name.get(name.find('<')? + 1..)?.strip_suffix('>')?;
+    let end = at_top(inner, ",").first().copied().unwrap_or(inner.len());
+    Some(inner.get(..end)?.trim_end())
+}
+
+/// Where `mark` stands in a name outside of all brackets.
+fn at_top(name: &str, mark: &str) -> Vec<usize> {
+    let mut depth = 0i32;
+    let mut found = Vec::new();
+    for (at, byte) in name.bytes().enumerate() {
+        match byte {
+            b'<' | b'(' => depth += 1,
+            b'>' | b')' => depth -= 1,
+            _ if depth == 0 && name.get(at..).is_some_and(|rest| rest.starts_with(mark)) => {
+                found.push(at);
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{at_top, first_argument};
+
+    #[test]
+    fn the_first_argument_of_a_template_is_found_in_its_name() {
+        let name = "allocator<std::_Tree_node<std::pair<int const, long> > >";
+        assert_eq!(first_argument(name), Some("std::_Tree_node<std::pair<int const, long> >"));
+        assert_eq!(first_argument("pair<int, long>"), Some("int"));
+        assert_eq!(first_argument("int"), None);
+        assert_eq!(at_top("std::a<b::c>::d", "::"), [3, 12]);
     }
 }

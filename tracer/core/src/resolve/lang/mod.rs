@@ -69,8 +69,7 @@ impl Language {
 pub fn type_name<'a>(dies: &Dies<'a>, die: Option<&Die<'a>>, language: Language) -> String {
     match language {
         Language::Rust => rust::type_name(dies, die),
-        Language::C | Language::Cpp | Language::Go | Language::Other => {
-            c::type_name(dies, die, language)
-        }
+        Language::Cpp => cpp::short(&c::type_name(dies, die, language)),
+        Language::C | Language::Go | Language::Other => c::type_name(dies, die, language),
     }
 }

@@ -28,6 +28,7 @@ pub(super) fn record<'a>(
         return Ok(shape);
     }
     if language == Language::Cpp
+        && !builder.is_raw()
         && die.tag() != gimli::DW_TAG_union_type
         && let Some(shape) = lang::cpp::shape(builder, die)
     {

@@ -7,6 +7,7 @@
 
 mod hash;
 mod list;
+mod name;
 mod sequence;
 mod smart;
 mod string;
@@ -15,6 +16,7 @@ mod time;
 mod tree;
 mod tuple;
 
+pub use self::name::short;
 use super::Language;
 use super::class::Class;
 use crate::model::container::{Container, Content, Number, Walk};
@@ -116,8 +118,7 @@ fn node<'a>(
         let mut next = Vec::new();
         for carrier in &level {
             let mut carrier = class.of(carrier);
-            for index in 0..carrier.arguments().len() {
-                let Some(argument) = carrier.argument(index) else { continue };
+            for argument in carrier.defined_arguments() {
                 let offset = names.iter().find_map(|name| carrier.of(&argument).at(name));
                 if let Some(offset) = offset {
                     return Some((argument, offset));

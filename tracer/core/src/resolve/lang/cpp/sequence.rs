@@ -95,13 +95,18 @@ fn gnu_deque(class: &mut Class<'_, '_>) -> Option<Shape> {
     shaped(container(walk, content, Some(count)))
 }
 
-/// libc++ says the room of a block as a constant of the class.
+/// libc++ does not say the room of a block anywhere in debug info: it follows from the elements' size
+/// by a rule that is a part of its ABI (`__deque_block_size`).
 fn llvm_deque(class: &mut Class<'_, '_>) -> Option<Shape> {
     let pointer = class.at("__map_.__begin_")?;
     let end = class.at("__map_.__end_")?;
     let skip = class.number("__start_")?;
     let count = class.number("__size_.__value_").or_else(|| class.number("__size_"))?;
-    let room = class.constant("__block_size")?;
+    let element = class.argument(0)?;
+    let room = match class.size_of(&element)? {
+        size @ 1..256 => 4096 / size,
+        _ => 16,
+    };
     let blocks = Number::between(pointer, end, 8);
     let walk = Walk::Blocks { pointer, blocks, room: Number::Fixed(room), skip, copied: room };
     let element = class.arguments().into_iter().next()?;

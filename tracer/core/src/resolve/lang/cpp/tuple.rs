@@ -18,22 +18,27 @@ fn numbered(members: Vec<(u64, crate::model::types::TypeId)>) -> Shape {
     Shape::Record(members.into_iter().enumerate().map(member).collect())
 }
 
-/// `_Tuple_impl<0, …>` has the first member as one base and `_Tuple_impl<1, …>` as another.
+/// `_Tuple_impl<0, …>` has the first member as one base and `_Tuple_impl<1, …>` as another. A member
+/// without members of its own may be a base itself.
 fn gnu(class: &mut Class<'_, '_>) -> Option<Shape> {
-    let types = class.arguments();
     let mut members = Vec::new();
-    let (mut at, mut rest) = class.base("_Tuple_impl<")?;
-    for index in 0..types.len() {
-        let mut part = class.of(&rest);
-        let (offset, head) = part.base("_Head_base<")?;
-        let field = part.of(&head).field("_M_head_impl");
-        let inner = field.as_ref().map_or(0, |field| field.offset);
-        let offset = at.checked_add(offset)?.checked_add(inner)?;
-        let next = part.base("_Tuple_impl<");
-        members.push((offset, class.type_id(types.get(index)?)));
-        if let Some((offset, next)) = next {
-            (at, rest) = (at.checked_add(offset)?, next);
-        }
+    let mut next = class.base("_Tuple_impl<");
+    if next.is_none() && !class.name_of(&class.die().clone()).ends_with("tuple<>") {
+        return None;
+    }
+    let mut at = 0u64;
+    while let Some((offset, part)) = next {
+        at = at.checked_add(offset)?;
+        let (head_at, head) = class.of(&part).base("_Head_base<")?;
+        let (inner, type_id) = match class.of(&head).field("_M_head_impl") {
+            Some(field) => (field.offset, class.type_of(&field)),
+            None => {
+                let (offset, base) = class.of(&head).bases().into_iter().next()?;
+                (offset, class.type_id(&base))
+            }
+        };
+        members.push((at.checked_add(head_at)?.checked_add(inner)?, type_id));
+        next = class.of(&part).base("_Tuple_impl<");
     }
     Some(numbered(members))
 }
