@@ -9,7 +9,7 @@ use tracer_core::engine::event::Event;
 use tracer_core::engine::options::AttachMode;
 use tracer_core::model::limits::Limits;
 use tracer_core::model::value::{Typed, Value};
-use tracer_tests::brief::brief;
+use tracer_tests::meaning::line;
 use tracer_tests::privilege::require;
 use tracer_tests::project::target_dir;
 use tracer_tests::snapshot::{self, accompany, request};
@@ -62,7 +62,7 @@ fn check(compiler: &str, version: &str, level: &str) {
             Ok(line) => format!("values.rs:{line}"),
             Err(_) => function.to_owned(),
         };
-        match shown(&engine, &mut running, &location) {
+        match shown(&engine, &mut running, function, &location) {
             Ok(shown) => compare(function, &shown, &expected, &mut wrong),
             Err(error) => writeln!(wrong, "{function}: {error:#}").unwrap(),
         }
@@ -84,8 +84,8 @@ fn expectations(version: &str, target: &Target) -> BTreeMap<&'static str, Vec<(S
         let (function, name) = path.split_once('.').unwrap_or((path, ""));
         let mut value = value.to_owned();
         for place in ["inner waits", "outer waits"] {
-            let line = target.line(&format!("// {place}")).unwrap();
-            value = value.replace(&format!("<{place}>"), &format!("values.rs:{line}"));
+            let number = target.line(&format!("// {place}")).unwrap();
+            value = value.replace(&format!("<{place}>"), &format!("values.rs:{number}"));
         }
         all.entry(function).or_default().push((name.to_owned(), value));
     }
@@ -97,6 +97,7 @@ fn expectations(version: &str, target: &Target) -> BTreeMap<&'static str, Vec<(S
 fn shown(
     engine: &Engine,
     running: &mut RunningTarget,
+    function: &str,
     location: &str,
 ) -> Result<BTreeMap<String, String>> {
     let mut request = request(running.pid(), location)?;
@@ -104,14 +105,18 @@ fn shown(
     let mut variables = None;
     accompany(engine, &request, running, 1, &mut |event, _| {
         if let Event::Capture { capture, .. } = event {
-            variables = capture.frames.into_iter().next().map(|frame| frame.variables);
+            // What is inlined at the line has frames of its own.
+            let is_own = |name: &String| name.contains(function);
+            let mut frames = capture.frames.into_iter();
+            let frame = frames.find(|frame| frame.function.as_ref().is_some_and(is_own));
+            variables = frame.map(|frame| frame.variables);
         }
     })?;
     let mut shown = BTreeMap::new();
     for variable in variables.context("no capture")? {
         match members(&variable.value) {
             Some(members) if variable.name == "v" => shown.extend(members),
-            _ => drop(shown.insert(variable.name, brief(&variable.value))),
+            _ => drop(shown.insert(variable.name, line(&variable.value.value))),
         }
     }
     Ok(shown)
@@ -120,8 +125,9 @@ fn shown(
 fn members(typed: &Typed) -> Option<Vec<(String, String)>> {
     let Value::Pointer { target, .. } = &typed.value else { return None };
     let Value::Record(fields) = &target.value else { return None };
-    let named =
-        fields.iter().map(|field| (field.name.clone().unwrap_or_default(), brief(&field.value)));
+    let named = fields
+        .iter()
+        .map(|field| (field.name.clone().unwrap_or_default(), line(&field.value.value)));
     Some(named.collect())
 }
 

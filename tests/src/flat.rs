@@ -205,6 +205,7 @@ mod tests {
             kind: VariableKind::Local,
             value: typed(head),
             provenance: Provenance::Live,
+            moved: None,
         }])
     }
 

@@ -2,7 +2,6 @@
 
 pub mod bombs;
 pub mod bpf;
-pub mod brief;
 pub mod cli;
 pub mod container;
 pub mod daemon;

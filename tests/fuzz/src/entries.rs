@@ -151,7 +151,15 @@ fn site(variables: Vec<ScopedVariable>) -> Site {
 
 fn variable(type_id: TypeId, location: Location) -> ScopedVariable {
     let (name, kind) = (format!("v{}", type_id.0), VariableKind::Local);
-    ScopedVariable { name, kind, type_id, location: Ok(location), at_entry: None, inline_depth: 0 }
+    ScopedVariable {
+        name,
+        kind,
+        type_id,
+        location: Ok(location),
+        at_entry: None,
+        moved: None,
+        inline_depth: 0,
+    }
 }
 
 /// Code that nothing is known of.

@@ -88,6 +88,7 @@ fn containers() -> Vec<(u64, Shape)> {
             height: word(16),
             length: Number::Field { offset: 10, size: 2 },
             room: 11,
+            elements: 16,
             below: 200,
             parent: 0,
             index: Number::Field { offset: 8, size: 2 },

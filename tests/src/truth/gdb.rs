@@ -5,13 +5,14 @@ use super::limits;
 use crate::project::root;
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
+use tracer_core::model::resolved::OtherPc;
 
 /// How long gdb may take to read debug info and to stop everywhere.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -30,8 +31,8 @@ pub struct FunctionLines {
 pub struct Point {
     /// The address in the process.
     pub pc: u64,
-    /// Numbers of hits.
-    pub hits: Vec<u64>,
+    /// Numbers of hits, each with the variables that are to be had as they are at another pc.
+    pub hits: BTreeMap<u64, BTreeMap<String, OtherPc>>,
 }
 
 /// What gdb saw at a stop.
@@ -101,12 +102,21 @@ pub struct Attached(Gdb);
 ///
 /// gdb can't be run or can't attach.
 pub fn attach(pid: u32, points: &[Point]) -> Result<Attached> {
-    let points: Vec<Value> =
-        points.iter().map(|point| json!({ "pc": point.pc, "hits": point.hits })).collect();
+    let points: Vec<Value> = points.iter().map(asked).collect();
     let asked = json!({ "job": "values", "pid": pid, "points": points, "limits": limits::gdb() });
     let gdb = Gdb::start(&asked)?;
     gdb.ready()?;
     Ok(Attached(gdb))
+}
+
+fn asked(point: &Point) -> Value {
+    let of_hit = |(hit, moved): (&u64, &BTreeMap<String, OtherPc>)| {
+        let one = |(path, other): (&String, &OtherPc)| json!({ "path": path, "pc": other.pc.0, "is_ahead": other.is_ahead });
+        (hit.to_string(), moved.iter().map(one).collect::<Vec<Value>>())
+    };
+    let moved: BTreeMap<String, Vec<Value>> = point.hits.iter().map(of_hit).collect();
+    let hits: Vec<u64> = point.hits.keys().copied().collect();
+    json!({ "pc": point.pc, "hits": hits, "moved": moved })
 }
 
 impl Attached {

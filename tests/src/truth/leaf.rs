@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use tracer_core::model::resolved::OtherPc;
 
 /// A scalar, or that there is none.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -21,8 +22,9 @@ pub enum Leaf {
 /// The leaves of one hit by path.
 ///
 /// A path is `#FRAME NAME` (frame 0 is the innermost inlined call at the pc; `~2` behind the name
-/// for one that is hidden by another, `@entry` for what a parameter held at the entry), then `.member`, `[index]` and `.*` for what a pointer points
-/// to. `.$text` is the text behind a pointer or in an array, `.$length` the number of elements,
+/// for one that is hidden by another, `@entry` for what a parameter held at the entry, `@moved` for
+/// what a variable holds at another pc), then `.member`, `[index]` and `.*` for what a pointer
+/// points to. `.$text` is the text behind a pointer or in an array, `.$length` the number of elements,
 /// `$rip` a register, `$stack[1]` the pc of the caller.
 pub type Leaves = BTreeMap<String, Leaf>;
 
@@ -40,6 +42,8 @@ pub struct View {
     pub undeclared: BTreeSet<String>,
     /// Why it shows nothing of a variable, in words.
     pub reasons: BTreeMap<String, String>,
+    /// The paths of the variables that it shows as they are at another pc, and which that is.
+    pub moved: BTreeMap<String, OtherPc>,
     /// The paths of what was not read at the hit but after it, as it says itself.
     pub late: BTreeSet<String>,
 }
@@ -47,11 +51,21 @@ pub struct View {
 impl View {
     /// Whether it shows a value of a variable, or of a part of it.
     pub fn shows(&self, variable: &str) -> bool {
+        self.shows_any(variable, |_| true)
+    }
+
+    /// The same, leaving out what a variable holds at another pc.
+    pub fn shows_itself(&self, variable: &str) -> bool {
+        self.shows_any(variable, |part| !part.starts_with("@moved"))
+    }
+
+    fn shows_any(&self, variable: &str, counts: impl Fn(&str) -> bool) -> bool {
         let parts = self.leaves.range(variable.to_owned()..);
         let mut parts = parts.take_while(|(path, _)| path.starts_with(variable));
         // The length of an array in a type is known though its elements are not.
         parts.any(|(path, leaf)| {
-            is_part(path, variable) && leaf.is_there() && !path.ends_with(".$length")
+            let is_counted = path.get(variable.len()..).is_some_and(&counts);
+            is_part(path, variable) && is_counted && leaf.is_there() && !path.ends_with(".$length")
         })
     }
 }
@@ -64,7 +78,8 @@ impl FromIterator<(String, Leaf)> for View {
     }
 }
 
-/// Whether a path is that of a value or of a part of it, now or at the entry of its function.
+/// Whether a path is that of a value or of a part of it, now, at the entry of its function or at
+/// another pc.
 pub fn is_part(path: &str, of: &str) -> bool {
     path.strip_prefix(of).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[', '@']))
 }

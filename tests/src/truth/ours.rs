@@ -30,7 +30,7 @@ pub fn view(capture: &Capture) -> View {
         flat.index(variable.name.clone(), &variable.value, false);
     }
     let mut seen: HashMap<String, usize> = HashMap::new();
-    let mut reasons = BTreeMap::new();
+    let (mut reasons, mut moved) = (BTreeMap::new(), BTreeMap::new());
     for (number, variable) in variables() {
         let key = format!("#{number} {}", variable.name);
         let count = seen.entry(key.clone()).or_default();
@@ -42,6 +42,10 @@ pub fn view(capture: &Capture) -> View {
         }
         let path = match variable.provenance {
             Provenance::EntryValue | Provenance::EntryProbe => format!("{path}@entry"),
+            Provenance::MovedPc => {
+                moved.extend(variable.moved.clone().map(|other| (path.clone(), other)));
+                format!("{path}@moved")
+            }
             Provenance::ReadAfterHit => {
                 flat.late.insert(path.clone());
                 path
@@ -50,7 +54,8 @@ pub fn view(capture: &Capture) -> View {
         };
         flat.value(path, &variable.value, 0);
     }
-    View { variables: paths, reasons, late: flat.late, ..flat.leaves.into_iter().collect() }
+    let late = flat.late;
+    View { variables: paths, reasons, moved, late, ..flat.leaves.into_iter().collect() }
 }
 
 struct Flat<'a> {

@@ -133,9 +133,9 @@ fn seen_by_tracer(
 }
 
 fn seen_by_gdb(program: &Program, build: &str, home: &Path, seen: &[Seen]) -> Result<Stops> {
-    let mut wanted: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
+    let mut wanted: BTreeMap<u64, BTreeMap<u64, _>> = BTreeMap::new();
     for hit in seen {
-        wanted.entry(hit.pc).or_default().push(hit.hit);
+        wanted.entry(hit.pc).or_default().insert(hit.hit, hit.view.moved.clone());
     }
     let points: Vec<Point> = wanted.into_iter().map(|(pc, hits)| Point { pc, hits }).collect();
     let mut running = Running::start(program, build, home)?;

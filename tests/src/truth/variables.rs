@@ -44,7 +44,8 @@ impl Variables {
     /// Adds those of a hit.
     pub fn add(&mut self, ours: &View, gdb: &View) {
         for path in ours.variables.union(&gdb.variables) {
-            let shown = (ours.shows(path), gdb.shows(path));
+            // What gdb was told to look for at another pc it does not show by itself.
+            let shown = (ours.shows(path), gdb.shows_itself(path));
             if gdb.undeclared.contains(path) {
                 self.undeclared.add(shown.0, shown.1);
                 continue;

@@ -285,9 +285,9 @@ fn see_finished<F: Future>(v: &Pin<Box<F>>) {
 #[inline(never)]
 fn see_values(vector: Vec<u32>, text: String, some: Option<u32>, boxed: Box<Point>, slice: &[u32]) {
     mark(14);
-    see(&vector); // see_values
-    see(&text);
-    see((&some, &boxed, slice));
+    see((&vector, &text, &some, &boxed, slice));
+    mark(17); // see_values
+    see((&vector, &text, &some, &boxed, slice));
 }
 
 #[inline(never)]
@@ -524,7 +524,7 @@ fn all_broken() {
         vector
     };
     let map = || -> Map<u32, u32> { (0..5).map(|number| (number, number)).collect() };
-    let tree = || -> BTreeMap<u32, u32> { (0..100).map(|number| (number, number)).collect() };
+    let tree = || -> BTreeMap<u32, u32> { (0..90).map(|number| (number, number)).collect() };
     let start = |vector: &Vec<u32>| vector.as_ptr() as usize;
     let of_wild = vector();
     let (own, of_deque) = (start(&of_wild), vector().into_iter().collect::<VecDeque<u32>>());
@@ -555,7 +555,7 @@ fn all_broken() {
             &*table.as_ptr(),
         );
         let high = poke(tree(), 1, 2);
-        let counted = poke(tree(), 100, 101);
+        let counted = poke(tree(), 90, 91);
         let root = poke(root, node, wild);
         let list = poke((1..5).collect::<LinkedList<u32>>(), 4, 5);
         let shared = Rc::new(Point { x: 1, y: 2 });
@@ -589,6 +589,7 @@ fn main() {
         see_values(vec![1, 2], "by value".to_owned(), Some(3), boxed, &[4, 5]);
         all_broken();
         rounds += 1;
+        assert!(SEEN.load(Ordering::Relaxed) > 0);
         println!("done {}", rounds);
         std::io::stdout().flush().unwrap();
     }

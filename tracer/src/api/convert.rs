@@ -3,9 +3,9 @@
 use super::scalar::{Address, Hex, Integer, Nanoseconds};
 use super::types::{
     Armed, ArmedEntry, ArmedLine, ArmedSite, AttachedBy, CaptureLine, CheckLine, CheckStatus, Code,
-    Coded, DOCTOR, Ended, FIND, FoundLine, Frame, How, InlinedInto, Outcomes, Predicted, Process,
-    Provenance, SNAPSHOT, Site, StackEnd, StackEndCode, Summary, SummaryLine, Target, Text, Trap,
-    Variable, VariableKind,
+    Coded, DOCTOR, Ended, FIND, FoundLine, Frame, How, InlinedInto, OtherPc, Outcomes, Predicted,
+    Process, Provenance, SNAPSHOT, Site, StackEnd, StackEndCode, Summary, SummaryLine, Target,
+    Text, Trap, Variable, VariableKind,
 };
 use super::types::{BudgetOf, Overload};
 use super::value::{
@@ -294,7 +294,18 @@ fn variable(variable: &capture::Variable) -> Variable {
         kind: kind(variable.kind),
         node,
         provenance: provenance(variable.provenance),
+        moved: variable.moved.as_ref().map(other_pc),
         truncated: cut,
+    }
+}
+
+fn other_pc(other: &resolved::OtherPc) -> OtherPc {
+    let line = other.line.as_ref();
+    OtherPc {
+        pc: Address(other.pc.0),
+        file: line.map(|line| line.file.clone()),
+        line: line.and_then(|line| known_line(line.line)),
+        is_ahead: other.is_ahead,
     }
 }
 
@@ -307,6 +318,7 @@ fn provenance(provenance: capture::Provenance) -> Provenance {
         capture::Provenance::Untouched => Provenance::Untouched,
         capture::Provenance::ReadAfterHit => Provenance::ReadAfterHit,
         capture::Provenance::EntryValue => Provenance::EntryValue,
+        capture::Provenance::MovedPc => Provenance::MovedPc,
         capture::Provenance::None => Provenance::None,
     }
 }

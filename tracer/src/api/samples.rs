@@ -241,7 +241,7 @@ pub(crate) fn variable(name: &str, kind: VariableKind, value: Typed) -> Variable
         Value::Unavailable(_) => Provenance::None,
         _ => Provenance::Live,
     };
-    Variable { name: name.to_owned(), kind, value, provenance }
+    Variable { name: name.to_owned(), kind, value, provenance, moved: None }
 }
 
 /// A capture whose innermost frame has these variables.

@@ -323,8 +323,24 @@ pub struct Variable {
     pub node: Node,
     /// Where the value came from.
     pub provenance: Provenance,
+    /// The pc that the value is of, where that is another one than the hit's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub moved: Option<OtherPc>,
     /// A limit cut something off, here or deeper in the value.
     pub truncated: bool,
+}
+
+/// A pc that a value is of, which is not that of the hit.
+#[derive(Serialize, Deserialize, ToSchema, Clone, Debug)]
+pub struct OtherPc {
+    /// The pc.
+    pub pc: Address,
+    /// The source file there, as the compiler recorded it.
+    pub file: Option<String>,
+    /// The line there, from 1.
+    pub line: Option<u64>,
+    /// The code goes on from the hit to that pc; else it has come from there.
+    pub is_ahead: bool,
 }
 
 /// What a variable is.
@@ -358,6 +374,9 @@ pub enum Provenance {
     EntryValue,
     /// The same, as a breakpoint at the function's entry kept it.
     EntryProbe,
+    /// It is what the variable was at another pc on the way to this one, or will be at the next one.
+    /// It may have been assigned in between to something that the compiler did not keep.
+    MovedPc,
     /// There is no value.
     None,
 }
@@ -373,6 +392,7 @@ struct VariableParts {
     value: Option<Value>,
     unavailable: Option<Unavailable>,
     provenance: Provenance,
+    moved: Option<OtherPc>,
     truncated: bool,
 }
 
@@ -380,10 +400,10 @@ impl TryFrom<VariableParts> for Variable {
     type Error = NodeError;
 
     fn try_from(parts: VariableParts) -> Result<Self, NodeError> {
-        let VariableParts { name, type_name, kind, value, unavailable, provenance, truncated } =
-            parts;
+        let VariableParts { name, type_name, kind, value, unavailable, provenance, .. } = parts;
+        let VariableParts { moved, truncated, .. } = parts;
         let node = Node::of(value, unavailable)?;
-        Ok(Self { name, type_name, kind, node, provenance, truncated })
+        Ok(Self { name, type_name, kind, node, provenance, moved, truncated })
     }
 }
 

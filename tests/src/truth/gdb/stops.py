@@ -1,10 +1,12 @@
 """Attaches to a waiting process, stops it at some addresses and writes down what the variables in
-scope there hold."""
+scope there hold, and what some of them hold at other addresses that the same call comes through
+before or next."""
 
 import json
 
 import gdb
 from leaves import Leaves
+from moved import Moved, key_of
 from scopes import scopes
 
 REGISTERS = "rax rdx rcx rbx rsi rdi rbp rsp r8 r9 r10 r11 r12 r13 r14 r15 rip".split()
@@ -69,8 +71,9 @@ def is_undeclared(symbol, line):
 
 def variables(leaves, pc, frame):
     """Gives the paths of the variables, and of those that are not declared yet; what a parameter
-    held at the entry is `NAME@entry`, as gdb prints it."""
-    seen, paths, undeclared = {}, [], []
+    held at the entry is `NAME@entry`, as gdb prints it. The last is what tells each variable from
+    others of its function."""
+    seen, paths, undeclared, keys = {}, [], [], {}
     blocks = list(scopes(pc))
     frames = frames_of(blocks, frame)
     lines = lines_of(blocks, frames, pc)
@@ -85,6 +88,7 @@ def variables(leaves, pc, frame):
             count = seen[key] = seen.get(key, 0) + 1
             path = key if count == 1 else "%s~%d" % (key, count)
             paths.append(path)
+            keys[path] = key_of(blocks, number, symbol)
             if is_undeclared(symbol, lines.get(number)):
                 undeclared.append(path)
             if symbol.is_argument and number == blocks[-1][0]:
@@ -99,7 +103,7 @@ def variables(leaves, pc, frame):
                 leaves.put(path, "missing", str(error))
                 continue
             leaves.walk(path, value)
-    return paths, undeclared
+    return paths, undeclared, keys
 
 
 def stack(leaves, frame):
@@ -122,34 +126,40 @@ def stop_at(limits):
         number = int(frame.read_register(name)) & 0xFFFFFFFFFFFFFFFF
         leaves.put("$" + name, "number", str(number))
     stack(leaves, frame)
-    paths, undeclared = variables(leaves, frame.pc(), frame)
-    return {"leaves": leaves.found, "variables": paths, "undeclared": undeclared}
+    paths, undeclared, keys = variables(leaves, frame.pc(), frame)
+    return {"leaves": leaves.found, "variables": paths, "undeclared": undeclared}, keys
 
 
 def values(asked, output):
     gdb.execute("attach %d" % asked["pid"])
     gdb.execute("handle all nostop noprint pass", to_string=True)
-    points = {}
+    points, answers = {}, []
     for point in asked["points"]:
         breakpoint = gdb.Breakpoint("*%d" % point["pc"])
         breakpoint.silent = True
         points[point["pc"]] = (breakpoint, point["hits"])
+    moved = Moved(asked["points"], asked["limits"])
     print("ready", flush=True)
-    while points:
+    while points or moved.expects():
         try:
             gdb.execute("continue", to_string=True)
             pc = gdb.newest_frame().pc()
         except gdb.error:
             # The process has ended.
-            return
-        if pc not in points:
-            continue
-        breakpoint, hits = points[pc]
-        hit = breakpoint.hit_count
-        if hit in hits:
-            answer = {"pc": pc, "hit": hit, **stop_at(asked["limits"])}
-            output.write(json.dumps(answer) + "\n")
-        if hit >= max(hits):
-            breakpoint.delete()
-            del points[pc]
-    gdb.execute("detach", to_string=True)
+            break
+        if pc in points:
+            breakpoint, hits = points[pc]
+            hit = breakpoint.hit_count
+            if hit in hits:
+                answer, keys = stop_at(asked["limits"])
+                answers.append({"pc": pc, "hit": hit, **answer})
+                moved.stopped(pc, hit, answer["leaves"], keys)
+            if hit >= max(hits):
+                breakpoint.delete()
+                del points[pc]
+                moved.done(pc)
+        moved.passes(pc)
+    for answer in answers:
+        output.write(json.dumps(answer) + "\n")
+    if not points:
+        gdb.execute("detach", to_string=True)

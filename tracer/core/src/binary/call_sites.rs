@@ -5,6 +5,7 @@
 //! stack may have called and passed things to another function. What is told of a call serves only
 //! where its instruction leads to the function itself, which no such step can have entered again.
 
+mod import;
 mod jump;
 
 use self::jump::{direct_call, tail_call};
@@ -237,7 +238,7 @@ impl<'d> Function<'d> {
             if target == self.entry {
                 return Err("it may have been called again in a last step".to_owned());
             }
-            if !seen.insert(target) {
+            if !seen.insert(target) || import::calls_nothing(self.module, target) {
                 continue;
             }
             if seen.len() > TAIL_CALLED_MAX {

@@ -19,6 +19,7 @@ use super::type_index::TypeIndex;
 use super::unit;
 pub use super::unit::Unit;
 use super::units::Headers;
+use super::vtables::Vtables;
 use crate::model::address::Svma;
 use crate::model::issue::Issue;
 use gimli::{AttributeValue, UnitOffset};
@@ -70,6 +71,7 @@ pub struct DebugInfo {
     function_index: OnceLock<FunctionIndex>,
     source_index: OnceLock<SourceIndex>,
     type_index: OnceLock<TypeIndex>,
+    vtables: OnceLock<Vtables>,
     sites: Memo<Sites>,
     namespaces: Memo<Namespaces>,
 }
@@ -108,6 +110,7 @@ impl DebugInfo {
             function_index: OnceLock::new(),
             source_index: OnceLock::new(),
             type_index: OnceLock::new(),
+            vtables: OnceLock::new(),
             sites: Memo::default(),
             namespaces: Memo::default(),
         })
@@ -271,6 +274,7 @@ impl DebugInfo {
             + self.function_index.get().map_or(0, FunctionIndex::bytes)
             + self.source_index.get().map_or(0, SourceIndex::bytes)
             + self.type_index.get().map_or(0, TypeIndex::bytes)
+            + self.vtables.get().map_or(0, Vtables::bytes)
             + self.namespaces.bytes(Namespaces::bytes)
             + self.sites.bytes(|sites| sites.len() * size_of::<(Svma, Option<UnitOffset>)>())
     }
@@ -378,6 +382,11 @@ impl DebugInfo {
     /// All source files; reads the headers of all line tables the first time.
     pub fn source_index(&self) -> &SourceIndex {
         self.source_index.get_or_init(|| self.stored(|| SourceIndex::read(self)))
+    }
+
+    /// The tables of methods of trait objects; reads all units the first time.
+    pub fn vtables(&self) -> &Vtables {
+        self.vtables.get_or_init(|| Vtables::read(self))
     }
 
     /// Where types are defined; reads all units the first time.

@@ -47,6 +47,7 @@ pub mod symbols;
 pub mod type_index;
 pub mod unit;
 pub mod units;
+pub mod vtables;
 
 #[cfg(test)]
 pub(crate) mod fixture;

@@ -27,7 +27,7 @@ use crate::model::capture::{Capture, Frame, Provenance, Variable};
 use crate::model::limits::Limits;
 use crate::model::reason::{Reason, ReasonCode};
 use crate::model::record::Record;
-use crate::model::resolved::{ScopedVariable, Site};
+use crate::model::resolved::{Moved, ScopedVariable, Site};
 use crate::model::types::TypeGraph;
 use crate::model::value::{Typed, Value};
 
@@ -91,29 +91,34 @@ fn variables(
             }
         }
     };
-    let roots: Vec<Root<'_>> = site
-        .variables
-        .iter()
-        .map(|variable| Root {
-            name: &variable.name,
-            type_id: variable.type_id,
-            source: locate(variable),
-        })
-        .collect();
+    let located = site.variables.iter().map(|variable| {
+        let mut source = locate(variable);
+        // What it is at another pc, if nothing tells what it is here or what it was passed as.
+        let is_missing = matches!(source, Source::Missing(_));
+        let mut moved = variable.moved.as_ref().filter(|_| is_missing && is_here);
+        if let Some(found) = moved {
+            match evaluate::locate(&found.location, registers, world.image, &at_entry) {
+                Source::Missing(_) => moved = None,
+                there => source = there,
+            }
+        }
+        (Root { name: &variable.name, type_id: variable.type_id, source }, moved)
+    });
+    let (roots, moved): (Vec<Root<'_>>, Vec<Option<&Moved>>) = located.unzip();
     let values = value::values(world, &roots);
-    site.variables
-        .iter()
-        .zip(&roots)
-        .zip(values)
-        .map(|((variable, root), value)| {
-            let provenance = match provenance(world, variable, root, &value) {
-                Provenance::EntryValue if entries.are_kept() => Provenance::EntryProbe,
-                other => other,
-            };
-            let ScopedVariable { name, kind, inline_depth, .. } = variable;
-            (*inline_depth, Variable { name: name.clone(), kind: *kind, value, provenance })
-        })
-        .collect()
+    let all = site.variables.iter().zip(&roots).zip(moved).zip(values);
+    all.map(|(((variable, root), moved), value)| {
+        let is_there = !matches!(value.value, Value::Unavailable(_));
+        let moved = moved.filter(|_| is_there).map(|moved| moved.other.clone());
+        let provenance = match provenance(world, variable, root, &value) {
+            _ if moved.is_some() => Provenance::MovedPc,
+            Provenance::EntryValue if entries.are_kept() => Provenance::EntryProbe,
+            other => other,
+        };
+        let ScopedVariable { name, kind, inline_depth, .. } = variable;
+        (*inline_depth, Variable { name: name.clone(), kind: *kind, value, provenance, moved })
+    })
+    .collect()
 }
 
 fn provenance(

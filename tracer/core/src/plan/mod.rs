@@ -22,7 +22,9 @@ pub fn compile(site: &Site, types: &TypeGraph, limits: Limits) -> Plan {
     roots::keep_entry(&mut ops, site);
     for variable in &site.variables {
         // What is known from the caller alone may have parts that are here.
-        if let Some(location) = variable.location.as_ref().ok().or(variable.at_entry.as_ref()) {
+        let moved = variable.moved.as_ref().map(|moved| &moved.location);
+        let here = variable.location.as_ref().ok();
+        for location in here.or(variable.at_entry.as_ref()).into_iter().chain(moved) {
             let location = roots::by_entry(location, site);
             roots::compile(&mut ops, &mut layouts, variable.type_id, &location);
         }

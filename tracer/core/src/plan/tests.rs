@@ -44,6 +44,7 @@ fn site(id: u32, location: Location) -> Site {
             type_id: TypeId(id),
             location: Ok(location),
             at_entry: None,
+            moved: None,
             inline_depth: 0,
         }],
         entry: None,

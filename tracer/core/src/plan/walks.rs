@@ -82,6 +82,7 @@ pub(super) fn begin(found: &mut Found<'_, '_>, id: TypeId, of: &Container, place
             }
         }
         Walk::Run { pointer } => found.push(place, content, edge(*pointer, bytes)),
+        Walk::Headed { pointer, header } => headed(found, of, place, *pointer, *header),
         Walk::Ring { pointer, head, .. } => {
             let size = element_size(found.layouts, of).and_then(|size| u32::try_from(size).ok());
             if let (Number::Field { offset, size: 8 }, Some(factor)) = (head, size) {
@@ -119,6 +120,20 @@ pub(super) fn begin(found: &mut Found<'_, '_>, id: TypeId, of: &Container, place
             );
         }
     }
+}
+
+/// Elements behind a header are copied with it, as some more of them; their pointers are followed
+/// where the header is as large as a number of elements.
+fn headed(found: &mut Found<'_, '_>, of: &Container, place: Place, pointer: u64, header: u64) {
+    let size = element_size(found.layouts, of).filter(|size| *size > 0);
+    let Some((size, count)) = size.zip(of.count.clone()) else { return };
+    let count = count.with(Arithmetic::Add, Number::Fixed(header.div_ceil(size)));
+    let (content, flags) = match of.content {
+        Content::Elements(element) if header.is_multiple_of(size) => (What::Value(element), 0),
+        Content::Text => (What::Raw(1), Edge::BYTES),
+        _ => (What::Raw(u32::try_from(size).unwrap_or(u32::MAX)), 0),
+    };
+    found.push(place, content, counted(Some(&count), place, pointer, flags));
 }
 
 /// What notes say of is behind pointers.
@@ -247,7 +262,9 @@ pub(super) fn inside(found: &mut Found<'_, '_>, what: What) {
                 _ => start,
             };
             for index in 0..tree.room {
-                content(found, of, longer(index + 1), index);
+                let first =
+                    if matches!(of.content, Content::Pairs { .. }) { 0 } else { tree.elements };
+                content(found, of, longer(index + 1).part(first), index);
             }
             if height > 0 {
                 for index in (0..=tree.room).rev() {
@@ -263,7 +280,10 @@ pub(super) fn inside(found: &mut Found<'_, '_>, what: What) {
 /// The pointers in an element; `index` counts where keys and values are arrays.
 fn content(found: &mut Found<'_, '_>, of: &Container, place: Place, index: u64) {
     match &of.content {
-        Content::Elements(id) => found.value(*id, place),
+        Content::Elements(id) => {
+            let size = found.layouts.types.get(*id).size.unwrap_or(0);
+            found.value(*id, place.part(index.saturating_mul(size)));
+        }
         Content::Pairs { key, value, .. } => {
             for member in [key, value] {
                 let size = found.layouts.types.get(member.type_id).size.unwrap_or(0);

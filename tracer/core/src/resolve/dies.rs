@@ -9,6 +9,7 @@ use crate::binary::dwarf::{DebugInfo, Dwarf, Reader, Unit, UnitIndex};
 use crate::binary::split::SplitSections;
 use crate::binary::unit::split_place;
 use crate::binary::units::Headers;
+use crate::binary::vtables::Vtable;
 use gimli::{AttributeValue, SectionId, UnitOffset};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
@@ -364,7 +365,17 @@ impl<'a> Dies<'a> {
     /// What may be the definition of a type in namespace or class `path`, wherever in the file it
     /// is.
     pub fn definition(&self, path: Option<&str>, name: &str) -> Option<Die<'a>> {
-        let place = self.info?.type_index().definition(path, name)?;
+        self.at_place(self.info?.type_index().definition(path, name)?)
+    }
+
+    /// The types that have a table of the methods of a trait, and where these are: by the trait's
+    /// path without parameters.
+    pub fn vtables(&self, path: &str) -> &'a [Vtable] {
+        self.info.map_or(&[], |info| info.vtables().of(path))
+    }
+
+    /// The entry at its place among those of the file (see [`Unit::start`]).
+    pub fn at_place(&self, place: usize) -> Option<Die<'a>> {
         let Some((index, offset)) = split_place(place) else { return self.main.entry(place).ok() };
         let units = self.split(File::Split(index))?;
         let own = units.split.and_then(|(_, sections)| sections.own_offset())?;

@@ -1,11 +1,12 @@
 //! A target with the function around it: where to put the probe, and what is alive there.
 
 mod entry;
+mod paths;
 
 use super::dies::{DieId, Dies};
 use super::frame;
 use super::function::Target;
-use super::site::{self, ArgumentRegisters, Home, Part, Placement, Row, Variables};
+use super::site::{self, ArgumentRegisters, Home, Part, Paths, Placement, Row, Variables};
 use super::types::TypeBuilder;
 use super::variables::{
     Declared, FrameAt, LineAt, Meaning, globals, innermost_function, is_unoptimised, meaning_at,
@@ -81,7 +82,7 @@ impl<'t, 'm> FunctionAt<'t, 'm> {
         let placement = self.place(start)?;
         let pc = placement.svma;
         let variables = match builder {
-            Some(builder) => self.variables(builder, pc)?,
+            Some(builder) => self.variables_by(builder, pc, self.paths().as_ref())?,
             None => Vec::new(),
         };
         let entry = self.entered_before(pc, &variables);
@@ -235,6 +236,16 @@ impl<'t, 'm> FunctionAt<'t, 'm> {
         builder: &mut TypeBuilder<'t>,
         pc: Svma,
     ) -> Result<Vec<Declared>, Issue> {
+        self.variables_by(builder, pc, None)
+    }
+
+    /// The same, with what registers tell of those that are gone, by the paths to the pc and on.
+    fn variables_by(
+        &self,
+        builder: &mut TypeBuilder<'t>,
+        pc: Svma,
+        paths: Option<&Paths>,
+    ) -> Result<Vec<Declared>, Issue> {
         let Some(debug) = &self.debug else { return Ok(Vec::new()) };
         let cfa = self.cfa(pc);
         let prologue_end = self.prologue_end();
@@ -261,11 +272,13 @@ impl<'t, 'm> FunctionAt<'t, 'm> {
             bias: self.module.bias(),
             thread_storage: self.code.modules().thread_storage(self.target.module),
             home_stored: entry.is_some().then_some(stored),
+            paths,
             lines: &debug.lines_at(pc),
         };
-        let variables = variables_at(builder, debug.die.unit, &at)
+        let mut variables = variables_at(builder, debug.die.unit, &at)
             .map_err(|error| Issue::new(IssueKind::MalformedFile, self.text, error.to_string()))?;
         builder.finish();
+        self.tell_lines(&mut variables, at.lines.len());
         Ok(variables)
     }
 
@@ -286,6 +299,7 @@ impl<'t, 'm> FunctionAt<'t, 'm> {
             bias: self.module.bias(),
             thread_storage: self.code.modules().thread_storage(self.target.module),
             home_stored: None,
+            paths: None,
             lines: &[],
         };
         let is_library = self.target.module != super::line::MAIN_PROGRAM;

@@ -75,7 +75,9 @@ pub fn add_globals(
 ) -> Result<(), Issue> {
     for site in &mut resolved.sites {
         let Ok(info) = code.debug_info(site.module) else { continue };
-        let mut builder = TypeBuilder::of(info, std::mem::take(&mut resolved.types));
+        let bias = code.modules().get(site.module)?.bias();
+        let types = std::mem::take(&mut resolved.types);
+        let mut builder = TypeBuilder::of(info, types).loaded_at(bias);
         let target = function::target(code, site.module, site.svma);
         let function = FunctionAt::new(code, &target, text)?;
         site.variables.extend(function.globals(&mut builder, site.svma, most)?);
@@ -96,7 +98,9 @@ fn add_module(
     let Some(module) = targets.first().map(|target| target.module) else { return Ok(()) };
     // Without debug info a function's entry can be probed still: registers and stack.
     let info = code.debug_info(module).ok();
-    let mut builder = info.map(|info| TypeBuilder::of(info, std::mem::take(&mut resolved.types)));
+    let bias = code.modules().get(module)?.bias();
+    let mut builder =
+        info.map(|info| TypeBuilder::of(info, std::mem::take(&mut resolved.types)).loaded_at(bias));
     let mut placed: Vec<(Avma, Option<UnitOffset>)> = Vec::new();
     for target in targets {
         // Several places of a line may be moved to the same one; calls of a function are told apart.

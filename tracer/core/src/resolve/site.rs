@@ -8,6 +8,7 @@ mod code;
 mod effects;
 mod flow;
 mod home;
+mod paths;
 
 #[cfg(test)]
 mod acceptance;
@@ -16,6 +17,7 @@ mod tests;
 
 pub use code::Code;
 pub use home::{Home, parameter_home};
+pub use paths::{Lives, MEMORY, Paths};
 
 use super::instruction::{self, Refusal};
 use crate::model::address::Svma;

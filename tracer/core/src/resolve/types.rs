@@ -38,6 +38,7 @@ pub struct TypeBuilder<'a> {
     definitions: Definitions,
     /// Types that have their content.
     described: usize,
+    bias: Option<u64>,
     void: Option<TypeId>,
     overflow: Option<TypeId>,
     bytes_left: usize,
@@ -71,10 +72,22 @@ impl<'a> TypeBuilder<'a> {
             queue: VecDeque::new(),
             definitions: Definitions::default(),
             described: 0,
+            bias: None,
             void: None,
             overflow: None,
             bytes_left: BYTES_MAX,
         }
+    }
+
+    /// The same for a module of a process: what to add to an address of the file to get its own.
+    /// Types that are told by addresses are known then.
+    pub fn loaded_at(self, bias: u64) -> Self {
+        Self { bias: Some(bias), ..self }
+    }
+
+    /// See [`Self::loaded_at`].
+    pub(super) fn bias(&self) -> Option<u64> {
+        self.bias
     }
 
     /// The entries of the file.
@@ -136,19 +149,6 @@ impl<'a> TypeBuilder<'a> {
         self.id(die, 0, language)
     }
 
-    /// Bytes of a value of the type of an entry.
-    pub(super) fn size_of(&self, die: &Die<'a>) -> Option<u64> {
-        self.size(die, 0)
-    }
-
-    /// A type that debug info has no entry for.
-    pub(super) fn made(&mut self, made: Type) -> TypeId {
-        if self.graph.types.len() >= TYPES_MAX {
-            return self.overflow();
-        }
-        self.push(made)
-    }
-
     /// How the integer type of DW_AT_type is stored; `None` for any other type.
     pub(super) fn scalar_of(&self, die: &Die<'a>) -> Option<Scalar> {
         let target = self.dies.reference(die, gimli::DW_AT_type).ok().flatten()?;
@@ -161,10 +161,20 @@ impl<'a> TypeBuilder<'a> {
         self.graph.raw
     }
 
+    /// Bytes of a value of a type.
+    pub(super) fn size_of(&self, die: &Die<'a>) -> Option<u64> {
+        self.size(die, 0)
+    }
+
     /// The definition of a type, behind typedefs and qualifiers.
     pub(super) fn defined(&mut self, die: Die<'a>, language: Language) -> Option<Die<'a>> {
         let base = self.strip(die).ok().flatten()?;
         Some(self.definitions.complete(&self.dies, base, language))
+    }
+
+    /// A type that no entry describes.
+    pub(super) fn made(&mut self, content: Type) -> TypeId {
+        if self.graph.types.len() >= TYPES_MAX { self.overflow() } else { self.push(content) }
     }
 
     /// Takes `members` with `name_bytes` of names from what the graph may hold.

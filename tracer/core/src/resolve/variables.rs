@@ -7,6 +7,7 @@ mod declaration;
 mod globals;
 mod location;
 mod meaning;
+mod moved;
 mod passed;
 mod scopes;
 mod stated;
@@ -22,6 +23,7 @@ use self::passed::are_passed;
 use self::scopes::{Found, Scope, scopes_at};
 use super::dies::{DieError, DieId, Dies};
 use super::lang::Language;
+use super::site::Paths;
 use super::types::TypeBuilder;
 use crate::binary::dwarf::Unit;
 use crate::model::address::Svma;
@@ -51,6 +53,9 @@ pub struct FrameAt<'f> {
     /// `None` where the prologue has ended. Before: whether the parameter at this offset from the
     /// CFA, negative, is proven to be stored there already.
     pub home_stored: Option<&'f dyn Fn(i64) -> bool>,
+    /// The function's code as a graph, where variables that are gone are looked for on the way to
+    /// the pc and behind it.
+    pub paths: Option<&'f Paths>,
     /// Where in the source each frame at the pc is, innermost inlined function first.
     pub lines: &'f [LineAt],
 }
@@ -108,6 +113,9 @@ pub fn variables_at<'a>(
             if here.is_some_and(|here| declaration::is_ahead(found, here)) {
                 variable.location = Err(ReasonCode::NotDeclaredYet.into());
                 variable.at_entry = None;
+            }
+            if let Err(reason) = &variable.location {
+                variable.moved = moved::moved(builder, found, scope, &frame, reason);
             }
             let function = functions.get(scope.inlined_calls as usize);
             let declared = found.chain.last().zip(function);
@@ -171,7 +179,15 @@ fn variable<'a>(
         Ok(_) => None,
         Err(_) => at_entry(builder, found, frame, size, own).and_then(|it| fitted(it, size).ok()),
     };
-    Some(ScopedVariable { name, kind: found.kind, type_id, location, at_entry, inline_depth: 0 })
+    Some(ScopedVariable {
+        name,
+        kind: found.kind,
+        type_id,
+        location,
+        at_entry,
+        moved: None,
+        inline_depth: 0,
+    })
 }
 
 /// Refuses a location that has fewer bytes than the type; the rest would be made up.

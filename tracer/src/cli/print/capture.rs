@@ -6,7 +6,8 @@ use super::source::{Sources, at};
 use super::time;
 use super::value::{Row, WIDTH, special};
 use crate::api::types::{
-    Armed, CaptureLine, Code, Frame, How, Site, StackEnd, StackEndCode, Variable, VariableKind,
+    Armed, CaptureLine, Code, Frame, How, OtherPc, Site, StackEnd, StackEndCode, Variable,
+    VariableKind,
 };
 use crate::escape::Escaped;
 use tracer_core::model::reason::ReasonCode;
@@ -123,11 +124,30 @@ fn variable_tree(variable: &Variable, page: &mut Page) {
     let indent = Line::new().pad(6);
     let label = Line::new().with(Ink::Name, Escaped::name(&variable.name));
     let row = Row::labelled(label, &variable.type_name, &variable.node, WIDTH - indent.width());
-    let row = match special(variable.provenance) {
-        Some(special) => row.with(Ink::Dim, "  (").with(Ink::Dim, special).with(Ink::Dim, ")"),
-        None => row,
+    let row = match (&variable.moved, special(variable.provenance)) {
+        (Some(other), _) => {
+            let row = row.with(Ink::Dim, "  (").with(Ink::Dim, other_pc(other));
+            row.with(Ink::Dim, ")")
+        }
+        (None, Some(special)) => {
+            row.with(Ink::Dim, "  (").with(Ink::Dim, special).with(Ink::Dim, ")")
+        }
+        (None, None) => row,
     };
     row.write(&indent, page);
+}
+
+/// `as it was at main.c:41 (*0x401136)`.
+fn other_pc(other: &OtherPc) -> Escaped {
+    let when = if other.is_ahead { "as it will be at" } else { "as it was at" };
+    let pc = format!("*{:#x}", other.pc.0);
+    match (&other.file, other.line) {
+        (Some(file), Some(line)) => {
+            let file = file.rsplit('/').next().unwrap_or(file);
+            Escaped::name(&format!("{when} {file}:{line}, {pc}"))
+        }
+        _ => Escaped::name(&format!("{when} {pc}")),
+    }
 }
 
 fn stack_end(end: &StackEnd, page: &mut Page) {

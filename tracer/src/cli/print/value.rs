@@ -448,6 +448,7 @@ pub(super) fn special(provenance: Provenance) -> Option<&'static str> {
         Provenance::Untouched => Some("never touched"),
         Provenance::ReadAfterHit => Some("read after the hit"),
         Provenance::EntryValue => Some("at entry, by its caller"),
+        Provenance::MovedPc => Some("at another pc"),
     }
 }
 

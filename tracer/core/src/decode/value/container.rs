@@ -70,6 +70,11 @@ impl Decoder<'_> {
                 Ok(address) => self.text_slice(address, length, place.depth),
                 Err(reason) => Value::Unavailable(reason),
             },
+            Walk::Headed { pointer, header } => match self.pointer_at(place, pointer) {
+                Ok(0) => Value::Unavailable(contradiction("its pointer is null")),
+                Ok(address) => self.text_slice(address.saturating_add(header), length, place.depth),
+                Err(reason) => Value::Unavailable(reason),
+            },
             Walk::Inside { offset } => match place.part(offset) {
                 Some(part) if offset.saturating_add(length) <= place.size => {
                     self.inner_text(length, part)

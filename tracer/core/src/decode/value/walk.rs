@@ -97,6 +97,10 @@ impl Walker<'_, '_> {
                 let first = self.first(*pointer)?;
                 self.each(|walker, index| Ok(Slot::At(add(first, index * walker.size)?)))
             }
+            Walk::Headed { pointer, header } => {
+                let first = add(self.first(*pointer)?, *header)?;
+                self.each(|walker, index| Ok(Slot::At(add(first, index * walker.size)?)))
+            }
             Walk::Ring { pointer, room, head } => {
                 let first = self.first(*pointer)?;
                 let (room, head) = (self.number(room)?, self.number(head)?);
@@ -359,7 +363,10 @@ impl Walker<'_, '_> {
                 at(key.offset, size(key.type_id))?,
                 at(value.offset, size(value.type_id))?,
             )),
-            _ => Ok(Slot::At(at(0, self.size)?)),
+            _ => {
+                let Walk::BTree(tree) = &self.of.walk else { return Err(far()) };
+                Ok(Slot::At(at(tree.elements, self.size)?))
+            }
         }
     }
 

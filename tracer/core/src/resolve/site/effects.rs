@@ -23,9 +23,31 @@ pub(super) fn passable(instruction: &Instruction) -> Option<u32> {
     if !info.used_memory().iter().all(harmless) {
         return None;
     }
-    Some(info.used_registers().iter().filter(|used| writes(used)).fold(0, |registers, used| {
+    Some(bits(info.used_registers()))
+}
+
+/// The registers that `instruction` itself writes, as bits by DWARF number.
+pub(super) fn written(instruction: &Instruction) -> u32 {
+    bits(InstructionInfoFactory::new().info(instruction).used_registers())
+}
+
+/// Whether `instruction` may write memory, other than `push` its own new stack slot.
+pub(super) fn writes_memory(instruction: &Instruction) -> bool {
+    let reads = |memory: &UsedMemory| {
+        matches!(
+            memory.access(),
+            OpAccess::None | OpAccess::NoMemAccess | OpAccess::Read | OpAccess::CondRead
+        )
+    };
+    let mut factory = InstructionInfoFactory::new();
+    let info = factory.info(instruction);
+    instruction.mnemonic() != Mnemonic::Push && !info.used_memory().iter().all(reads)
+}
+
+fn bits(used: &[UsedRegister]) -> u32 {
+    used.iter().filter(|used| writes(used)).fold(0, |registers, used| {
         registers | dwarf_number(used.register()).map_or(0, |number| 1 << number)
-    }))
+    })
 }
 
 /// Memory that is there as long as the program is sound: the frame, globals, thread-locals.

@@ -15,7 +15,12 @@ use tracer_common::wire::{RBP, RSP};
 /// The variable lives in the frame, in one place for its whole block, and its declaration comes
 /// behind `here`. False where debug info does not tell.
 pub(super) fn is_ahead(found: &Found<'_>, here: &LineAt) -> bool {
-    if found.kind != VariableKind::Local || !lives_in_frame(found) {
+    lives_in_frame(found) && comes_later(found, here)
+}
+
+/// The variable's declaration comes behind `here`. False where debug info does not tell.
+pub(super) fn comes_later(found: &Found<'_>, here: &LineAt) -> bool {
+    if found.kind != VariableKind::Local {
         return false;
     }
     let Some((file, line)) = declared(found) else { return false };

@@ -240,6 +240,19 @@ pub(super) fn at_entry<'a>(
     passed(found, frame).filter(|_| own)
 }
 
+/// Where a variable is that a list gives such a location for, at any pc of the function. Where the
+/// expression speaks of the frame, it is that of this pc.
+pub(super) fn listed_location<'a>(
+    builder: &TypeBuilder<'a>,
+    found: &Found<'a>,
+    frame: &Frame<'_>,
+    unit: &Rc<SourceUnit<'a>>,
+    expression: gimli::Expression<Reader<'a>>,
+) -> Result<Location, Reason> {
+    let search = Search { builder, frame, entry_values: true, pointers: 0 };
+    search.translated(found, unit, expression, false)
+}
+
 /// What the search for a location may make use of.
 #[derive(Clone, Copy)]
 struct Search<'s, 'a> {
@@ -263,23 +276,7 @@ impl<'a> Search<'_, 'a> {
         else {
             return Err(ReasonCode::OptimizedOut.into());
         };
-        let pointed = |entry| self.pointed(unit, entry);
-        let context = Context {
-            frame_base: frame.base.as_ref(),
-            cfa: frame.at.cfa,
-            bias: frame.at.bias,
-            unit: Some((unit.dwarf, &unit.unit)),
-            initial: None,
-            entry_values: self.entry_values,
-            pointed: Some(Pointed(&pointed)),
-            thread_storage: frame.at.thread_storage,
-        };
-        let encoding = unit.unit.encoding();
-        let translated =
-            |expression, single| match frame.check(expression, encoding, found.kind, single)? {
-                Some(location) => Ok(location),
-                None => translate(expression, encoding, context),
-            };
+        let translated = |expression, single| self.translated(found, unit, expression, single);
         match stated {
             Stated::Single(expression) if is_untracked(unit, expression) => {
                 let detail =
@@ -303,6 +300,33 @@ impl<'a> Search<'_, 'a> {
             Stated::Elsewhere => Err(ReasonCode::NotLiveHere.into()),
             Stated::Constant(value) => constant(unit, value, size, frame.at.bias),
             Stated::Nothing => Err(ReasonCode::OptimizedOut.into()),
+        }
+    }
+
+    /// What an expression means at this pc.
+    fn translated(
+        self,
+        found: &Found<'a>,
+        unit: &Rc<SourceUnit<'a>>,
+        expression: gimli::Expression<Reader<'a>>,
+        single: bool,
+    ) -> Result<Location, Reason> {
+        let frame = self.frame;
+        let pointed = |entry| self.pointed(unit, entry);
+        let context = Context {
+            frame_base: frame.base.as_ref(),
+            cfa: frame.at.cfa,
+            bias: frame.at.bias,
+            unit: Some((unit.dwarf, &unit.unit)),
+            initial: None,
+            entry_values: self.entry_values,
+            pointed: Some(Pointed(&pointed)),
+            thread_storage: frame.at.thread_storage,
+        };
+        let encoding = unit.unit.encoding();
+        match frame.check(expression, encoding, found.kind, single)? {
+            Some(location) => Ok(location),
+            None => translate(expression, encoding, context),
         }
     }
 

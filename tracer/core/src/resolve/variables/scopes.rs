@@ -6,6 +6,7 @@ use crate::model::resolved::VariableKind;
 use crate::resolve::dies::{self, Die, DieError, DieId, Dies, Entry, SourceUnit};
 use gimli::{AttributeValue, UnitOffset};
 use std::collections::HashSet;
+use std::ops::Range;
 use std::rc::Rc;
 
 /// Variables of one function; what has more is not looked at.
@@ -178,27 +179,46 @@ pub(super) fn covers<'a>(
     entry: &Entry<'a>,
     pc: Svma,
 ) -> Result<Option<bool>, DieError> {
+    let mut covers = false;
+    let any = code_of(source, entry, |range| {
+        covers = range.contains(&pc.0);
+        !covers
+    })?;
+    Ok(any.then_some(covers))
+}
+
+/// Visits the ranges of an entry's code, until `visit` has enough; false where it states none.
+///
+/// # Errors
+///
+/// When they are malformed.
+pub(super) fn code_of<'a>(
+    source: &SourceUnit<'a>,
+    entry: &Entry<'a>,
+    mut visit: impl FnMut(Range<u64>) -> bool,
+) -> Result<bool, DieError> {
     let (dwarf, unit) = (source.dwarf, &source.unit);
     if let Some(value) = entry.attr_value(gimli::DW_AT_ranges)
         && let Some(mut ranges) = dwarf.attr_ranges(unit, value)?
     {
         while let Some(range) = lists::next_range(&mut ranges, || source.steps.take(0))? {
-            if (range.begin..range.end).contains(&pc.0) {
-                return Ok(Some(true));
+            if !visit(range.begin..range.end) {
+                break;
             }
         }
-        return Ok(Some(false));
+        return Ok(true);
     }
     let low = match entry.attr_value(gimli::DW_AT_low_pc) {
         Some(value) => dwarf.attr_address(unit, value)?,
         None => None,
     };
-    let Some(low) = low else { return Ok(None) };
+    let Some(low) = low else { return Ok(false) };
     let end = match entry.attr_value(gimli::DW_AT_high_pc) {
         // A length, which in a malformed file leads beyond the last address.
         Some(AttributeValue::Udata(length)) => low.checked_add(length).unwrap_or(low),
         Some(value) => dwarf.attr_address(unit, value)?.unwrap_or(low),
         None => low.saturating_add(1),
     };
-    Ok(Some((low..end).contains(&pc.0)))
+    visit(low..end);
+    Ok(true)
 }

@@ -3,8 +3,9 @@
 use super::scopes::Found;
 use crate::binary::dwarf::Reader;
 use crate::model::address::Svma;
-use crate::resolve::dies::{Attribute, DieError, SourceUnit};
+use crate::resolve::dies::{Attribute, Die, DieError, SourceUnit};
 use gimli::{AttributeValue, RawLocListEntry};
+use std::ops::Range;
 use std::rc::Rc;
 
 /// A byte of an expression may be an operation of its own: it counts as so many bytes that are only
@@ -12,6 +13,10 @@ use std::rc::Rc;
 const EXPRESSION_BYTE: usize = 16;
 /// So does an entry of a list of locations.
 const LIST_ENTRY: usize = 80;
+
+/// Locations by ranges of addresses, and the unit that states them.
+pub(super) type Ranges<'a, 'f> =
+    (Vec<(Range<u64>, gimli::Expression<Reader<'a>>)>, &'f Rc<SourceUnit<'a>>);
 
 /// What debug info says about where a variable is at a pc.
 pub(super) enum Stated<'a> {
@@ -89,6 +94,30 @@ pub(super) fn listed<'a>(
         _ if any => Stated::Elsewhere,
         _ => Stated::Nothing,
     })
+}
+
+/// What a list has for the ranges of addresses for which it gives locations of their own; nothing
+/// where it is no list. The unit is the one that says so.
+///
+/// # Errors
+///
+/// When the list is malformed.
+pub(super) fn ranges<'a, 'f>(found: &'f Found<'a>) -> Result<Option<Ranges<'a, 'f>>, DieError> {
+    let stated = |die: &'f Die<'a>| Some((die, die.entry.attr_value(gimli::DW_AT_location)?));
+    let Some((die, value)) = found.chain.iter().find_map(stated) else { return Ok(None) };
+    if matches!(value, AttributeValue::Exprloc(_)) {
+        return Ok(None);
+    }
+    let unit = &die.unit;
+    let Some(mut entries) = unit.dwarf.attr_locations(&unit.unit, value)? else { return Ok(None) };
+    let mut ranges = Vec::new();
+    while let Some(raw) = entries.next_raw()? {
+        unit.steps.take(LIST_ENTRY)?;
+        let Some(entry) = entries.convert_raw(raw)? else { continue };
+        unit.steps.take(entry.data.0.len() * EXPRESSION_BYTE)?;
+        ranges.push((entry.range.begin..entry.range.end, entry.data));
+    }
+    Ok(Some((ranges, unit)))
 }
 
 /// An entry with an empty range, which speaks of one view of an address only (DW_AT_GNU_locviews);

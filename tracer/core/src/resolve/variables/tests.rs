@@ -70,6 +70,7 @@ fn on_lines(
         bias: 0x10_0000,
         thread_storage: Some(0u64.wrapping_sub(0x40)),
         home_stored,
+        paths: None,
         lines,
     };
     let variables = variables_at(&mut builder, &function.unit.unit, &frame).unwrap();

@@ -10,6 +10,15 @@ use crate::resolve::types::{TypeBuilder, array};
 
 /// `BTreeMap<K, V>`.
 pub(super) fn map<'a>(builder: &mut TypeBuilder<'a>, map: &Part<'a>) -> Option<Shape> {
+    tree(builder, map, false)
+}
+
+/// `BTreeSet<T>`: a map whose values take no bytes.
+pub(super) fn set<'a>(builder: &mut TypeBuilder<'a>, set: &Part<'a>) -> Option<Shape> {
+    tree(builder, &set.member(builder, "map")?, true)
+}
+
+fn tree<'a>(builder: &mut TypeBuilder<'a>, map: &Part<'a>, is_set: bool) -> Option<Shape> {
     let root = variant::some(builder, &map.member(builder, "root")?)?;
     let count = map.member(builder, "length")?.number(builder)?;
     let height = root.member(builder, "height")?.number(builder)?;
@@ -30,6 +39,7 @@ pub(super) fn map<'a>(builder: &mut TypeBuilder<'a>, map: &Part<'a>) -> Option<S
         height,
         length: leaf.member(builder, "len")?.number(builder)?,
         room,
+        elements: keys.offset,
         below: inner.member(builder, "edges")?.offset,
         parent,
         index: leaf.member(builder, "parent_idx")?.number(builder)?,
@@ -46,10 +56,10 @@ pub(super) fn map<'a>(builder: &mut TypeBuilder<'a>, map: &Part<'a>) -> Option<S
         let type_id = builder.type_of_die(die, Language::Rust);
         Some(Member { name: None, offset: array.offset, type_id, bits: None })
     };
-    let content = Content::Pairs {
-        size: 0,
-        key: element(builder, &keys, "K")?,
-        value: element(builder, &values, "V")?,
+    let (key, value) = (element(builder, &keys, "K")?, element(builder, &values, "V")?);
+    let content = match is_set {
+        true => Content::Elements(key.type_id),
+        false => Content::Pairs { size: 0, key, value },
     };
     let walk = Walk::BTree(tree);
     Some(Shape::Container(Box::new(Container {
@@ -59,11 +69,6 @@ pub(super) fn map<'a>(builder: &mut TypeBuilder<'a>, map: &Part<'a>) -> Option<S
         capacity: None,
         notes: Vec::new(),
     })))
-}
-
-/// `BTreeSet<T>`: a map whose values take no bytes.
-pub(super) fn set<'a>(builder: &mut TypeBuilder<'a>, set: &Part<'a>) -> Option<Shape> {
-    map(builder, &set.member(builder, "map")?)
 }
 
 /// The number of elements of an array.

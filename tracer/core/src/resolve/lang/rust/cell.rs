@@ -2,7 +2,7 @@
 
 use super::part::Part;
 use crate::model::container::{Arithmetic, Note, Number, Says, Wrapper};
-use crate::model::types::{Encoding, Scalar, Shape, Type};
+use crate::model::types::{Encoding, Member, Scalar, Shape, Type};
 use crate::resolve::types::TypeBuilder;
 
 /// `std::sys`'s futex lock of readers and a writer: the bits that count readers; all of them are a
@@ -21,7 +21,7 @@ pub(super) fn atomic_bool<'a>(builder: &mut TypeBuilder<'a>, whole: &Part<'a>) -
     let Number::Field { offset, size: 1 } = whole.number(builder)? else { return None };
     let shape = Shape::Scalar(Scalar { encoding: Encoding::Bool, size: 1 });
     let type_id = builder.made(Type { name: "bool".to_owned(), size: Some(1), shape });
-    let inner = crate::model::types::Member { name: None, offset, type_id, bits: None };
+    let inner = Member { name: None, offset, type_id, bits: None };
     Some(Shape::Wrapper(Box::new(Wrapper { inner, alive: None, notes: Vec::new() })))
 }
 

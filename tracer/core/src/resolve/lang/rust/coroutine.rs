@@ -29,6 +29,9 @@ pub fn capture_name(name: &str) -> &str {
 /// The state of a future that a DW_TAG_variant stands for: its name with the line at which it waits,
 /// and what is alive in it. `None` for a variant of anything else.
 pub(super) fn state<'a>(builder: &mut TypeBuilder<'a>, arm: &Die<'a>) -> Option<VariantArm> {
+    if builder.is_raw() {
+        return None;
+    }
     let dies = builder.dies();
     let mut children = dies.children(arm).ok()?.into_iter();
     let entry = children.find(|child| child.tag() == gimli::DW_TAG_member)?;

@@ -6,6 +6,7 @@ mod btree;
 mod cell;
 mod coroutine;
 mod counted;
+mod dynamic;
 mod hash;
 mod part;
 mod slice;
@@ -81,6 +82,9 @@ pub fn shape<'a>(
     }
     if builder.is_raw() {
         return None;
+    }
+    if let Some(object) = dynamic::fat(builder, &Part::whole(die)) {
+        return Some(object);
     }
     let name = die.name()?;
     let name = part::base_name(&name);

@@ -27,7 +27,10 @@ impl<'a> Part<'a> {
     }
 
     /// Its members that take bytes, with their names.
-    fn members(&self, builder: &TypeBuilder<'a>) -> Option<Vec<(Option<String>, Die<'a>)>> {
+    pub(super) fn members(
+        &self,
+        builder: &TypeBuilder<'a>,
+    ) -> Option<Vec<(Option<String>, Die<'a>)>> {
         let children = builder.dies().children(&self.die).ok()?;
         let members = children.into_iter().filter(|child| child.tag() == gimli::DW_TAG_member);
         let unit = &self.die.unit;

@@ -73,23 +73,33 @@ pub(super) fn deque<'a>(builder: &mut TypeBuilder<'a>, deque: &Part<'a>) -> Opti
         return None;
     }
     let number = |name| deque.member(builder, name)?.number(builder);
-    let (head, count) = match number("len") {
-        Some(length) => (number("head")?, length),
+    let (head, count, capacity) = match number("len") {
+        Some(length) => (number("head")?, length, buffer.capacity.clone()),
         None => {
             let (tail, head) = (number("tail")?, number("head")?);
-            let mask = buffer.capacity.clone().with(Arithmetic::Sub, Number::Fixed(1));
-            let ahead = head.with(Arithmetic::Add, buffer.capacity.clone());
-            let count = ahead.with(Arithmetic::Sub, tail.clone()).with(Arithmetic::And, mask);
-            (tail, count)
+            let last = buffer.capacity.clone().with(Arithmetic::Sub, Number::Fixed(1));
+            (tail.clone(), between(tail, head, &buffer.capacity, &last), last)
         }
     };
     Some(Shape::Container(Box::new(Container {
         walk: Walk::Ring { pointer: buffer.pointer, room: buffer.capacity.clone(), head },
         content: Content::Elements(builder.type_of_die(element, Language::Rust)),
         count: Some(count),
-        capacity: Some(buffer.capacity),
+        capacity: Some(capacity),
         notes: Vec::new(),
     })))
+}
+
+/// Elements from the index `tail` on to the one before `head`, which may be in front of it; none of
+/// both may be above `last`.
+fn between(tail: Number, head: Number, room: &Number, last: &Number) -> Number {
+    let wraps = tail.clone().with(Arithmetic::Above, head.clone());
+    let beyond = room.clone().with(Arithmetic::Mul, wraps);
+    // Zero, or a contradiction.
+    let fits = last.clone().with(Arithmetic::Sub, head.clone());
+    let fits = fits.with(Arithmetic::And, Number::Fixed(0));
+    let end = head.with(Arithmetic::Add, beyond).with(Arithmetic::Add, fits);
+    end.with(Arithmetic::Sub, tail)
 }
 
 /// `LinkedList<T>`.

@@ -89,6 +89,7 @@ impl Info {
             body_cfa: None,
             bias: 0,
             home_stored: None,
+            paths: None,
             lines: &[],
         };
         let variables = variables_at(&mut builder, &function.unit.unit, &frame);

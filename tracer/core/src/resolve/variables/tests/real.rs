@@ -243,6 +243,7 @@ fn walk<'a>(builder: &mut TypeBuilder<'a>, function: &Function<'a>) -> usize {
                 body_cfa: Some(&cfa),
                 bias: 0x1000,
                 home_stored,
+                paths: None,
                 lines: &[],
             };
             if let Ok(variables) = variables_at(builder, &function.unit.unit, &frame) {
