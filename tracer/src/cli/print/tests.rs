@@ -117,6 +117,10 @@ big: struct big =
 │  ├─ [30] 1030, 1031, 1032, 1033, 1034, 1035, 1036, 1037, 1038, 1039
 │  └─ … 24 more; raise --max-items
 └─ places: struct place [2] = [{street = "A", number = 12}, {street = "B", number = 12}]
+map: std::map<int, int> = {1: -1, 2: -2, … 998 more; raise --max-items}
+no_map: std::map<int, int> = {}
+noted: std::vector<int> = [0, 1, 2] (capacity 8, state locked)
+tuple: (i32, i32) = (1, 2)
 constant: const char * = "never read before" (from the mapped file)
 zero: int * = 0x558100006000 -> 0 (never touched)
 swapped: struct s * = 0x558100007000 -> {x = 5} (read after the hit)
