@@ -129,7 +129,7 @@ fn headed(found: &mut Found<'_, '_>, of: &Container, place: Place, pointer: u64,
     let Some((size, count)) = size.zip(of.count.clone()) else { return };
     let count = count.with(Arithmetic::Add, Number::Fixed(header.div_ceil(size)));
     let (content, flags) = match of.content {
-        Content::Elements(element) if header % size == 0 => (What::Value(element), 0),
+        Content::Elements(element) if header.is_multiple_of(size) => (What::Value(element), 0),
         Content::Text => (What::Raw(1), Edge::BYTES),
         _ => (What::Raw(u32::try_from(size).unwrap_or(u32::MAX)), 0),
     };
