@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// What the daemon may grow by, at any moment of a question.
 const GROWTH_MAX: u64 = 256 << 20;
 
-/// A daemon's memory and time, as the kernel counts them.
+/// The memory and time of a daemon with its parser, as the kernel counts them.
 struct Meter<'d> {
     daemon: &'d Daemon,
     before: u64,
@@ -33,7 +33,9 @@ struct Meter<'d> {
 impl<'d> Meter<'d> {
     /// Starts to measure: the peak is that from now on.
     fn start(daemon: &'d Daemon) -> Self {
-        fs::write(format!("/proc/{}/clear_refs", daemon.pid()), "5").unwrap();
+        for pid in processes(daemon) {
+            fs::write(format!("/proc/{pid}/clear_refs"), "5").unwrap();
+        }
         let (before, cpu) = (status(daemon, "VmRSS:"), cpu(daemon));
         Self { daemon, before, cpu, start: Instant::now() }
     }
@@ -45,21 +47,33 @@ impl<'d> Meter<'d> {
     }
 }
 
-/// A number of bytes in `/proc/PID/status`.
-fn status(daemon: &Daemon, name: &str) -> u64 {
-    let text = fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
-    let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+/// The daemon, and who reads files for it.
+fn processes(daemon: &Daemon) -> Vec<u32> {
+    let mut processes = daemon.parsers().unwrap();
+    processes.push(daemon.pid());
+    processes
 }
 
-/// User and system time.
+/// A number of bytes in `/proc/PID/status`, of all that are there still.
+fn status(daemon: &Daemon, name: &str) -> u64 {
+    let bytes = |pid: u32| {
+        let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+        Some(line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10)
+    };
+    processes(daemon).into_iter().filter_map(bytes).sum()
+}
+
+/// User and system time, also of those that have ended.
 fn cpu(daemon: &Daemon) -> Duration {
-    let text = fs::read_to_string(format!("/proc/{}/stat", daemon.pid())).unwrap();
-    let behind = text.rsplit(')').next().unwrap();
-    let numbers = behind.split_whitespace().skip(11).take(2);
-    let ticks: u64 = numbers.map(|number| number.parse::<u64>().unwrap()).sum();
+    let ticks = |pid: u32| {
+        let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let behind = text.rsplit(')').next().unwrap().to_owned();
+        let numbers = behind.split_whitespace().skip(11).take(4);
+        Some(numbers.map(|number| number.parse::<u64>().unwrap()).sum::<u64>())
+    };
     // sysconf(_SC_CLK_TCK) is 100 wherever Linux runs.
-    Duration::from_millis(ticks * 10)
+    Duration::from_millis(processes(daemon).into_iter().filter_map(ticks).sum::<u64>() * 10)
 }
 
 /// Asks the daemon, the target at work, until there is an answer.

@@ -37,6 +37,7 @@ mod kernels;
 mod late;
 mod locations;
 mod metrics;
+mod parser;
 mod pending;
 mod privilege;
 mod race;

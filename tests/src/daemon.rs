@@ -87,6 +87,32 @@ impl Daemon {
         self.child.id()
     }
 
+    /// The processes that read files for it.
+    ///
+    /// # Errors
+    ///
+    /// `/proc` can't be read.
+    pub fn parsers(&self) -> Result<Vec<u32>> {
+        let mut parsers = Vec::new();
+        for entry in std::fs::read_dir("/proc")? {
+            let name = entry?.file_name();
+            let Some(pid) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else {
+                continue;
+            };
+            // It may have ended meanwhile.
+            let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { continue };
+            let Some((front, behind)) = stat.rsplit_once(')') else { continue };
+            let mut words = behind.split_whitespace();
+            let is_dead = words.next() == Some("Z");
+            let is_ours = words.next() == Some(&self.pid().to_string());
+            if front.ends_with("(tracer-parser") && is_ours && !is_dead {
+                parsers.push(pid);
+            }
+        }
+        parsers.sort_unstable();
+        Ok(parsers)
+    }
+
     /// Its socket.
     pub fn socket(&self) -> PathBuf {
         self.folder.path().join("sock")

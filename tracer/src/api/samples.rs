@@ -21,7 +21,7 @@ use tracer_core::model::resolved::{
     Elsewhere, InlinedInto, LocationSpec, Resolved, Site, SourceLine, TrapClass, VariableKind,
 };
 use tracer_core::model::types::TypeGraph;
-use tracer_core::model::value::{Field, Typed, Value};
+use tracer_core::model::value::{Field, Said, Typed, Value};
 
 pub(crate) fn typed(type_name: &str, value: Value) -> Typed {
     Typed { type_name: type_name.to_owned(), value }
@@ -121,7 +121,33 @@ fn values_with_parts() -> Vec<(&'static str, &'static str, Value)> {
         ("no_items", "int []", Value::Array { items: Vec::new(), total: None, cut: None }),
         ("torn", "int [2]", torn_array()),
         ("big", "struct big", big_record()),
+        ("map", "std::map<int, int>", map(vec![1, 2], 1000)),
+        ("no_map", "std::map<int, int>", map(Vec::new(), 0)),
+        ("noted", "std::vector<int>", noted(numbers(0..3, 3))),
+        ("tuple", "(i32, i32)", Value::Record(tuple())),
     ]
+}
+
+fn map(keys: Vec<i128>, total: u64) -> Value {
+    let cut = (keys.len() as u64) < total;
+    let entry = |key: i128| (typed("int", Value::Signed(key)), typed("int", Value::Signed(-key)));
+    Value::Map {
+        entries: keys.into_iter().map(entry).collect(),
+        total: Some(total),
+        cut: cut.then(|| ReasonCode::LimitItems.into()),
+    }
+}
+
+fn noted(value: Value) -> Value {
+    let notes = vec![
+        ("capacity".to_owned(), Said::Number(8)),
+        ("state".to_owned(), Said::Text("locked".to_owned())),
+    ];
+    Value::Noted { notes, of: Box::new(typed("std::vector<int>", value)) }
+}
+
+fn tuple() -> Vec<Field> {
+    vec![field("__0", "i32", Value::Signed(1)), field("__1", "i32", Value::Signed(2))]
 }
 
 fn torn_array() -> Value {

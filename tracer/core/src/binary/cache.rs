@@ -6,7 +6,6 @@
 //! container tells nothing of another.
 
 use super::debugfile::Attempt;
-use super::debuginfod::DebugServers;
 use super::file_code::FileCode;
 use super::files::Files;
 use super::index_store::IndexStore;
@@ -58,29 +57,11 @@ pub struct CacheReadings {
     pub index_misses: u64,
 }
 
-impl CacheReadings {
-    /// Two caches together.
-    #[must_use]
-    pub fn plus(self, other: Self) -> Self {
-        Self {
-            entries: self.entries + other.entries,
-            bytes: self.bytes + other.bytes,
-            bytes_max: self.bytes_max,
-            hits: self.hits + other.hits,
-            misses: self.misses + other.misses,
-            evictions: self.evictions + other.evictions,
-            index_hits: self.index_hits + other.index_hits,
-            index_misses: self.index_misses + other.index_misses,
-        }
-    }
-}
-
 /// Files with what was read of them.
 #[derive(Debug, Default)]
 pub struct Cache {
     options: CacheOptions,
     store: Option<Arc<IndexStore>>,
-    servers: Option<DebugServers>,
     kept: Mutex<Kept>,
 }
 
@@ -117,19 +98,7 @@ struct Identity {
 impl Cache {
     /// Nothing is kept yet, but what `store` has of files that were read before.
     pub fn new(options: CacheOptions, store: Option<IndexStore>) -> Self {
-        Self { options, store: store.map(Arc::new), servers: None, kept: Mutex::default() }
-    }
-
-    /// The same with servers that are asked for debug files.
-    #[must_use]
-    pub fn with_servers(self, servers: Option<DebugServers>) -> Self {
-        Self { servers, ..self }
-    }
-
-    /// The servers that are asked for whom: a user's build-ids are not told to anybody, who may have
-    /// put into them what they like.
-    pub(super) fn servers(&self, reader: Caller) -> Option<&DebugServers> {
-        self.servers.as_ref().filter(|_| reader == Caller::Root)
+        Self { options, store: store.map(Arc::new), kept: Mutex::default() }
     }
 
     /// What is kept of these files, or the start of it. Only for root an index on disk serves: of a

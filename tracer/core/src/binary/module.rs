@@ -74,8 +74,7 @@ impl Module {
     ///
     /// [`IssueKind::MalformedFile`], also where it can't be opened.
     pub fn from_path(path: &Path, cache: &Cache) -> Result<Self, Issue> {
-        let servers = cache.servers(Caller::Root).cloned();
-        let opener: Arc<dyn Opener> = Arc::new(Local::of_host(servers));
+        let opener: Arc<dyn Opener> = Arc::new(Local::of_host());
         let file = opener.open(0, path).and_then(|file| MappedFile::new(file, path.to_path_buf()));
         let elf = ElfFile::parse(file.map_err(|errno| unopened(path, errno))?)?;
         if elf.segments().is_empty() {

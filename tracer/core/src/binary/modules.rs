@@ -54,8 +54,7 @@ impl Modules {
 
     /// The same, with what is kept of files, for someone who asks.
     pub fn with(cache: &Arc<Cache>, process: &Process, reader: Caller) -> Self {
-        let servers = cache.servers(reader).cloned();
-        let opener = Arc::new(Local::of_process(process.id.pid, reader, servers));
+        let opener = Arc::new(Local::of_process(process.id.pid, reader, None));
         Self::opened_by(opener, cache, process, reader)
     }
 
@@ -101,7 +100,7 @@ impl Modules {
         let cache = Arc::<Cache>::default();
         let module = OnceLock::from(Ok(Module::from_path(path, &cache)?));
         let slot = Slot { path: path.to_path_buf(), mappings: Vec::new(), module };
-        let opener = Arc::new(Local::of_host(None));
+        let opener = Arc::new(Local::of_host());
         Ok(Self { opener, has_main: false, slots: vec![slot], cache, reader: Caller::Root })
     }
 

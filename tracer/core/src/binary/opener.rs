@@ -73,8 +73,8 @@ impl Local {
     }
 
     /// For files that no process has mapped.
-    pub fn of_host(servers: Option<DebugServers>) -> Self {
-        Self { pid: 0, roots: Root::host().into_iter().collect(), servers }
+    pub fn of_host() -> Self {
+        Self { pid: 0, roots: Root::host().into_iter().collect(), servers: None }
     }
 }
 

@@ -7,12 +7,13 @@ use super::error::EngineError;
 use super::event::{Ended, Entries};
 use super::figures::{rate, share, time};
 use super::mapped::Mapped;
+use super::parser::Session;
 use super::probe::{Probe, Wake};
 use super::request::SnapshotRequest;
 use crate::attach::cpu_clock;
 use crate::attach::late::LateReader;
 use crate::attach::link::Counts;
-use crate::binary::modules::Code;
+use crate::model::abilities::HostAbilities;
 use crate::model::admission::{Forecast, Load, Verdict};
 use crate::model::cost::{CostModel, Predicted, Work};
 use crate::model::issue::{Issue, IssueKind};
@@ -33,8 +34,9 @@ const CAPTURES: u32 = 8;
 pub(super) struct Scene<'a> {
     pub(super) request: &'a SnapshotRequest,
     pub(super) process: &'a Process,
-    pub(super) code: &'a Code<'a>,
-    pub(super) mapped: &'a Mapped<'a>,
+    pub(super) host: &'a HostAbilities,
+    pub(super) session: &'a Session<'a>,
+    pub(super) mapped: &'a Mapped,
     pub(super) resolved: &'a Resolved,
     pub(super) plans: &'a [Plan],
     pub(super) control: Control<'a>,

@@ -2,15 +2,16 @@
 
 use super::admission::Scene;
 use super::error::EngineError;
+use super::parser::{Hit, Question};
 use super::probe::{Counting, Probe};
+use super::request::decoding_nice;
 use crate::attach::breakpoints::Closed;
 use crate::attach::cpu_clock;
 use crate::model::admission::{Forecast, Load, Verdict};
-use crate::model::capture::{Capture, Frame};
+use crate::model::capture::Frame;
 use crate::model::cost::{CostModel, Predicted};
 use crate::model::record::Record;
 use crate::model::resolved::{LocationSpec, Resolved};
-use crate::{decode, resolve};
 use std::time::{Duration, Instant};
 
 /// Callers that are tried.
@@ -40,13 +41,15 @@ pub(super) fn nearest_that_fits(
     refused: &Forecast,
     records: &[(usize, Record)],
 ) -> Result<Option<Caller>, EngineError> {
-    let Some(capture) = records.first().and_then(|record| decoded(scene, record)) else {
-        return Ok(None);
-    };
+    let Some((index, record)) = records.first() else { return Ok(None) };
+    let changed = scene.mapped.changed();
+    let nice = decoding_nice(scene.request.hits);
+    let hit = Hit { index: *index, record: record.clone(), changed, time_unix_ns: 0, nice };
+    let Some(capture) = scene.session.decode(hit, &scene.request.limits)? else { return Ok(None) };
     // The first physical frame is the function itself.
     let frames = capture.frames.iter().filter(|frame| !frame.inlined).skip(1);
     for frame in frames.filter(|frame| frame.function.is_some()).take(TRIED) {
-        let Some((function, resolved)) = probed(scene, frame) else { continue };
+        let Some((function, resolved)) = probed(scene, frame)? else { continue };
         let Some(site) = resolved.sites.first() else { continue };
         let Ok(counting) = probe.count_only(scene, &resolved) else { continue };
         let counted_ns = costs.trap_ns(site.trap) + costs.count_ns;
@@ -61,19 +64,16 @@ pub(super) fn nearest_that_fits(
     Ok(None)
 }
 
-fn decoded(scene: &Scene<'_>, (index, record): &(usize, Record)) -> Option<Capture> {
-    let site = scene.resolved.sites.get(*index)?;
-    let (types, limits) = (&scene.resolved.types, &scene.request.limits);
-    Some(decode::decode(record, *index, site, types, limits, scene.mapped, 0))
-}
-
 /// Where a probe on the function of a frame would be.
-fn probed(scene: &Scene<'_>, frame: &Frame) -> Option<(String, Resolved)> {
-    let name = frame.function.clone()?;
+fn probed(scene: &Scene<'_>, frame: &Frame) -> Result<Option<(String, Resolved)>, EngineError> {
+    let Some(name) = frame.function.clone() else { return Ok(None) };
     let module = frame.module.clone();
     let spec = LocationSpec::Function { module, name: name.clone(), offset: None };
-    let resolved = resolve::resolve(&spec, &name, scene.code).ok()?;
-    Some((name, resolved))
+    match scene.session.resolve(&Question::of(&spec, &name, scene.request.limits)) {
+        Ok(resolution) => Ok(Some((name, resolution.resolved))),
+        Err(EngineError::Issue(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// How often it is called; `None` if it is not at all, or too often to be counted.

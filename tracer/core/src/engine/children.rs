@@ -138,7 +138,7 @@ mod tests {
         let mut children = Children::new(resolve::process::id(own).unwrap(), &Resolved::default());
         children.sites.push((own_code, b"other code".to_vec()));
         children.look();
-        assert_eq!((children.most(), children.left()), (0, None));
+        assert_eq!((children.most(), children.left(|_| false)), (0, None));
         for pid in sleep {
             let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
             rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();

@@ -9,6 +9,7 @@ pub use crate::model::cost::Predicted;
 use crate::model::issue::Issue;
 use crate::model::process::Process;
 use crate::model::resolved::Resolved;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tracer_common::outcome::Outcome;
@@ -54,7 +55,7 @@ pub enum Entries {
 }
 
 /// A module as it is shown.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ModuleLabel {
     /// Its path in the target.
     pub path: String,

@@ -3,8 +3,7 @@
 //!
 //! A file that is replaced by another one of its name is none of that: the process keeps its own.
 
-use crate::binary::modules::Modules;
-use crate::model::issue::Issue;
+use super::code_files::CodeFiles;
 use crate::model::resolved::{Resolved, Site};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::fs::{Stat, fstat};
@@ -33,7 +32,7 @@ struct Watched {
 impl Files {
     /// Starts to watch. What was read of the files before is compared with them when the
     /// breakpoints are placed, so this must come before that.
-    pub(super) fn watch(modules: &Modules, resolved: &Resolved) -> Result<Self, Issue> {
+    pub(super) fn watch(files: &CodeFiles, resolved: &Resolved) -> Self {
         let events = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)
             .inspect_err(|error| tracing::debug!(%error, "writes are seen by looking only"))
             .ok();
@@ -42,15 +41,15 @@ impl Files {
         indices.sort_unstable();
         indices.dedup();
         for index in indices {
-            let file = modules.get(index)?.elf().file();
-            let here = resolved.sites.iter().filter(|site| site.module == index);
-            let name = file.path().display().to_string();
+            let here = || resolved.sites.iter().filter(|site| site.module == index);
+            let opened = here().find_map(|site| files.at(site.pc));
+            let Some((file, name)) = opened else { continue };
             // Without a file descriptor more there is no probe either.
-            if let Ok(entry) = Watched::new(file.fd(), name, here, events.as_ref()) {
+            if let Ok(entry) = Watched::new(file, name.to_owned(), here(), events.as_ref()) {
                 watched.push(entry);
             }
         }
-        Ok(Self { events, watched })
+        Self { events, watched }
     }
 
     /// Becomes readable when a file was written to.

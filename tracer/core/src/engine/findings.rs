@@ -41,7 +41,7 @@ pub struct Vars {
 }
 
 /// A site with the variables of its frames.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SiteVars {
     /// The address that the location means.
     pub requested: Avma,
@@ -63,7 +63,7 @@ pub struct SiteVars {
 }
 
 /// A function that a pc is in.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct FrameVars {
     /// Its name, demangled.
     pub function: Option<String>,
@@ -77,7 +77,7 @@ pub struct FrameVars {
 }
 
 /// A variable with its place.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Placed {
     /// Its name in the source.
     pub name: String,
@@ -90,7 +90,7 @@ pub struct Placed {
 }
 
 /// Why a variable can't be shown at a site, and where it can.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Missing {
     /// Why not here.
     pub reason: Reason,

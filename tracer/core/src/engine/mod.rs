@@ -4,6 +4,7 @@ mod admission;
 mod callers;
 mod children;
 pub mod clock;
+mod code_files;
 pub mod control;
 pub mod cost;
 pub mod counted;
@@ -37,11 +38,9 @@ pub use crate::resolve::function::parse as parse_location;
 pub use doctor::doctor;
 pub use parser::run as parser;
 
-use crate::binary::cache::{Cache, CacheOptions};
-use crate::binary::index_store::{IndexDirectory, IndexStore};
 use crate::model::abilities::HostAbilities;
 use options::Options;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 /// The pipe with all that it keeps between requests. Requests may come from many threads at once;
 /// each occupies its thread until it ends.
@@ -49,7 +48,6 @@ use std::sync::{Arc, OnceLock};
 pub struct Engine {
     options: Options,
     kernel: kernel::Slot,
-    cache: Arc<Cache>,
     parsers: parser::Parsers,
     abilities: OnceLock<HostAbilities>,
     programs: programs::Programs,
@@ -69,14 +67,10 @@ impl Engine {
 
     /// The same with servers that are asked for debug files.
     pub fn with_servers(options: Options, servers: Option<DebugServers>) -> Self {
-        let parsers = parser::Parsers::new(options.guardian.clone(), servers.clone());
-        let cache =
-            Cache::new(CacheOptions::default(), IndexDirectory::of_user().map(IndexStore::new));
-        let cache = cache.with_servers(servers);
+        let parsers = parser::Parsers::new(options.guardian.clone(), servers);
         Self {
             options,
             kernel: kernel::Slot::default(),
-            cache: Arc::new(cache),
             parsers,
             abilities: OnceLock::new(),
             programs: programs::Programs::default(),

@@ -15,38 +15,37 @@ use std::path::Path;
 const PLACES_MAX: usize = 100;
 
 /// The sites of a resolution as their captures are decoded.
-pub(super) struct Nearest<'r> {
-    resolved: &'r Resolved,
-    text: &'r str,
-    code: &'r Code<'r>,
+pub(super) struct Nearest {
+    resolved: Resolved,
+    text: String,
     sites: Vec<OnceCell<Site>>,
 }
 
-impl<'r> Nearest<'r> {
+impl Nearest {
     /// Nothing is looked for yet. `text` is the location in the user's words.
-    pub(super) fn new(resolved: &'r Resolved, text: &'r str, code: &'r Code<'r>) -> Self {
+    pub(super) fn new(resolved: Resolved, text: String) -> Self {
         let sites = resolved.sites.iter().map(|_| OnceCell::new()).collect();
-        Self { resolved, text, code, sites }
+        Self { resolved, text, sites }
     }
 
     /// The types of the sites.
-    pub(super) fn types(&self) -> &'r TypeGraph {
+    pub(super) fn types(&self) -> &TypeGraph {
         &self.resolved.types
     }
 
     /// A site whose variables that are missing name the nearest place that has them.
-    pub(super) fn site(&self, index: usize) -> Option<&Site> {
+    pub(super) fn site(&self, index: usize, code: &Code<'_>) -> Option<&Site> {
         let (site, cell) = (self.resolved.sites.get(index)?, self.sites.get(index)?);
-        Some(cell.get_or_init(|| self.told(site)))
+        Some(cell.get_or_init(|| self.told(site, code)))
     }
 
-    fn told(&self, site: &Site) -> Site {
+    fn told(&self, site: &Site, code: &Code<'_>) -> Site {
         let mut told = site.clone();
         if !site.variables.iter().any(|variable| may_be_elsewhere(&variable.location)) {
             return told;
         }
         // Without it a capture says less, and nothing wrong.
-        let Ok(absent) = elsewhere(site, self.text, self.code, PLACES_MAX) else { return told };
+        let Ok(absent) = elsewhere(site, &self.text, code, PLACES_MAX) else { return told };
         for (variable, place) in told.variables.iter_mut().zip(absent.missing) {
             if let (true, Some(place)) = (may_be_elsewhere(&variable.location), place)
                 && let Err(reason) = &mut variable.location

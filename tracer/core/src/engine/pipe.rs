@@ -2,26 +2,26 @@
 
 use super::Engine;
 use super::admission::{self, Learned, Scene};
+use super::code_files::CodeFiles;
 use super::control::Control;
 use super::error::EngineError;
 use super::event::{Armed, Ended, Event, ModuleLabel, Summary};
 use super::findings::Found;
 use super::mapped::Mapped;
-use super::nearest::Nearest;
-use super::parser::{Reply, Request, Session};
+use super::parser::{Hit, Question, Resolution, Session};
 use super::pending;
 use super::probe::{Probe, Wake, is_readable};
 use super::request::{SnapshotRequest, decoding_nice};
 use super::target;
 use crate::attach::late::LateReader;
-use crate::binary::modules::{Code, Modules};
 use crate::model::budget::{Budgets, CpuShare};
 use crate::model::caller::Caller;
-use crate::model::plan::Plan;
+use crate::model::capture::Capture;
+use crate::model::limits::Limits;
 use crate::model::process::{Process, ProcessSpec};
 use crate::model::record::Record;
-use crate::model::resolved::{ModuleIndex, Resolved};
-use crate::{decode, plan, resolve};
+use crate::model::resolved::Resolved;
+use crate::resolve;
 use rustix::process::setpriority_process;
 use std::ops::ControlFlow;
 
@@ -95,22 +95,23 @@ pub(super) fn probe(
     deliver: &mut Deliver<'_>,
 ) -> Result<Summary, EngineError> {
     target::check(engine, &process)?;
-    let modules = Modules::with(&engine.cache, &process, request.caller);
-    let code = Code::new(&modules).on(engine.abilities()).raw(request.raw);
-    let mut resolved = resolve::resolve(&request.location, &request.location_text, &code)
-        .map_err(|issue| target::name_anonymous(issue, &process, &request.location))?;
-    if !request.entry_probe {
-        resolved.leave_entries();
-    }
-    if let most @ 1.. = request.limits.globals_max {
-        resolve::add_globals(&mut resolved, &request.location_text, &code, most as usize)?;
-    }
+    let host = engine.abilities();
+    let mut session =
+        Session::new(&engine.parsers, process.clone(), request.caller).on(host.clone());
+    session.show_raw(request.raw);
+    let question = Question::of(&request.location, &request.location_text, request.limits);
+    let question = Question { entries: request.entry_probe, kept: true, ..question };
+    let resolution = session.resolve(&question).map_err(|error| match error {
+        EngineError::Issue(issue) => {
+            target::name_anonymous(issue, &process, &request.location).into()
+        }
+        error => error,
+    })?;
+    let Resolution { resolved, plans, modules } = resolution;
     target::check_text(&process, &resolved)?;
-    let plans: Vec<Plan> = resolved
-        .sites
-        .iter()
-        .map(|site| plan::compile(site, &resolved.types, request.limits))
-        .collect();
+    // What comes from the parser is proven before it is used.
+    let files = CodeFiles::open(&process, &resolved, host)?;
+    session.keep(&resolved, &request.location_text);
     // Resolving may take long, and who has given up meanwhile wants no breakpoint.
     if is_readable(control.stop()) {
         return Ok(finished_before(Ended::Stopped, None, deliver));
@@ -119,12 +120,13 @@ pub(super) fn probe(
     let mut late = LateReader::open(&process);
     let stop = control.stop();
     let first = admission::at_first(request);
-    let mut probe = Probe::arm(engine, &first, &process, &modules, &resolved, &plans, stop)?;
-    let mapped = Mapped::new(&code, &process);
+    let mut probe = Probe::arm(engine, &first, &process, &files, &resolved, &plans, stop)?;
+    let mapped = Mapped::new(&process);
     let scene = Scene {
         request,
         process: &process,
-        code: &code,
+        host,
+        session: &session,
         mapped: &mapped,
         resolved: &resolved,
         plans: &plans,
@@ -132,20 +134,21 @@ pub(super) fn probe(
     };
     let_others_go_first(request.hits);
     let learned = admission::admit(&scene, &mut probe, &mut late)?;
-    let armed = armed(&scene, &probe, &learned);
+    let armed = armed(&scene, &probe, &learned, modules);
     let mut ended = match probe.deliver(Event::Armed(Box::new(armed)), deliver) {
         ControlFlow::Continue(()) => learned.ended,
         ControlFlow::Break(()) => Some(Ended::Stopped),
     };
-    let nearest = Nearest::new(&resolved, &request.location_text, &code);
-    let enough = give(&mut probe, learned.records, request, &mapped, &nearest, deliver)?;
+    let nice = decoding_nice(request.hits);
+    let decoder = Decoder { session: &session, mapped: &mapped, limits: &request.limits, nice };
+    let enough = give(&mut probe, learned.records, &decoder, deliver)?;
     ended = ended.or(enough);
     while ended.is_none() {
         ended = match probe.wait(control)? {
             Wake::Orders => probe.obey(control, &mapped, deliver),
             Wake::Closed => probe.closed(deliver)?,
             Wake::Again => probe.come_back(deliver)?,
-            Wake::Records => take(&mut probe, request, &mut late, &mapped, &nearest, deliver)?,
+            Wake::Records => take(&mut probe, &mut late, &decoder, deliver)?,
             Wake::Check => check(&mut probe, &mapped, &resolved)?,
             Wake::Ended(ended) => Some(ended),
         };
@@ -153,7 +156,7 @@ pub(super) fn probe(
     probe.remove();
     // Hits of the last moment are in the ring still.
     while probe.has_records() {
-        take(&mut probe, request, &mut late, &mapped, &nearest, deliver)?;
+        take(&mut probe, &mut late, &decoder, deliver)?;
     }
     let summary = probe.summary(ended.unwrap_or_default(), &mapped)?;
     // The door has been told all; whether it wants more makes no difference now.
@@ -180,39 +183,51 @@ fn let_others_go_first(hits: u64) {
     }
 }
 
+/// How the records of a probe become captures.
+struct Decoder<'d> {
+    session: &'d Session<'d>,
+    mapped: &'d Mapped,
+    limits: &'d Limits,
+    nice: i32,
+}
+
+impl Decoder<'_> {
+    fn decode(&self, index: usize, record: Record) -> Result<Option<Capture>, EngineError> {
+        let wall_ns = i128::from(record.time_boot_ns) + super::clock::wall_minus_boot_ns();
+        let changed = self.mapped.changed();
+        let hit = Hit { index, record, changed, time_unix_ns: wall_ns, nice: self.nice };
+        self.session.decode(hit, self.limits)
+    }
+}
+
 /// Decodes and delivers records that wait. Gives the end if there is nothing more to wait for.
 fn take(
     probe: &mut Probe<'_>,
-    request: &SnapshotRequest,
     late: &mut LateReader,
-    mapped: &Mapped<'_>,
-    nearest: &Nearest<'_>,
+    decoder: &Decoder<'_>,
     deliver: &mut Deliver<'_>,
 ) -> Result<Option<Ended>, EngineError> {
     let mut batch = probe.next_batch()?;
     // Read after the hits: what is the same now as at the beginning was the same at the hit.
     if let Some(now) = probe.process_now() {
-        mapped.update(&now);
-        late.complete(batch.iter_mut().map(|(_, record)| record), &now, &request.limits);
+        decoder.mapped.update(&now);
+        late.complete(batch.iter_mut().map(|(_, record)| record), &now, decoder.limits);
     }
-    give(probe, batch, request, mapped, nearest, deliver)
+    give(probe, batch, decoder, deliver)
 }
 
 /// Decodes and delivers records. Gives the end if there is nothing more to wait for.
 fn give(
     probe: &mut Probe<'_>,
     batch: Vec<(usize, Record)>,
-    request: &SnapshotRequest,
-    mapped: &Mapped<'_>,
-    nearest: &Nearest<'_>,
+    decoder: &Decoder<'_>,
     deliver: &mut Deliver<'_>,
 ) -> Result<Option<Ended>, EngineError> {
     for (index, record) in batch {
-        let wanted = (!probe.is_quiet()).then(|| nearest.site(index)).flatten();
-        let Some(site) = wanted else { continue };
-        let time = i128::from(record.time_boot_ns) + super::clock::wall_minus_boot_ns();
-        let types = nearest.types();
-        let capture = decode::decode(&record, index, site, types, &request.limits, mapped, time);
+        if probe.is_quiet() {
+            break;
+        }
+        let Some(capture) = decoder.decode(index, record)? else { continue };
         let event = Event::Capture { capture: Box::new(capture), counted: probe.counted()? };
         // What a door that had enough does not see is counted still.
         let _quiet = probe.deliver(event, deliver);
@@ -228,7 +243,7 @@ fn give(
 /// been changed.
 fn check(
     probe: &mut Probe<'_>,
-    mapped: &Mapped<'_>,
+    mapped: &Mapped,
     resolved: &Resolved,
 ) -> Result<Option<Ended>, EngineError> {
     if let Some(ended) = probe.check()? {
@@ -242,12 +257,13 @@ fn check(
 }
 
 /// What a door is told before the first capture.
-fn armed(scene: &Scene<'_>, probe: &Probe<'_>, learned: &Learned) -> Armed {
-    let Scene { request, process, code, resolved, .. } = *scene;
-    let modules = code.modules();
-    // Only what is shown is opened: a process may have a hundred libraries.
-    let is_shown = |index| resolved.sites.iter().any(|site| site.module == index);
-    let label = |index| label(code, index, is_shown(index));
+fn armed(
+    scene: &Scene<'_>,
+    probe: &Probe<'_>,
+    learned: &Learned,
+    modules: Vec<ModuleLabel>,
+) -> Armed {
+    let Scene { request, process, resolved, .. } = *scene;
     Armed {
         link: probe.link(),
         attached: probe.attached(),
@@ -258,19 +274,7 @@ fn armed(scene: &Scene<'_>, probe: &Probe<'_>, learned: &Learned) -> Armed {
         location_text: request.location_text.clone(),
         process: process.clone(),
         resolved: resolved.clone(),
-        modules: (0..modules.len()).map(label).collect(),
-    }
-}
-
-/// How a module is shown; one that is not opened for it has no build-id.
-pub(super) fn label(code: &Code<'_>, index: ModuleIndex, opened: bool) -> ModuleLabel {
-    let modules = code.modules();
-    let module = opened.then(|| modules.get(index).ok()).flatten();
-    let path = modules.path(index).map(|path| path.display().to_string());
-    ModuleLabel {
-        path: path.unwrap_or_default(),
-        build_id: module.and_then(|module| module.build_id()),
-        debug_issue: opened.then(|| code.debug_issue(index)).flatten(),
+        modules,
     }
 }
 
@@ -281,12 +285,5 @@ fn find(
     pattern: &str,
 ) -> Result<Vec<Found>, EngineError> {
     let process = process_of(caller, pid)?;
-    let mut session = Session::new(&engine.parsers, process, caller);
-    let Reply::Found(found) = session.ask(&Request::Find(pattern.to_owned()))?;
-    match (found, session.refused()) {
-        // What was looked for may be in the file that was left out.
-        (Ok(found), Some(refused)) if found.is_empty() => Err(refused.clone().into()),
-        (Err(_), Some(refused)) => Err(refused.clone().into()),
-        (found, _) => Ok(found?),
-    }
+    Session::new(&engine.parsers, process, caller).find(pattern)
 }

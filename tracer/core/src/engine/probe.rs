@@ -10,6 +10,7 @@ pub(super) use learning::Counting;
 use super::Engine;
 use super::children::{Children, has_breakpoint};
 use super::clock;
+use super::code_files::CodeFiles;
 use super::control::Control;
 use super::counted::{Counted, Reader};
 use super::error::EngineError;
@@ -28,7 +29,6 @@ use crate::attach::maps::Gate;
 use crate::attach::ring::Ring;
 use crate::attach::site::SiteToArm;
 use crate::attach::support;
-use crate::binary::modules::Modules;
 use crate::model::action::Action;
 use crate::model::caller::Caller;
 use crate::model::issue::{Issue, IssueKind};
@@ -123,7 +123,7 @@ impl<'e> Probe<'e> {
         engine: &'e Engine,
         request: &SnapshotRequest,
         process: &Process,
-        modules: &Modules,
+        files: &CodeFiles,
         resolved: &Resolved,
         plans: &[Plan],
         stop: BorrowedFd<'_>,
@@ -144,8 +144,8 @@ impl<'e> Probe<'e> {
         let ring = Ring::create(request.ring_bytes)?;
         let misses_before = kernel.program.kernel_misses()?;
         let gate = gate(request, process.id);
-        let sites = sites_to_arm(modules, resolved, plans)?;
-        let files = Files::watch(modules, resolved)?;
+        let sites = sites_to_arm(files, resolved, plans);
+        let files = Files::watch(files, resolved);
         let children = Children::new(process.id, resolved);
         let mode = engine.options.attach;
         let placed = entries::place(&sites, |sites| {
@@ -387,7 +387,7 @@ impl<'e> Probe<'e> {
 
     /// Whether the text of the target and its forked children is what it was, as far as it can be
     /// told.
-    fn text_restored(&self, mapped: &Mapped<'_>) -> Option<bool> {
+    fn text_restored(&self, mapped: &Mapped) -> Option<bool> {
         let is_shared = |pc| self.kernel.links.is_taken(self.link, self.id.pid, pc);
         if let Some((child, address)) = self.children.left(is_shared) {
             tracing::error!(child, %address, "a child has the breakpoint still");
@@ -405,7 +405,7 @@ impl<'e> Probe<'e> {
     }
 
     /// Whether the text is what it was, as far as it can be told.
-    fn restored(&self, text: TextAfter, mapped: &Mapped<'_>) -> Option<bool> {
+    fn restored(&self, text: TextAfter, mapped: &Mapped) -> Option<bool> {
         let TextAfter::Changed(address) = text else {
             return (text == TextAfter::Restored).then_some(true);
         };
@@ -422,7 +422,7 @@ impl<'e> Probe<'e> {
     pub(super) fn summary(
         &mut self,
         ended: Ended,
-        mapped: &Mapped<'_>,
+        mapped: &Mapped,
     ) -> Result<Summary, EngineError> {
         self.kernel.program.forward_log();
         let counts = self.counts()?;
@@ -456,16 +456,17 @@ impl Drop for Probe<'_> {
 
 /// The sites as attach needs them.
 fn sites_to_arm<'a>(
-    modules: &'a Modules,
+    files: &'a CodeFiles,
     resolved: &'a Resolved,
     plans: &'a [Plan],
-) -> Result<Vec<SiteToArm<'a>>, Issue> {
+) -> Vec<SiteToArm<'a>> {
     let mut sites = Vec::new();
     for (site, plan) in resolved.sites.iter().zip(plans) {
-        let file = modules.get(site.module)?.elf().file();
+        // All were opened.
+        let Some((file, file_name)) = files.at(site.pc) else { continue };
         sites.push(SiteToArm {
-            file: file.fd(),
-            file_name: file.path().to_str().unwrap_or("a module"),
+            file,
+            file_name,
             offset: site.file_offset,
             pc: site.pc,
             instruction: &site.instruction,
@@ -474,7 +475,7 @@ fn sites_to_arm<'a>(
             entry: site.entry.as_ref(),
         });
     }
-    Ok(sites)
+    sites
 }
 
 /// What the gate of the kernel program is to know.

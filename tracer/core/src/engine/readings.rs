@@ -71,7 +71,7 @@ impl Durations {
 impl Engine {
     /// Its figures. Those of probes that are in place are read from the kernel now.
     pub fn readings(&self) -> Readings {
-        let cache = self.cache.readings().plus(self.parsers.readings());
+        let cache = self.parsers.readings();
         let Some(kernel) = self.loaded() else {
             return Readings { cache, ..Readings::default() };
         };

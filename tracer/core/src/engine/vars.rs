@@ -3,11 +3,13 @@
 use super::Engine;
 use super::error::EngineError;
 use super::findings::{FrameVars, Missing, Placed, SiteVars, Vars};
-use super::pipe::{label, process_of};
+use super::parser::{Session, label};
+use super::pipe::process_of;
 use super::words::place;
 use crate::binary::code_map::CodeMap;
-use crate::binary::modules::{Code, Modules};
+use crate::binary::modules::Code;
 use crate::model::caller::Caller;
+use crate::model::issue::Issue;
 use crate::model::reason::{Reason, ReasonCode};
 use crate::model::resolved::{Elsewhere, LocationSpec, Resolved, ScopedVariable, Site};
 use crate::model::types::{Shape, Type, TypeGraph};
@@ -45,21 +47,25 @@ fn vars(
     text: &str,
 ) -> Result<Vars, EngineError> {
     let process = process_of(caller, pid)?;
-    let modules = Modules::with(&engine.cache, &process, caller);
-    let code = Code::new(&modules).on(engine.abilities());
-    let resolved = resolve::resolve(location, text, &code)?;
-    let Resolved { sites, types, issues } = resolved;
+    let host = engine.abilities().clone();
+    let session = Session::new(&engine.parsers, process.clone(), caller).on(host);
+    let (sites, issues) = session.vars(location, text)?;
+    Ok(Vars { location_text: text.to_owned(), sites, process, issues })
+}
+
+/// Every site of a location with every variable, and what can't be probed of it.
+pub(super) fn of_location(
+    location: &LocationSpec,
+    text: &str,
+    code: &Code<'_>,
+) -> Result<(Vec<SiteVars>, Vec<Issue>), Issue> {
+    let Resolved { sites, types, issues } = resolve::resolve(location, text, code)?;
     let places = (PLACES_MAX_ALL / sites.len().max(1)).min(PLACES_MAX);
     let with_variables = |site: &Site| {
-        let absent = elsewhere(site, text, &code, places)?;
-        Ok(at_site(site, &types, absent, &code))
+        let absent = elsewhere(site, text, code, places)?;
+        Ok(at_site(site, &types, absent, code))
     };
-    Ok(Vars {
-        location_text: text.to_owned(),
-        sites: sites.iter().map(with_variables).collect::<Result<_, EngineError>>()?,
-        process,
-        issues,
-    })
+    Ok((sites.iter().map(with_variables).collect::<Result<_, Issue>>()?, issues))
 }
 
 fn at_site(site: &Site, types: &TypeGraph, absent: Absent, code: &Code<'_>) -> SiteVars {

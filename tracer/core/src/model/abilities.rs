@@ -1,8 +1,10 @@
 //! What this machine's kernel does well under a breakpoint, found by trying it in a sacrificial
 //! process: versions tell nothing, for distributions port bugs and fixes back.
 
+use serde::{Deserialize, Serialize};
+
 /// Whether something may be done on this machine.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Ability {
     /// It was tried and did no harm.
     Safe,
@@ -24,7 +26,7 @@ impl Ability {
 }
 
 /// What may be done on this machine.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct HostAbilities {
     /// A breakpoint on a nop of 5 bytes, which some kernels rewrite into a call that overwrites
     /// the red zone.

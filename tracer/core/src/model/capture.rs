@@ -3,9 +3,10 @@
 use super::address::Avma;
 use super::resolved::{OtherPc, SourceLine, VariableKind};
 use super::value::Typed;
+use serde::{Deserialize, Serialize};
 
 /// A decoded hit.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Capture {
     /// Index of the site in the resolution.
     pub site: usize,
@@ -36,7 +37,7 @@ pub struct Capture {
 }
 
 /// A frame of the stack.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Frame {
     /// The pc; for a caller the return address.
     pub pc: Avma,
@@ -55,7 +56,7 @@ pub struct Frame {
 }
 
 /// How a frame was found.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum How {
     /// The hit itself: the registers.
     Registers,
@@ -66,7 +67,7 @@ pub enum How {
 }
 
 /// Why the list of frames ends.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum StackEnd {
     /// The outermost frame was reached.
     Complete,
@@ -77,7 +78,7 @@ pub enum StackEnd {
 }
 
 /// A variable of a frame.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Variable {
     /// Its name.
     pub name: String,
@@ -92,7 +93,7 @@ pub struct Variable {
 }
 
 /// Where a value came from; of several places, the last one in this order counts.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum Provenance {
     /// It was where debug info says that it lives at this pc.
     Live,

@@ -2,10 +2,12 @@
 //! wrappers. A walk is data, in terms of offsets: `plan` makes the kernel program follow it and
 //! `decode` repeats it over what was copied.
 
+use super::serial;
 use super::types::{Member, TypeId};
+use serde::{Deserialize, Serialize};
 
 /// A number that a value states about itself.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Number {
     /// A constant.
     Fixed(u64),
@@ -21,6 +23,7 @@ pub enum Number {
         /// Where in the value the pointer is.
         pointer: u64,
         /// Of what is there.
+        #[serde(deserialize_with = "serial::nested")]
         number: Box<Self>,
     },
     /// One number where a pointer in the value leads into the value itself, else another one.
@@ -28,14 +31,15 @@ pub enum Number {
         /// Where in the value the pointer is.
         pointer: u64,
         /// Both numbers.
+        #[serde(deserialize_with = "serial::nested")]
         then_or_else: Box<[Self; 2]>,
     },
     /// Two numbers, combined without overflow: a result below zero is no number.
-    Of(Arithmetic, Box<[Self; 2]>),
+    Of(Arithmetic, #[serde(deserialize_with = "serial::nested")] Box<[Self; 2]>),
 }
 
 /// How two numbers are combined.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Arithmetic {
     /// a + b.
     Add,
@@ -76,7 +80,7 @@ impl Number {
 }
 
 /// Something worth knowing about a value beside what is in it: a capacity, a count of owners.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Note {
     /// What it is.
     pub name: String,
@@ -85,7 +89,7 @@ pub struct Note {
 }
 
 /// What a [`Note`] says.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Says {
     /// A number; words for those that have one, after its sign is extended from 64 bits.
     Number(Number, Vec<(i64, String)>),
@@ -96,7 +100,7 @@ pub enum Says {
 }
 
 /// A value that shows another one: `Box`, `std::unique_ptr`, `std::atomic`.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Wrapper {
     /// What is shown.
     pub inner: Member,
@@ -107,7 +111,7 @@ pub struct Wrapper {
 }
 
 /// A value that has elements.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Container {
     /// How they are found.
     pub walk: Walk,
@@ -122,7 +126,7 @@ pub struct Container {
 }
 
 /// What the elements of a container are.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Content {
     /// Values of this type.
     Elements(TypeId),
@@ -140,7 +144,7 @@ pub enum Content {
 }
 
 /// Where the elements of a container are. Offsets of pointers are those in the value.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Walk {
     /// In the value itself, one behind another.
     Inside {
@@ -227,7 +231,7 @@ pub enum Walk {
 }
 
 /// [`Walk::BTree`].
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct BTree {
     /// To the topmost node.
     pub pointer: u64,

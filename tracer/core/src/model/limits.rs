@@ -1,11 +1,12 @@
 //! How much one capture may copy; what the user can raise.
 
+use serde::{Deserialize, Serialize};
 use tracer_common::limits::{CHUNK_BYTES, RECORD_BYTES, RED_ZONE_BYTES};
 use tracer_common::wire::{ITEM_HEADER, RECORD_HEADER};
 
 /// Limits of a capture. The defaults are those of the threat model: 64 KiB, 1000 objects,
 /// depth 5, strings of 1024 bytes, 100 elements.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Limits {
     /// Bytes of stack copied from the stack pointer upwards.
     pub stack_bytes: u32,

@@ -1,6 +1,8 @@
 //! Where a variable is at one pc, in the few forms that plan and decode both understand.
 
 use super::reason::Reason;
+use super::serial;
+use serde::{Deserialize, Serialize};
 use tracer_common::code::Op;
 
 /// A loop-free computation over registers and memory; leaves one value. Made of the expression
@@ -12,10 +14,10 @@ pub type Expression = Vec<Op>;
 pub type Steps = Vec<Step>;
 
 /// A step of a computation in the decoder, on a stack of `u64`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Step {
     /// An operation that the kernel program has too.
-    Op(Op),
+    Op(#[serde(with = "serial::words")] Op),
     /// Pushes what a register held when the function was entered (DW_OP_entry_value), by its
     /// DWARF number: the caller may tell.
     Entry(u8),
@@ -32,7 +34,7 @@ pub enum Step {
 }
 
 /// How operands are read.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Sign {
     /// In two's complement.
     Signed,
@@ -43,14 +45,14 @@ pub enum Sign {
 }
 
 /// Where a value is.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Location {
     /// In DWARF register 0 to 16.
     Register(u8),
     /// In memory, at the address that the expression gives.
-    Memory(Expression),
+    Memory(#[serde(with = "serial::words")] Expression),
     /// Nowhere: the expression gives the value itself (DW_OP_stack_value).
-    Value(Expression),
+    Value(#[serde(with = "serial::words")] Expression),
     /// Nowhere: these are its bytes (DW_OP_implicit_value, DW_AT_const_value).
     Bytes(Vec<u8>),
     /// Nowhere: the steps give the value itself, in the decoder alone.
@@ -59,19 +61,20 @@ pub enum Location {
     /// (DW_OP_implicit_pointer).
     Points {
         /// Where the value is that it points into.
+        #[serde(deserialize_with = "serial::nested")]
         to: Result<Box<Location>, Reason>,
         /// Bytes.
         offset: i64,
     },
     /// In several places; pieces in ascending order of the value's bytes (DW_OP_piece).
-    Pieces(Vec<Piece>),
+    Pieces(#[serde(deserialize_with = "serial::nested")] Vec<Piece>),
     /// The same where not all pieces are of whole bytes (DW_OP_bit_piece), from the least
     /// significant bit on.
-    Bits(Vec<BitPiece>),
+    Bits(#[serde(deserialize_with = "serial::nested")] Vec<BitPiece>),
 }
 
 /// Some bits of a value.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct BitPiece {
     /// How many, at most 64.
     pub width: u32,
@@ -82,7 +85,7 @@ pub struct BitPiece {
 }
 
 /// A part of a value.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Piece {
     /// Bytes of this part.
     pub size: u32,

@@ -1,11 +1,12 @@
 //! Why a value, or a part of it, is not shown. One table: code, sentence, what to do.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 macro_rules! reasons {
     ($($name:ident $code:literal $text:literal $remedy:literal;)+) => {
         /// Why a value is not shown.
-        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
         pub enum ReasonCode { $(#[doc = $text] $name,)+ }
 
         impl ReasonCode {
@@ -66,7 +67,7 @@ reasons! {
 }
 
 /// A [`ReasonCode`] with what is special about this case.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Reason {
     /// Which reason.
     pub code: ReasonCode,

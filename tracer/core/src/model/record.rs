@@ -2,11 +2,13 @@
 
 use super::address::Avma;
 use super::capture::Provenance;
+use super::serial;
+use serde::{Deserialize, Serialize};
 use tracer_common::status::Status;
 use tracer_common::wire::{ItemKind, REGISTERS};
 
 /// A decoded record: the image of one hit.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Record {
     /// Index of the site (the attach cookie).
     pub site: u32,
@@ -35,31 +37,35 @@ pub struct Record {
 }
 
 /// Memory that the kernel could not read at the hit.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct LateBytes {
     /// Where.
     pub address: Avma,
     /// What is there.
+    #[serde(with = "serial::bytes")]
     pub bytes: Vec<u8>,
     /// How it was found.
     pub provenance: Provenance,
 }
 
 /// A piece of the target's memory, or why it is missing.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Item {
     /// Where.
     pub address: Avma,
     /// Bytes that were asked for; for text its length as far as it was found.
     pub want: u64,
     /// What was copied.
+    #[serde(with = "serial::bytes")]
     pub bytes: Vec<u8>,
     /// How it ended.
+    #[serde(with = "serial::status")]
     pub status: Status,
     /// For a fault: what is at the first address that is missing still, looked up right after the
     /// hit.
     pub absent: Option<Absence>,
     /// What it was copied for.
+    #[serde(with = "serial::item_kind")]
     pub kind: ItemKind,
     /// Number of its layout in the kernel's table, or [`tracer_common::code::TEXT`].
     pub layout: u32,
@@ -68,7 +74,7 @@ pub struct Item {
 }
 
 /// Why memory that could not be read at the hit is missing still.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Absence {
     /// A readable mapping is there: the page was not in memory at the hit.
     NotResident,

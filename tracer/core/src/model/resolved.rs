@@ -4,11 +4,12 @@ use super::address::{Avma, FileOffset, Svma};
 use super::issue::Issue;
 use super::location::{Expression, Location};
 use super::reason::Reason;
+use super::serial;
 use super::types::{TypeGraph, TypeId};
 use serde::{Deserialize, Serialize};
 
 /// A place in the source, in the user's words, parsed but not yet looked up.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum LocationSpec {
     /// `function`, `module!function`, `function+0x12`, `function@caller`.
     Function {
@@ -31,7 +32,7 @@ pub enum LocationSpec {
 }
 
 /// The sites of a location, with the types of all their variables.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Resolved {
     /// At least one.
     pub sites: Vec<Site>,
@@ -52,7 +53,7 @@ impl Resolved {
 pub type ModuleIndex = usize;
 
 /// An address that can be probed, with what is alive there.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Site {
     /// The module it is in.
     pub module: ModuleIndex,
@@ -80,6 +81,7 @@ pub struct Site {
     /// Source file and line of `pc`.
     pub line: Option<SourceLine>,
     /// The canonical frame address at `pc`, by CFI.
+    #[serde(with = "serial::words")]
     pub cfa: Option<Expression>,
     /// Variables in scope at `pc`, innermost scope first.
     pub variables: Vec<ScopedVariable>,
@@ -88,7 +90,7 @@ pub struct Site {
 }
 
 /// Where a function is entered: a second breakpoint that keeps the registers of each call.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Entry {
     /// The address that is probed: the first instruction, or one of the next that means the same.
     pub pc: Avma,
@@ -106,7 +108,7 @@ pub struct Entry {
 }
 
 /// A function that another one is inlined into.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct InlinedInto {
     /// Its name, demangled; `None` where nothing names it.
     pub function: Option<String>,
@@ -115,7 +117,7 @@ pub struct InlinedInto {
 }
 
 /// How the kernel executes a probed instruction; it decides what a hit costs.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum TrapClass {
     /// Emulated by the kernel: one exception.
     Emulated,
@@ -133,7 +135,7 @@ pub struct SourceLine {
 }
 
 /// A variable at one pc.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct ScopedVariable {
     /// Its name in the source.
     pub name: String,
@@ -155,7 +157,7 @@ pub struct ScopedVariable {
 }
 
 /// A value of another pc of the same run of the code, by what is the same still, or already.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Moved {
     /// What to read at the site.
     pub location: Location,
@@ -164,7 +166,7 @@ pub struct Moved {
 }
 
 /// A pc that a value is of, which is not that of the hit.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct OtherPc {
     /// The pc.
     pub pc: Avma,
@@ -176,7 +178,7 @@ pub struct OtherPc {
 }
 
 /// Where a variable has a location that it does not have at a site.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Elsewhere {
     /// On the nearest line of its function where every probe shows it, else on the nearest where
     /// one does.
@@ -195,7 +197,7 @@ pub enum Elsewhere {
 }
 
 /// What a variable is.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum VariableKind {
     /// DW_TAG_formal_parameter.
     Parameter,

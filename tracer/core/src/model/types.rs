@@ -2,13 +2,14 @@
 //! translated to a few shapes. `plan` and `decode` know shapes only.
 
 use super::container::{Container, Wrapper};
+use serde::{Deserialize, Serialize};
 
 /// Index into a [`TypeGraph`].
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct TypeId(pub u32);
 
 /// All types that the variables of a resolution mention; cycles are by id.
-#[derive(Clone, Default, Debug)]
+#[derive(Clone, Default, Debug, Serialize, Deserialize)]
 pub struct TypeGraph {
     /// Indexed by [`TypeId`].
     pub types: Vec<Type>,
@@ -17,7 +18,7 @@ pub struct TypeGraph {
 }
 
 /// A type with its name in the source's language.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Type {
     /// As a programmer of the language writes it: `struct user *`, `&[u8]`.
     pub name: String,
@@ -29,7 +30,7 @@ pub struct Type {
 
 /// What the bytes of a type mean. Typedefs and qualifiers are not shapes: they are looked through,
 /// only the name stays.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Shape {
     /// A number, character or truth value.
     Scalar(Scalar),
@@ -88,7 +89,7 @@ pub enum Shape {
 }
 
 /// How a scalar's bytes are read; little-endian.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Scalar {
     /// What the bits mean.
     pub encoding: Encoding,
@@ -97,7 +98,7 @@ pub struct Scalar {
 }
 
 /// DW_AT_encoding, as far as it changes what a value looks like.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Encoding {
     /// Two's complement.
     Signed,
@@ -116,7 +117,7 @@ pub enum Encoding {
 }
 
 /// A member of a record.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Member {
     /// `None` for an anonymous struct or union and for an unnamed base.
     pub name: Option<String>,
@@ -130,7 +131,7 @@ pub struct Member {
 }
 
 /// A variant of a [`Shape::Variant`].
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct VariantArm {
     /// Inclusive ranges of discriminants that select it; empty: all that select no other.
     pub discriminants: Vec<(u128, u128)>,

@@ -2,9 +2,11 @@
 
 use super::capture::Provenance;
 use super::reason::Reason;
+use super::serial;
+use serde::{Deserialize, Serialize};
 
 /// A value with its type's name.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Typed {
     /// The type, as the language writes it.
     pub type_name: String,
@@ -13,7 +15,7 @@ pub struct Typed {
 }
 
 /// A value.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Value {
     /// An integer that may be negative.
     Signed(i128),
@@ -42,19 +44,21 @@ pub enum Value {
         number: i128,
     },
     /// A struct or class.
-    Record(Vec<Field>),
+    Record(#[serde(deserialize_with = "serial::nested")] Vec<Field>),
     /// A union: every member's view of the bytes.
-    Union(Vec<Field>),
+    Union(#[serde(deserialize_with = "serial::nested")] Vec<Field>),
     /// A variant by name with its fields.
     Variant {
         /// The variant's name.
         name: String,
         /// Its value.
+        #[serde(deserialize_with = "serial::nested")]
         fields: Vec<Field>,
     },
     /// Elements.
     Array {
         /// Those that were captured.
+        #[serde(deserialize_with = "serial::nested")]
         items: Vec<Typed>,
         /// How many there are; `None` for a flexible array.
         total: Option<u64>,
@@ -64,6 +68,7 @@ pub enum Value {
     /// Keys with their values.
     Map {
         /// Those that were captured.
+        #[serde(deserialize_with = "serial::nested")]
         entries: Vec<(Typed, Typed)>,
         /// How many there are; `None` where that is not known.
         total: Option<u64>,
@@ -75,6 +80,7 @@ pub enum Value {
         /// Names and what is said.
         notes: Vec<(String, Said)>,
         /// The value.
+        #[serde(deserialize_with = "serial::nested")]
         of: Box<Typed>,
     },
     /// A pointer, followed.
@@ -82,6 +88,7 @@ pub enum Value {
         /// Where it points; `None` where the compiler kept only what is there.
         address: Option<u64>,
         /// What is there.
+        #[serde(deserialize_with = "serial::nested")]
         target: Box<Typed>,
         /// Where that came from.
         provenance: Provenance,
@@ -107,6 +114,7 @@ pub enum Value {
         /// Where it is; `None` for text inside the value itself.
         address: Option<u64>,
         /// The bytes, without NUL.
+        #[serde(with = "serial::bytes")]
         bytes: Vec<u8>,
         /// Its length in bytes, where it was cut.
         total: Option<u64>,
@@ -124,7 +132,7 @@ pub enum Value {
 }
 
 /// What is said of a value.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Said {
     /// A number: a capacity, a count.
     Number(i128),
@@ -133,7 +141,7 @@ pub enum Said {
 }
 
 /// A member's value.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Field {
     /// `None` for an anonymous member.
     pub name: Option<String>,

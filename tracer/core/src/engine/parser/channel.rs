@@ -31,7 +31,7 @@ impl Channel {
     }
 
     /// The next that is said in the session; `None` at its end.
-    pub(super) fn hear<T: DeserializeOwned>(&self) -> Option<T> {
+    pub(super) fn hear<T: DeserializeOwned + Send>(&self) -> Option<T> {
         let inner = self.inner();
         let heard = receive::<T>(inner.socket.as_fd(), BYTES_MAX, &mut None);
         heard.ok().flatten().map(|(said, _)| said)

@@ -14,6 +14,10 @@ use std::io;
 
 /// User and group that own nothing: `nobody` wherever Linux runs.
 const NOBODY: u32 = 65534;
+/// Stack of the thread of a session, of which next to nothing is used, though it counts as memory.
+pub(super) const STACK_BYTES: u64 = 2 << 20;
+/// Sessions whose stacks are counted.
+const SESSIONS_MAX: u64 = 2048;
 /// File descriptors: the files of all that is kept, and those of split units.
 const FILES_MAX: u64 = 65536;
 /// Bytes of a file that it makes, which are only ever in memory: what a section unfolds to.
@@ -42,6 +46,8 @@ const ALLOWED: &[libc::c_long] = &[
     libc::SYS_munmap,
     libc::SYS_mremap,
     libc::SYS_madvise,
+    // Within its bound.
+    libc::SYS_prlimit64,
     // Threads.
     libc::SYS_futex,
     libc::SYS_set_robust_list,
@@ -73,7 +79,9 @@ const ALLOWED: &[libc::c_long] = &[
 /// given some capabilities may lack. These are given up all the same.
 pub(super) fn confine(memory: u64) -> io::Result<()> {
     set_no_new_privs(true)?;
-    limit(Resource::Data, memory)?;
+    first_to_go();
+    limit(Resource::Data, with_stacks(memory, SESSIONS_MAX))?;
+    bound_memory(memory, 0)?;
     limit(Resource::Nofile, FILES_MAX)?;
     limit(Resource::Fsize, FILE_BYTES_MAX)?;
     limit(Resource::Core, 0)?;
@@ -92,6 +100,29 @@ fn limit(resource: Resource, most: u64) -> io::Result<()> {
     let hard = rustix::process::getrlimit(resource).maximum.unwrap_or(u64::MAX);
     let most = Some(most.min(hard));
     Ok(setrlimit(resource, Rlimit { current: most, maximum: most })?)
+}
+
+/// Bounds the memory that this process may write to, beside the stacks of its sessions. What had no
+/// right to more would only get that of the most sessions.
+///
+/// # Errors
+///
+/// The system's.
+pub(super) fn bound_memory(memory: u64, sessions: u64) -> io::Result<()> {
+    let maximum = rustix::process::getrlimit(Resource::Data).maximum;
+    let most = with_stacks(memory, sessions).min(maximum.unwrap_or(u64::MAX));
+    Ok(setrlimit(Resource::Data, Rlimit { current: Some(most), maximum })?)
+}
+
+fn with_stacks(memory: u64, sessions: u64) -> u64 {
+    memory.saturating_add(sessions.saturating_mul(STACK_BYTES))
+}
+
+/// Where memory is short, this process goes before all others.
+fn first_to_go() {
+    if let Err(error) = std::fs::write("/proc/self/oom_score_adj", "1000") {
+        tracing::debug!(%error, "the parser goes when others do");
+    }
 }
 
 fn become_nobody() {

@@ -114,3 +114,61 @@ fn is_elf(file: &File) -> bool {
     let mut magic = [0; 4];
     pread(file, &mut magic, 0) == Ok(4) && magic == *b"\x7fELF"
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resolve;
+    use std::path::PathBuf;
+
+    fn desk() -> (Parsers, Desk) {
+        let parsers = Parsers::new("/nonexistent".into(), None);
+        let process = resolve::process::read(std::process::id()).unwrap();
+        let desk = Desk::new(&parsers, process, Caller::Root);
+        (parsers, desk)
+    }
+
+    /// HOST-4
+    #[test]
+    fn only_what_is_mapped_and_only_elf_files_are_handed_out() {
+        let (parsers, mut desk) = desk();
+        let own = Avma(self::desk as *const () as usize as u64);
+        let start = desk.process.mapping_at(own).unwrap().range.start;
+        let (answer, file) = desk.answer(Ask::Mapped(start), &parsers);
+        assert!(matches!(answer, Answer::Mapped(Ok(()))) && file.is_some());
+        let (answer, file) = desk.answer(Ask::Mapped(Avma(8)), &parsers);
+        assert!(matches!(answer, Answer::Mapped(Err(_))) && file.is_none());
+        for (root, path, expected) in [
+            (0, "/etc/passwd", Errno::NOEXEC),
+            (0, "/etc", Errno::INVAL),
+            // There is one root only here; another one would be ours.
+            (1, "/usr/lib/debug/x", Errno::NOENT),
+            (1, "/usr/lib/debug/../../bin/true", Errno::ACCESS),
+            (1, "/bin/true", Errno::ACCESS),
+        ] {
+            let (answer, file) =
+                desk.answer(Ask::Open { root, path: PathBuf::from(path) }, &parsers);
+            let Answer::Opened(Err(errno)) = answer else { panic!("{answer:?}") };
+            assert!(file.is_none() && errno == expected.raw_os_error(), "{path}: {errno}");
+        }
+    }
+
+    /// HOST-4
+    #[test]
+    fn a_file_that_ended_two_parsers_is_not_handed_out() {
+        let (parsers, mut desk) = desk();
+        let own = Avma(self::desk as *const () as usize as u64);
+        let start = desk.process.mapping_at(own).unwrap().range.start;
+        desk.answer(Ask::Mapped(start), &parsers);
+        desk.turn_to(start);
+        let (file, path) = desk.being_read();
+        let issue = Issue::new(IssueKind::Unread, path, "");
+        for refused in [false, true] {
+            parsers.suspect(file.unwrap(), 1, &issue);
+            desk.begin();
+            let (answer, _) = desk.answer(Ask::Mapped(start), &parsers);
+            assert_eq!(matches!(answer, Answer::Mapped(Err(_))), refused);
+            assert_eq!(desk.refused(), refused.then_some(&issue));
+        }
+    }
+}

@@ -4,11 +4,18 @@
 use crate::binary::cache::CacheReadings;
 use crate::binary::debugfile::Attempt;
 use crate::binary::opener::RootName;
-use crate::engine::findings::Found;
+use crate::engine::event::ModuleLabel;
+use crate::engine::findings::{Found, SiteVars};
+use crate::model::abilities::HostAbilities;
 use crate::model::address::Avma;
 use crate::model::caller::Caller;
+use crate::model::capture::Capture;
 use crate::model::issue::Issue;
+use crate::model::limits::Limits;
+use crate::model::plan::Plan;
 use crate::model::process::Process;
+use crate::model::record::Record;
+use crate::model::resolved::{LocationSpec, Resolved};
 use crate::model::serial;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::{Errno, IoSlice, IoSliceMut, read};
@@ -21,6 +28,7 @@ use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
+use std::ops::Range;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -29,6 +37,10 @@ use std::time::{Duration, Instant};
 pub(super) const BYTES_MAX: usize = 64 << 20;
 /// Bytes of an index of debug info; more is not kept on disk either.
 pub(super) const INDEX_BYTES_MAX: usize = 256 << 20;
+/// What is nested no deeper is read on the stack that there is.
+const SHALLOW: u32 = 24;
+/// Room for what is nested as deep as it may be.
+const DEEP_STACK: usize = 32 << 20;
 /// Bytes that are read at once: a length is believed only as far as its bytes have come.
 const PIECE: usize = 1 << 20;
 
@@ -47,20 +59,80 @@ pub(super) struct Scene {
     pub(super) process: Process,
     /// Who asks.
     pub(super) caller: Caller,
+    /// Where something is to be probed: what this machine can do.
+    pub(super) host: Option<HostAbilities>,
+    /// Values are shown as they are stored.
+    pub(super) raw: bool,
+    /// What was resolved by a parser before this one, and the location in the user's words.
+    pub(super) sites: Option<(Resolved, String)>,
 }
 
 /// What the parser is asked.
 #[derive(Debug, Serialize, Deserialize)]
-pub(in crate::engine) enum Request {
+pub(super) enum Request {
     /// Functions that match a pattern.
     Find(String),
+    /// Where a location, also in the user's words, has variables.
+    Vars(LocationSpec, String),
+    /// Where to probe, and what to copy there.
+    Resolve(Question),
+    /// What a hit of what was resolved before says.
+    Decode(Box<Hit>, Limits),
+}
+
+/// A location to be probed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(in crate::engine) struct Question {
+    pub(in crate::engine) location: LocationSpec,
+    /// In the user's words.
+    pub(in crate::engine) text: String,
+    pub(in crate::engine) limits: Limits,
+    /// Entries of functions may be probed too.
+    pub(in crate::engine) entries: bool,
+    /// Hits of it will be decoded.
+    pub(in crate::engine) kept: bool,
+}
+
+impl Question {
+    /// Without entries, and for no hits.
+    pub(in crate::engine) fn of(location: &LocationSpec, text: &str, limits: Limits) -> Self {
+        let (location, text) = (location.clone(), text.to_owned());
+        Self { location, text, limits, entries: false, kept: false }
+    }
+}
+
+/// What a location resolves to.
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::engine) struct Resolution {
+    pub(in crate::engine) resolved: Resolved,
+    /// One for each site.
+    pub(in crate::engine) plans: Vec<Plan>,
+    /// How modules are shown, by index.
+    pub(in crate::engine) modules: Vec<ModuleLabel>,
+}
+
+/// A record, and what is known beside it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::engine) struct Hit {
+    /// Which site it is of.
+    pub(in crate::engine) index: usize,
+    pub(in crate::engine) record: Record,
+    /// Where the code is not what it was when it was resolved.
+    pub(in crate::engine) changed: Vec<Range<Avma>>,
+    pub(in crate::engine) time_unix_ns: i128,
+    /// The nice value of who decodes it.
+    pub(in crate::engine) nice: i32,
 }
 
 /// What it answers.
 #[derive(Debug, Serialize, Deserialize)]
-pub(in crate::engine) enum Reply {
-    /// To [`Request::Find`].
+pub(super) enum Reply {
     Found(Result<Vec<Found>, Issue>),
+    /// The sites, and places that are none.
+    Vars(Result<(Vec<SiteVars>, Vec<Issue>), Issue>),
+    Resolved(Result<Resolution, Issue>),
+    /// None where there is no such site.
+    Capture(Option<Box<Capture>>),
 }
 
 /// What the parser says in a session.
@@ -139,7 +211,7 @@ pub(super) fn send<T: Serialize>(
 
 /// Receives one message of at most so many bytes; `None` where nobody is there any more. Waits no
 /// longer than `patience`, from which the time is taken.
-pub(super) fn receive<T: DeserializeOwned>(
+pub(super) fn receive<T: DeserializeOwned + Send>(
     socket: BorrowedFd<'_>,
     most: usize,
     patience: &mut Option<Duration>,
@@ -177,9 +249,22 @@ pub(super) fn receive<T: DeserializeOwned>(
             return Ok(None);
         }
     }
-    let malformed = |_| io::Error::from(io::ErrorKind::InvalidData);
-    let message = postcard::from_bytes(&bytes).map_err(malformed)?;
-    Ok(Some((message, fds.pop().map(File::from))))
+    Ok(Some((message(&bytes)?, fds.pop().map(File::from))))
+}
+
+/// Reads a message. One that is nested deep is read once more where there is room for it.
+fn message<T: DeserializeOwned + Send>(bytes: &[u8]) -> io::Result<T> {
+    let shallow = serial::nested_at_most(SHALLOW, || postcard::from_bytes(bytes));
+    if let Ok(message) = shallow {
+        return Ok(message);
+    }
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("deep".to_owned()).stack_size(DEEP_STACK);
+        let deep = || serial::nested_at_most(serial::NESTED_MAX, || postcard::from_bytes(bytes));
+        let message = thread.spawn_scoped(scope, deep)?.join();
+        let malformed = || io::Error::from(io::ErrorKind::InvalidData);
+        message.map_err(|_| malformed())?.map_err(|_| malformed())
+    })
 }
 
 /// Waits until something can be read.
@@ -211,4 +296,84 @@ fn retry<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
 pub(super) fn never_waits_long(socket: BorrowedFd<'_>, time: Duration) -> Result<(), Errno> {
     use rustix::net::sockopt::{Timeout, set_socket_timeout};
     set_socket_timeout(socket, Timeout::Send, Some(time))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::capture::Provenance;
+    use crate::model::value::{Typed, Value};
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+    use std::os::fd::AsFd as _;
+
+    fn pair() -> (OwnedFd, OwnedFd) {
+        socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap()
+    }
+
+    fn nested(depth: usize) -> Typed {
+        let start = Typed { type_name: "int".to_owned(), value: Value::Signed(-7) };
+        (0..depth).fold(start, |target, _| {
+            let (address, provenance) = (Some(8), Provenance::Live);
+            let value = Value::Pointer { address, target: Box::new(target), provenance };
+            Typed { type_name: "p".to_owned(), value }
+        })
+    }
+
+    fn said<T: DeserializeOwned + Send>(bytes: &[u8]) -> io::ErrorKind {
+        let (ours, theirs) = pair();
+        rustix::io::write(&theirs, bytes).unwrap();
+        drop(theirs);
+        match receive::<T>(ours.as_fd(), 1 << 20, &mut None) {
+            Ok(Some(_)) => panic!("it is a message"),
+            Ok(None) => io::ErrorKind::UnexpectedEof,
+            Err(error) => error.kind(),
+        }
+    }
+
+    #[test]
+    fn messages_cross_with_their_file() {
+        let (ours, theirs) = pair();
+        let sent = IndexAsk::Write("name".to_owned(), vec![1; 3 << 20]);
+        let file = File::open("/proc/self/exe").unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| send(theirs.as_fd(), &sent, Some(file.as_fd())).unwrap());
+            let (got, file) = receive(ours.as_fd(), 4 << 20, &mut None).unwrap().unwrap();
+            let IndexAsk::Write(name, bytes) = got else { panic!("{got:?}") };
+            assert_eq!((name.as_str(), bytes.len()), ("name", 3 << 20));
+            assert!(file.unwrap().metadata().unwrap().len() > 0);
+        });
+    }
+
+    /// HOST-4
+    #[test]
+    fn what_is_no_message_of_ours_is_an_error() {
+        use io::ErrorKind::{InvalidData, UnexpectedEof};
+        assert_eq!(said::<String>(b""), UnexpectedEof);
+        assert_eq!(said::<String>(&u64::MAX.to_le_bytes()), InvalidData);
+        assert_eq!(said::<String>(&[255, 255, 15, 0, 0, 0, 0, 0, 1]), UnexpectedEof);
+        assert_eq!(said::<String>(&[1, 0, 0, 0, 0, 0, 0, 0, 9]), InvalidData);
+        assert_eq!(said::<Said>(&[1, 0, 0, 0, 0, 0, 0, 0, 9]), InvalidData);
+        assert_eq!(said::<String>(&[1, 0, 0]), InvalidData);
+    }
+
+    /// HOST-4
+    #[test]
+    fn what_is_nested_too_deep_is_refused() {
+        let deepest = nested(256);
+        let bytes = postcard::to_stdvec(&deepest).unwrap();
+        assert_eq!(message::<Typed>(&bytes).unwrap(), deepest);
+        let bytes = postcard::to_stdvec(&nested(1000)).unwrap();
+        assert!(message::<Typed>(&bytes).is_err());
+        let endless = [[0, 16, 1, 8].as_slice(); 100_000].concat();
+        assert!(message::<Typed>(&endless).is_err());
+    }
+
+    #[test]
+    fn who_says_nothing_is_not_waited_for() {
+        let (ours, _theirs) = pair();
+        let mut patience = Some(Duration::from_millis(10));
+        let error = receive::<String>(ours.as_fd(), 1 << 20, &mut patience).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(patience, Some(Duration::ZERO));
+    }
 }

@@ -12,11 +12,14 @@ mod desk;
 mod limits;
 mod message;
 mod process;
+mod questions;
 mod session;
 mod start;
+mod view;
 
 pub use process::run;
 
-pub(super) use message::{Reply, Request};
+pub(super) use message::{Hit, Question, Resolution};
+pub(super) use process::label;
 pub(super) use session::Session;
 pub(super) use start::Parsers;

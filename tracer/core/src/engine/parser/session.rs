@@ -4,9 +4,12 @@ use super::desk::Desk;
 use super::message::{BYTES_MAX, Reply, Request, Said, Scene, never_waits_long, receive, send};
 use super::start::{Parser, Parsers};
 use crate::engine::error::EngineError;
+use crate::model::abilities::HostAbilities;
 use crate::model::caller::Caller;
 use crate::model::issue::{Issue, IssueKind};
 use crate::model::process::Process;
+use crate::model::resolved::Resolved;
+use std::cell::RefCell;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::process::ExitStatusExt as _;
@@ -17,8 +20,8 @@ use std::sync::Arc;
 pub(in crate::engine) struct Session<'e> {
     parsers: &'e Parsers,
     scene: Scene,
-    desk: Desk,
-    connection: Option<Connection>,
+    desk: RefCell<Desk>,
+    connection: RefCell<Option<Connection>>,
 }
 
 #[derive(Debug)]
@@ -32,8 +35,26 @@ struct Connection {
 impl<'e> Session<'e> {
     /// Nothing is asked yet.
     pub(in crate::engine) fn new(parsers: &'e Parsers, process: Process, caller: Caller) -> Self {
-        let desk = Desk::new(parsers, process.clone(), caller);
-        Self { parsers, scene: Scene { process, caller }, desk, connection: None }
+        let desk = RefCell::new(Desk::new(parsers, process.clone(), caller));
+        let scene = Scene { process, caller, host: None, raw: false, sites: None };
+        Self { parsers, scene, desk, connection: RefCell::new(None) }
+    }
+
+    /// The same on a machine that can do this.
+    #[must_use]
+    pub(in crate::engine) fn on(mut self, host: HostAbilities) -> Self {
+        self.scene.host = Some(host);
+        self
+    }
+
+    /// Values are shown as they are stored, or as they are meant.
+    pub(in crate::engine) fn show_raw(&mut self, raw: bool) {
+        self.scene.raw = raw;
+    }
+
+    /// What was resolved is kept here too, for a parser that comes after one that died.
+    pub(in crate::engine) fn keep(&mut self, resolved: &Resolved, text: &str) {
+        self.scene.sites = Some((resolved.clone(), text.to_owned()));
     }
 
     /// Asks, and waits for the answer. A parser that dies meanwhile may do so of what somebody else
@@ -42,16 +63,16 @@ impl<'e> Session<'e> {
     /// # Errors
     ///
     /// [`IssueKind::Unread`] where the parser died of it, or took too long; no parser starts.
-    pub(in crate::engine) fn ask(&mut self, request: &Request) -> Result<Reply, EngineError> {
+    pub(super) fn ask(&self, request: &Request) -> Result<Reply, EngineError> {
         loop {
-            let mut connection = match self.connection.take() {
+            let connection = match self.connection.take() {
                 Some(connection) => connection,
                 None => self.connect(false)?,
             };
-            self.desk.begin();
-            match self.converse(&mut connection, request) {
+            self.desk.borrow_mut().begin();
+            match self.converse(&connection, request) {
                 Ok(reply) => {
-                    self.connection = Some(connection);
+                    self.connection.replace(Some(connection));
                     return Ok(reply);
                 }
                 Err(error) => {
@@ -60,15 +81,15 @@ impl<'e> Session<'e> {
                         return Err(issue.into());
                     }
                     debug_assert!(!is_own, "it is asked once more only");
-                    self.connection = Some(self.connect(true)?);
+                    self.connection.replace(Some(self.connect(true)?));
                 }
             }
         }
     }
 
     /// Why a file was left out of the last answer.
-    pub(in crate::engine) fn refused(&self) -> Option<&Issue> {
-        self.desk.refused()
+    pub(super) fn refused(&self) -> Option<Issue> {
+        self.desk.borrow().refused().cloned()
     }
 
     fn connect(&self, is_own: bool) -> Result<Connection, EngineError> {
@@ -88,7 +109,7 @@ impl<'e> Session<'e> {
         }
     }
 
-    fn converse(&mut self, to: &mut Connection, request: &Request) -> io::Result<Reply> {
+    fn converse(&self, to: &Connection, request: &Request) -> io::Result<Reply> {
         let socket = to.socket.as_fd();
         send(socket, request, None)?;
         // What we do for it is not its time.
@@ -98,10 +119,10 @@ impl<'e> Session<'e> {
                 .ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))?;
             match said {
                 Said::Ask(ask) => {
-                    let (answer, file) = self.desk.answer(ask, self.parsers);
+                    let (answer, file) = self.desk.borrow_mut().answer(ask, self.parsers);
                     send(socket, &answer, file.as_ref().map(|file| file.as_fd()))?;
                 }
-                Said::TurnTo(at) => self.desk.turn_to(at),
+                Said::TurnTo(at) => self.desk.borrow_mut().turn_to(at),
                 Said::Reply(reply, readings) => {
                     self.parsers.stands(self.scene.caller, readings);
                     return Ok(reply);
@@ -124,7 +145,7 @@ impl<'e> Session<'e> {
             ),
             _ => "the process that reads it was ended".to_owned(),
         };
-        let (file, path) = self.desk.being_read();
+        let (file, path) = self.desk.borrow().being_read();
         let issue = Issue::new(IssueKind::Unread, path, detail);
         tracing::warn!(%issue, is_own, "a parser died");
         if timed_out || is_own {

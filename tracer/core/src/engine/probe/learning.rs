@@ -7,6 +7,7 @@ use crate::attach::maps::Gate;
 use crate::attach::ring::Ring;
 use crate::engine::admission::Scene;
 use crate::engine::clock;
+use crate::engine::code_files::CodeFiles;
 use crate::engine::control::Control;
 use crate::engine::error::EngineError;
 use crate::engine::event::Ended;
@@ -94,7 +95,8 @@ impl<'e> Probe<'e> {
             limits: scene.request.limits,
         };
         let plans = vec![nothing; resolved.sites.len()];
-        let mut sites = sites_to_arm(scene.code.modules(), resolved, &plans)?;
+        let files = CodeFiles::open(scene.process, resolved, scene.host)?;
+        let mut sites = sites_to_arm(&files, resolved, &plans);
         sites.iter_mut().for_each(|site| site.entry = None);
         let gate = Gate {
             pid: self.id.pid,

@@ -42,7 +42,7 @@ impl Probe<'_> {
     pub(in crate::engine) fn obey(
         &mut self,
         control: Control<'_>,
-        mapped: &Mapped<'_>,
+        mapped: &Mapped,
         deliver: &mut Deliver<'_>,
     ) -> Option<Ended> {
         // Who wants the end wants nothing else.
@@ -62,7 +62,7 @@ impl Probe<'_> {
     }
 
     /// Takes the breakpoints out for a while.
-    fn pause(&mut self, mapped: &Mapped<'_>) -> Option<Event> {
+    fn pause(&mut self, mapped: &Mapped) -> Option<Event> {
         let would_come_back = self.trips.stay_out();
         if self.pauses.are_on() && !would_come_back {
             return None;

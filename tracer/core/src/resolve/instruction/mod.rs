@@ -126,7 +126,7 @@ pub fn classify(bytes: &[u8], svma: Svma) -> Result<Classified, Refusal> {
 }
 
 /// Whether `bytes` start with the nop of 5 bytes that kernels rewrite into a call.
-pub(super) fn is_nop5(bytes: &[u8]) -> bool {
+pub fn is_nop5(bytes: &[u8]) -> bool {
     bytes.starts_with(&[0x0f, 0x1f, 0x44, 0x00, 0x00])
 }
 
