@@ -139,7 +139,7 @@ fn compare(
 ) {
     for (name, value) in expected {
         match shown.get(name) {
-            Some(shown) if shown == value || value == "?" => {}
+            Some(shown) if fits(shown, value) => {}
             Some(shown) => writeln!(wrong, "{function}.{name} = {shown}\n    not {value}").unwrap(),
             None => writeln!(wrong, "{function}.{name} is not shown, of {shown:?}").unwrap(),
         }
@@ -149,4 +149,10 @@ fn compare(
             writeln!(wrong, "{function}.{name} = {value}\n    which nobody expects").unwrap();
         }
     }
+}
+
+/// Whether a value is what is expected; of what ends in `*` the beginning counts.
+fn fits(shown: &str, expected: &str) -> bool {
+    let start = expected.strip_suffix('*');
+    start.map_or(shown == expected, |start| shown.starts_with(start))
 }

@@ -14,7 +14,7 @@ use std::path::Path;
 const PACKAGES: &[&str] = &["rustc", "libstd-rust-dev", "libstd-rust-1.63", "libllvm14"];
 
 /// Where Debian keeps libraries.
-const LIBRARIES: &str = "root/usr/lib/x86_64-linux-gnu";
+const LIBRARIES: &str = "files/usr/lib/x86_64-linux-gnu";
 
 /// Unpacks it if it is missing; gives how many compilers those were.
 ///
@@ -36,13 +36,13 @@ pub(super) fn unpack(programs: &Path) -> Result<usize> {
     fs::create_dir_all(&packages)?;
     run(command("apt-get").current_dir(&packages).args(["-qq", "download"]).args(PACKAGES))?;
     for entry in fs::read_dir(&packages)? {
-        let root = home.join("root");
-        run(command("dpkg-deb").arg("--extract").arg(entry?.path()).arg(root))?;
+        let files = home.join("files");
+        run(command("dpkg-deb").arg("--extract").arg(entry?.path()).arg(files))?;
     }
     fs::remove_dir_all(&packages)?;
     let text = format!(
         "#!/bin/sh\nhome=$(dirname \"$0\")\n\
-         LD_LIBRARY_PATH=\"$home/{LIBRARIES}\" exec \"$home/root/usr/bin/rustc\" \"$@\"\n"
+         LD_LIBRARY_PATH=\"$home/{LIBRARIES}\" exec \"$home/files/usr/bin/rustc\" \"$@\"\n"
     );
     // Complete under its name at once: it says that all the rest is there.
     let writing = home.join("rustc.new");

@@ -39,6 +39,8 @@ const FAMILIES: &[(&str, Family)] = &[
     ("BTreeMap", btree::map),
     ("BTreeSet", btree::set),
     ("BinaryHeap", vec::heap),
+    ("Bytes", vec::bytes),
+    ("BytesMut", vec::bytes),
     ("CString", text::c_string),
     ("Cell", cell::transparent),
     ("Duration", time::time),

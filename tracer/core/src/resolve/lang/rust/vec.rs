@@ -102,6 +102,22 @@ fn between(tail: Number, head: Number, room: &Number, last: &Number) -> Number {
     end.with(Arithmetic::Sub, tail)
 }
 
+/// `Bytes` and `BytesMut` of the crate of that name: a part of bytes that may be shared.
+pub(super) fn bytes<'a>(builder: &mut TypeBuilder<'a>, bytes: &Part<'a>) -> Option<Shape> {
+    let (pointer, byte) = bytes.member(builder, "ptr")?.pointer(builder)?;
+    if byte.name().as_deref() != Some("u8") {
+        return None;
+    }
+    let capacity = bytes.member(builder, "cap").and_then(|capacity| capacity.number(builder));
+    Some(Shape::Container(Box::new(Container {
+        walk: Walk::Run { pointer },
+        content: Content::Elements(builder.type_of_die(byte, Language::Rust)),
+        count: Some(bytes.member(builder, "len")?.number(builder)?),
+        capacity,
+        notes: Vec::new(),
+    })))
+}
+
 /// `LinkedList<T>`.
 pub(super) fn list<'a>(builder: &mut TypeBuilder<'a>, list: &Part<'a>) -> Option<Shape> {
     let (pointer, node) =
