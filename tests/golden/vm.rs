@@ -313,6 +313,112 @@ fn the_depth_limit_stops_a_list_and_is_noted() {
     assert_eq!(record.flags, flags::LIMIT_DEPTH);
 }
 
+/// A tree of 7 nodes, 0 to 6 in order: pointers left, right, parent and a number each 64 bytes.
+fn plant(world: &mut World) {
+    let at = |n: u64| if n == 7 { 0 } else { OBJECT + 0x100 + n * 64 };
+    let nodes = [(7, 7, 1), (0, 2, 3), (7, 7, 1), (1, 5, 7), (7, 7, 5), (4, 6, 3), (7, 7, 5)];
+    for (n, (left, right, parent)) in (0..).zip(nodes) {
+        for (index, link) in (0..).zip([left, right, parent]) {
+            world.write_word(at(n) + index * 8, at(link));
+        }
+    }
+    // The container: its leftmost node and how many there are.
+    world.write_word(OBJECT, at(0));
+    world.write_word(OBJECT + 8, 7);
+}
+
+/// The nodes of a tree, by their order in it.
+fn nodes_of_a_tree(most: u32) -> Vec<u64> {
+    let mut world = World::new();
+    plant(&mut world);
+    let link = |offset| Edge { flags: Edge::LINK, ..Edge::one(offset, 0) };
+    world.add_layout(32, &[link(16), link(8), link(0)]);
+    let first = Edge { flags: Edge::NODES, ..Edge::many(0, 0, 8, most) };
+    let container = world.add_layout(16, &[first]);
+    world.registers[5] = OBJECT;
+    world.ops = [root(&[register(5), Op::on(Code::Copy, container, 1)]), vec![END]].concat();
+    let record = world.run();
+    assert_eq!(record.flags, 0);
+    let nodes = objects(&record).into_iter().skip(1);
+    nodes
+        .map(|item| {
+            assert_eq!(item.depth, 1, "nodes are on one level");
+            (item.address.0 - OBJECT - 0x100) / 64
+        })
+        .collect()
+}
+
+#[test]
+fn the_nodes_of_a_tree_are_one_level_and_come_nearly_in_order() {
+    assert_eq!(nodes_of_a_tree(100), [0, 1, 2, 3, 5, 4, 6]);
+    assert_eq!(nodes_of_a_tree(4), [0, 1, 2, 3]);
+}
+
+#[test]
+fn a_guard_says_whether_a_pointer_is_one() {
+    let guarded = |tag: u64, unless: u32| {
+        let mut world = World::new();
+        let behind = world.add_layout(8, &[]);
+        let guard = Edge {
+            guard: 8,
+            guard_size: 1,
+            guard_low: 3,
+            guard_span: 2,
+            flags: unless,
+            ..Edge::one(0, behind)
+        };
+        let object = world.add_layout(16, &[guard]);
+        world.write_word(OBJECT, OBJECT + 64);
+        world.write_word(OBJECT + 8, tag);
+        world.registers[5] = OBJECT;
+        world.ops = [root(&[register(5), Op::on(Code::Copy, object, 1)]), vec![END]].concat();
+        objects(&world.run()).len() == 2
+    };
+    assert_eq!([2, 3, 5, 6, 0x103].map(|tag| guarded(tag, 0)), [false, true, true, false, true]);
+    assert_eq!([2, 3, 6].map(|tag| guarded(tag, Edge::UNLESS)), [true, false, true]);
+}
+
+#[test]
+fn the_number_of_elements_is_computed_and_where_the_first_one_is() {
+    let mut world = World::new();
+    let element = world.add_layout(4, &[]);
+    let between = Edge { count_from: 0, divisor: 4, plus: 1, ..Edge::many(0, element, 8, 100) };
+    let ring = Edge { first: 16, factor: 4, ..Edge::many(0, element, 16, 2) };
+    let inside = Edge { flags: Edge::BYTES, ..Edge::many(24, element, 16, 100) };
+    let object = world.add_layout(32, &[between, ring, inside]);
+    for (index, word) in (0..).zip([OBJECT + 64, OBJECT + 76, 3, OBJECT]) {
+        world.write_word(OBJECT + index * 8, word);
+    }
+    world.registers[5] = OBJECT;
+    world.ops = [root(&[register(5), Op::on(Code::Copy, object, 1)]), vec![END]].concat();
+    let record = world.run();
+    let found: Vec<_> = objects(&record).iter().map(|item| (item.address.0, item.want)).collect();
+    // Three and one more; two from the third one on; what is in the object is copied with it.
+    assert_eq!(found, [(OBJECT, 32), (OBJECT + 64, 16), (OBJECT + 76, 8)]);
+}
+
+#[test]
+fn only_slots_that_are_taken_are_followed() {
+    let mut world = World::new();
+    let behind = world.add_layout(8, &[]);
+    let slot = world.add_layout(8, &[Edge::one(0, behind)]);
+    let slots = Edge { flags: Edge::SLOTS, plus: 1, ..Edge::many(0, slot, 8, 100) };
+    let table = world.add_layout(16, &[slots]);
+    let control = OBJECT + 256;
+    world.write_word(OBJECT, control);
+    world.write_word(OBJECT + 8, 3);
+    world.write(control, &[0xff, 0x12, 0x80, 0x7f]);
+    for slot in 0..4 {
+        world.write_word(control - 8 * (slot + 1), OBJECT + 1024 + slot * 16);
+    }
+    world.registers[5] = OBJECT;
+    world.ops = [root(&[register(5), Op::on(Code::Copy, table, 1)]), vec![END]].concat();
+    let record = world.run();
+    let found: Vec<_> = objects(&record).iter().map(|item| (item.address.0, item.want)).collect();
+    let of = |slot: u64| (OBJECT + 1024 + slot * 16, 8);
+    assert_eq!(found, [(OBJECT, 16), (control - 32, 36), of(3), of(1)]);
+}
+
 #[test]
 fn the_byte_limit_cuts_an_object_and_ends_the_chase() {
     let mut world = World::new();
@@ -522,13 +628,15 @@ fn random_edge(random: &mut Random) -> Edge {
         count_from: field(random),
         divisor: random.below(20) as u32,
         plus: random.below(3) as u32,
+        most: 100,
         first: field(random),
         factor: random.below(32) as u32,
         guard: if random.below(2) == 0 { Edge::NONE } else { random.below(64) as u32 },
         guard_span: u32::MAX,
         guard_low: random.below(1 << 33),
         guard_size: random.below(10) as u32,
-        flags: random.below(32) as u32,
+        flags: random.below(64) as u32,
+        reserved: 0,
     }
 }
 

@@ -203,6 +203,8 @@ pub struct Edge {
     pub divisor: u32,
     /// See `count_to`.
     pub plus: u32,
+    /// More elements than so many are not copied.
+    pub most: u32,
     /// The first element is this field times `factor` bytes behind the pointer; or [`Edge::NONE`].
     pub first: u32,
     /// See `first`.
@@ -212,18 +214,20 @@ pub struct Edge {
     pub guard: u32,
     /// See `guard`.
     pub guard_span: u32,
+    /// [`Edge::BYTES`] and what follows it.
+    pub flags: u32,
     /// See `guard`.
     pub guard_low: u64,
     /// 1 to 8.
     pub guard_size: u32,
-    /// [`Edge::BYTES`] and what follows it.
-    pub flags: u32,
+    /// Always zero.
+    pub reserved: u32,
 }
 
 impl Edge {
     /// No field.
     pub const NONE: u32 = u32::MAX;
-    /// The elements are text, for which the string limit counts.
+    /// The elements are text, which may be in the object itself and then is copied with it.
     pub const BYTES: u32 = 1;
     /// The pointer leads to the first of several nodes, as many as elements were counted.
     pub const NODES: u32 = 1 << 1;
@@ -247,6 +251,7 @@ impl Edge {
             count_from: Self::NONE,
             divisor: 1,
             plus: 1,
+            most: u32::MAX,
             first: Self::NONE,
             factor: 0,
             guard: Self::NONE,
@@ -254,11 +259,12 @@ impl Edge {
             guard_low: 0,
             guard_size: 0,
             flags: 0,
+            reserved: 0,
         }
     }
 
-    /// A pointer to as many elements as a field says.
-    pub const fn many(offset: u32, target: u32, length: u32) -> Self {
-        Self { count_to: length, plus: 0, ..Self::one(offset, target) }
+    /// A pointer to as many elements as a field says, but no more than `most`.
+    pub const fn many(offset: u32, target: u32, length: u32, most: u32) -> Self {
+        Self { count_to: length, plus: 0, most, ..Self::one(offset, target) }
     }
 }

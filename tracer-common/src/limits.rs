@@ -9,8 +9,6 @@ pub const CHUNK_BYTES: u32 = 4096;
 pub const RECORD_SLACK: u32 = CHUNK_BYTES + 64;
 /// Objects that one hit may queue for the pointer chase; a power of two.
 pub const QUEUE_LENGTH: u32 = 1024;
-/// Nodes of a container that are copied beyond the elements that are shown.
-pub const NODES_ON_THE_WAY: u32 = 32;
 /// Slots of the visited set; a power of two, twice the queue.
 pub const VISITED_LENGTH: u32 = 2048;
 /// Slots tried in the visited set before an object counts as new.

@@ -8,7 +8,7 @@ use core::mem::size_of;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// The version of this format; a record of another one is refused.
-pub const VERSION: u16 = 11;
+pub const VERSION: u16 = 12;
 /// The first four bytes of a record.
 pub const MAGIC: u32 = u32::from_le_bytes(*b"TRCR");
 /// Registers in a record: DWARF numbers 0 to 16 of the x86-64 psABI (figure 3.36: rax, rdx, rcx,

@@ -5,7 +5,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value as Json, json};
 use std::time::{Duration, Instant};
 use tracer_tests::cli::{RunningTracer, tracer};
-use tracer_tests::targets::RunningTarget;
+use tracer_tests::targets::{RunningTarget, Target};
 use tracer_tests::text::require_as_in_files;
 
 /// How long a probe lives that is given more time: long enough to be given it.
@@ -66,6 +66,24 @@ fn a_paused_probe_is_out_and_goes_on_where_it_was() {
         let (status, line) = order(&daemon, &id, what, None);
         assert_eq!((status, &line["error"]["code"]), (409, &"probe_over".into()), "{line}");
     }
+}
+
+/// LEASE-1, SITE-3
+#[test]
+fn what_a_child_has_of_another_probe_is_not_left_by_a_paused_one() {
+    let mut target = Target::c("forker", "gcc", &["-O2"]).unwrap().start(&["10"]).unwrap();
+    let daemon = Daemon::start().unwrap();
+    let [paused, other] = [(); 2].map(|()| detach(&daemon, &target, &["--hits", "0"]));
+    assert_eq!(order(&daemon, &paused, "pause", None).0, 200);
+    target.go().unwrap();
+    for id in [paused, other] {
+        tell(&daemon, &["remove", &id], "is out");
+        let lines = lines(&daemon, &id);
+        let summary = &lines.last().unwrap()["summary"];
+        assert_eq!(summary["text_restored"], true, "{summary}");
+    }
+    wait_untouched(&target);
+    target.finish().unwrap();
 }
 
 /// LEASE-1, SAFE-4

@@ -114,7 +114,7 @@ struct Sums {
     std::optional<int> some = 3;                              //= 3
     std::optional<std::string> text = "text";                 //= "text"
     std::variant<int, std::string, Point> number = 4;         //= int {4}
-    std::variant<int, std::string, Point> point = Point{1, 2}; //= Point {{x: 1, y: 2}}
+    std::variant<int, std::string, Point> point = Point{1, 2}; //= Point {x: 1, y: 2}
     std::pair<int, std::string> pair{1, "p"};                 //= {first: 1, second: "p"}
     std::tuple<int, std::string, double> tuple{1, "t", 2.5};  //= {__0: 1, __1: "t", __2: 2.5}
     std::tuple<> nothing;                                     //= {}

@@ -524,7 +524,7 @@ fn all_broken() {
         vector
     };
     let map = || -> Map<u32, u32> { (0..5).map(|number| (number, number)).collect() };
-    let tree = || -> BTreeMap<u32, u32> { (0..100).map(|number| (number, number)).collect() };
+    let tree = || -> BTreeMap<u32, u32> { (0..90).map(|number| (number, number)).collect() };
     let start = |vector: &Vec<u32>| vector.as_ptr() as usize;
     let of_wild = vector();
     let (own, of_deque) = (start(&of_wild), vector().into_iter().collect::<VecDeque<u32>>());
@@ -555,7 +555,7 @@ fn all_broken() {
             &*table.as_ptr(),
         );
         let high = poke(tree(), 1, 2);
-        let counted = poke(tree(), 100, 101);
+        let counted = poke(tree(), 90, 91);
         let root = poke(root, node, wild);
         let list = poke((1..5).collect::<LinkedList<u32>>(), 4, 5);
         let shared = Rc::new(Point { x: 1, y: 2 });

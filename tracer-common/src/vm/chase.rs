@@ -2,7 +2,7 @@
 
 use super::{QUEUE_MASK, VISITED_MASK, begin, begin_object, get_u64, phase};
 use crate::code::{Edge, TEXT};
-use crate::limits::{NODES_ON_THE_WAY, QUEUE_LENGTH, VISITED_TRIES};
+use crate::limits::{QUEUE_LENGTH, VISITED_TRIES};
 use crate::machine::Machine;
 use crate::maps::{Pending, Scratch, Site, Visited};
 use crate::status::flags;
@@ -112,7 +112,7 @@ fn follow(scratch: &mut Scratch, site: &Site, element: u32, edge: &Edge) {
         address = address.wrapping_add(first.wrapping_mul(edge.factor as u64));
     }
     let state = &scratch.state;
-    let count = clamp(length, site, edge.flags & Edge::BYTES != 0);
+    let count = if length < edge.most as u64 { length as u32 } else { edge.most };
     let inside = address.wrapping_sub(state.address);
     if edge.flags & Edge::BYTES != 0 && inside.wrapping_add(count as u64) <= state.copied as u64 {
         // A short text in the object itself.
@@ -126,13 +126,8 @@ fn follow(scratch: &mut Scratch, site: &Site, element: u32, edge: &Edge) {
         object.nodes = Pending::LINKED;
     } else if edge.flags & Edge::NODES != 0 {
         object.count = if count == 0 { 0 } else { 1 };
-        // Of a tree some are on the way to others.
-        let most = site.items_max as u64 + NODES_ON_THE_WAY as u64;
-        object.nodes = if length < most { length as u32 } else { most as u32 };
+        object.nodes = count;
     } else if edge.flags & Edge::SLOTS != 0 {
-        // Some slots are free: of twice as many as elements are shown.
-        let most = (site.items_max as u64).wrapping_mul(2);
-        object.count = if length < most { length as u32 } else { most as u32 };
         object.layout = layout | Pending::SLOTS;
     }
     enqueue(scratch, site, object);

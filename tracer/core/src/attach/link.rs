@@ -265,7 +265,7 @@ impl Links {
     }
 
     /// Whether another link than `id` has a breakpoint at an address, or is about to.
-    fn is_taken(&self, id: LinkId, pid: u32, pc: Avma) -> bool {
+    pub fn is_taken(&self, id: LinkId, pid: u32, pc: Avma) -> bool {
         self.table().reserved.contains(&(pid, pc)) || self.has_another(Some(id), pid, pc)
     }
 

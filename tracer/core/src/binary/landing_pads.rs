@@ -23,7 +23,7 @@ pub enum LandingPadError {
     Malformed(#[from] gimli::Error),
 }
 
-/// The landing pads in a range of code.
+/// The landing pads of the functions in a range of code; one may be in another part of its function.
 ///
 /// # Errors
 ///
@@ -43,7 +43,6 @@ pub fn in_range(
         }
         at = covered.range.end;
     }
-    pads.retain(|pad| range.contains(pad));
     pads.sort_unstable();
     pads.dedup();
     Ok(pads)

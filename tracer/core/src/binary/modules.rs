@@ -316,7 +316,7 @@ impl<'m> Code<'m> {
         module.code().files().damaged().map_or(read, |issue| Err(issue.to_string()))
     }
 
-    /// Addresses in `range` where the unwinder enters code when an exception is thrown.
+    /// Where the unwinder enters code when an exception is thrown through the code in `range`.
     ///
     /// # Errors
     ///

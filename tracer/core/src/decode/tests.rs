@@ -7,7 +7,7 @@ use crate::model::address::{Avma, FileOffset, Svma};
 use crate::model::capture::{How, StackEnd};
 use crate::model::location::Location;
 use crate::model::reason::Reason;
-use crate::model::resolved::{TrapClass, VariableKind};
+use crate::model::resolved::{OtherPc, TrapClass, VariableKind};
 use crate::model::types::{Encoding, Scalar, Shape, Type, TypeId};
 use tracer_common::code::{Code, Op};
 use tracer_common::wire::{RBP, RIP};
@@ -153,6 +153,27 @@ fn values_come_from_registers_memory_and_the_compiler() {
         assert_eq!(variable.provenance, *provenance, "{location:?}");
         assert_eq!(variable.value.type_name, "unsigned long");
     }
+}
+
+/// SEM-9
+#[test]
+fn a_value_of_another_pc_says_so_and_gives_way_to_one_of_this_pc() {
+    let other = OtherPc { pc: Avma(0x1010), line: None, is_ahead: false };
+    let moved = |location, number| {
+        let moved = Moved { location: Location::Register(number), other: other.clone() };
+        ScopedVariable { moved: Some(moved), ..variable("v", location, 2) }
+    };
+    let gone = || Err(ReasonCode::NotLiveHere.into());
+    let here = Ok(Location::Bytes(5u64.to_le_bytes().to_vec()));
+    let unknown = moved(gone(), 99);
+    let capture = run(&record(), vec![moved(gone(), 3), moved(here, 3), unknown]);
+    let shown = &capture.frames[2].variables;
+    assert_eq!(shown[0].value.value, Value::Unsigned(33));
+    assert_eq!((shown[0].provenance, &shown[0].moved), (Provenance::MovedPc, &Some(other.clone())));
+    assert_eq!(shown[1].value.value, Value::Unsigned(5));
+    assert_eq!((shown[1].provenance, &shown[1].moved), (Provenance::Constant, &None));
+    let gone = Value::Unavailable(ReasonCode::NotLiveHere.into());
+    assert_eq!((&shown[2].value.value, &shown[2].moved), (&gone, &None));
 }
 
 /// SEM-1

@@ -78,13 +78,17 @@ impl Children {
         known.then_some((id, *site))
     }
 
-    /// A child has a breakpoint still, after the removal: its pid, and where.
-    pub(super) fn left(&self) -> Option<(u32, Avma)> {
-        let carrying = self.carrying.values();
-        let mut left = carrying.filter(|(id, site)| {
+    /// A child has a breakpoint still, after the removal: its pid, and where. Where a place
+    /// `is_shared` by another probe, the breakpoint is that one's.
+    pub(super) fn left(&self, is_shared: impl Fn(Avma) -> bool) -> Option<(u32, Avma)> {
+        let has_it = |id: &ProcessId, site: &Avma| {
             has_breakpoint(id.pid, *site) && resolve::process::id(id.pid).ok() == Some(*id)
-        });
-        left.next().map(|(id, site)| (id.pid, *site))
+        };
+        let mut carrying = self.carrying.values();
+        // The other probe may have gone in between, and its breakpoint with it.
+        let left =
+            carrying.find(|(id, site)| has_it(id, site) && !is_shared(*site) && has_it(id, site));
+        left.map(|(id, site)| (id.pid, *site))
     }
 }
 
@@ -134,7 +138,7 @@ mod tests {
         let mut children = Children::new(resolve::process::id(own).unwrap(), &Resolved::default());
         children.sites.push((own_code, b"other code".to_vec()));
         children.look();
-        assert_eq!((children.most(), children.left()), (0, None));
+        assert_eq!((children.most(), children.left(|_| false)), (0, None));
         for pid in sleep {
             let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
             rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();

@@ -388,7 +388,8 @@ impl<'e> Probe<'e> {
     /// Whether the text of the target and its forked children is what it was, as far as it can be
     /// told.
     fn text_restored(&self, mapped: &Mapped) -> Option<bool> {
-        if let Some((child, address)) = self.children.left() {
+        let is_shared = |pc| self.kernel.links.is_taken(self.link, self.id.pid, pc);
+        if let Some((child, address)) = self.children.left(is_shared) {
             tracing::error!(child, %address, "a child has the breakpoint still");
             return Some(false);
         }

@@ -108,7 +108,9 @@ impl Found<'_, '_> {
             Shape::TextPointer => self.push(place, What::Text, one),
             Shape::Slice { element, pointer_offset, length_offset, text } => {
                 let pointer = place.field(*pointer_offset);
-                let mut edge = Edge::many(pointer, 0, place.field(*length_offset));
+                let limits = &layouts.limits;
+                let most = if *text { limits.text_bytes_max } else { limits.items_max };
+                let mut edge = Edge::many(pointer, 0, place.field(*length_offset), most);
                 edge.flags |= if *text { Edge::BYTES } else { 0 };
                 self.push(place, What::Value(*element), edge);
             }

@@ -9,6 +9,8 @@ use tracer_common::code::Edge;
 
 /// Nodes below one another in a B-tree; more elements than that hold no memory.
 const HEIGHT_MAX: u32 = 8;
+/// Nodes that are copied beyond those that are shown: of a tree some are on the way to others.
+const NODES_ON_THE_WAY: u32 = 32;
 /// Bytes of a pointer.
 const WORD: u64 = 8;
 
@@ -63,7 +65,16 @@ pub(super) fn begin(found: &mut Found<'_, '_>, id: TypeId, of: &Container, place
         Content::Text => What::Raw(1),
     };
     let bytes = if of.content == Content::Text { Edge::BYTES } else { 0 };
-    let edge = |pointer: u64, flags| counted(of.count.as_ref(), place, pointer, flags);
+    let limits = found.layouts.limits;
+    let most = if of.content == Content::Text { limits.text_bytes_max } else { limits.items_max };
+    let counted = |count: Option<&Number>, pointer: u64, flags: u32, most: u32| Edge {
+        most,
+        ..counted(count, place, pointer, flags)
+    };
+    let edge = |pointer: u64, flags| counted(of.count.as_ref(), pointer, flags, most);
+    let nodes = |pointer: u64| {
+        counted(of.count.as_ref(), pointer, Edge::NODES, most.saturating_add(NODES_ON_THE_WAY))
+    };
     match &of.walk {
         Walk::Inside { offset } => {
             if let Content::Elements(element) = of.content {
@@ -82,25 +93,31 @@ pub(super) fn begin(found: &mut Found<'_, '_>, id: TypeId, of: &Container, place
         }
         Walk::Bits { pointer, .. } => {
             // The first one may be anywhere in the first word.
-            let plus = found.layouts.limits.items_max / 8 + 2 * WORD as u32;
+            let plus = limits.items_max / 8 + 2 * WORD as u32;
             found.push(place, What::Raw(1), Edge { plus, ..Edge::one(place.field(*pointer), 0) });
         }
-        Walk::Blocks { pointer, blocks, .. } => {
-            let edge = counted(Some(blocks), place, *pointer, Edge::LEVEL);
+        Walk::Blocks { pointer, blocks, copied, .. } => {
+            let whole = u64::from(most) / (*copied).max(1) + 2;
+            let most = u32::try_from(whole).unwrap_or(most);
+            let edge = counted(Some(blocks), *pointer, Edge::LEVEL, most);
             found.push(place, What::Node(id, 0), edge);
         }
         Walk::Chain { pointer, .. } | Walk::Tree { pointer, .. } => {
-            found.push(place, What::Node(id, 0), edge(*pointer, Edge::NODES));
+            found.push(place, What::Node(id, 0), nodes(*pointer));
         }
         Walk::BTree(tree) => {
             for height in 0..HEIGHT_MAX {
                 let place = at_height(place, tree, height);
-                found.push(place, What::Node(id, height), edge(tree.pointer, Edge::NODES));
+                found.push(place, What::Node(id, height), nodes(tree.pointer));
             }
         }
         Walk::Table { pointer, mask } => {
             let slots = Number::word(*mask).with(Arithmetic::Add, Number::Fixed(1));
-            found.push(place, content, counted(Some(&slots), place, *pointer, Edge::SLOTS));
+            found.push(
+                place,
+                content,
+                counted(Some(&slots), *pointer, Edge::SLOTS, most.saturating_mul(2)),
+            );
         }
     }
 }
@@ -112,7 +129,7 @@ fn headed(found: &mut Found<'_, '_>, of: &Container, place: Place, pointer: u64,
     let Some((size, count)) = size.zip(of.count.clone()) else { return };
     let count = count.with(Arithmetic::Add, Number::Fixed(header.div_ceil(size)));
     let (content, flags) = match of.content {
-        Content::Elements(element) if header % size == 0 => (What::Value(element), 0),
+        Content::Elements(element) if header.is_multiple_of(size) => (What::Value(element), 0),
         Content::Text => (What::Raw(1), Edge::BYTES),
         _ => (What::Raw(u32::try_from(size).unwrap_or(u32::MAX)), 0),
     };

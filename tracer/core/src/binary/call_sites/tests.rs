@@ -24,7 +24,14 @@ OWN long points(long (*to)(long, long), long x) {
     long r = to(x, 9); sink = r; return r + to(x, 9);
 }
 OWN long reads(long *x) { long r = leaf(*x, 1); sink = r; return r + *x; }
-int main(void) { return calls(1) + calls_last(2) + calls_ping(3) + points(leaf, 4) + reads((long *)&sink); }
+void *memset(void *, int, unsigned long);
+void qsort(void *, unsigned long, unsigned long, int (*)(const void *, const void *));
+OWN void *fills(char *to, unsigned long n, int c) { sink = n; return memset(to, c, n); }
+OWN long calls_fills(long x) { char b[64]; fills(b, x & 63, 3); sink = b[x & 7]; return x; }
+int order(const void *a, const void *b) { return *(const char *)a - *(const char *)b; }
+OWN void sorts(char *at, unsigned long n) { sink = n; qsort(at, n, 1, order); }
+OWN long calls_sorts(long x) { char b[64] = {1}; sorts(b, x & 63); sink = b[x & 7]; return x; }
+int main(void) { calls_fills(8); calls_sorts(4); return calls(1) + calls_last(2) + calls_ping(3) + points(leaf, 4) + reads((long *)&sink); }
 "#;
 
 /// A program and its functions by name, each with its range.
@@ -90,6 +97,19 @@ fn a_call_tells_what_it_passed_in_registers() {
         // rbx keeps `x`.
         let kept = Step::Op(Op::new(OpCode::Register, 3, 0));
         assert_eq!(value(&call, 4), Some(Ok(vec![kept])), "{compiler} {flags}");
+    }
+}
+
+/// SEM-7
+#[test]
+fn a_library_function_called_last_enters_it_again_only_if_it_calls_something() {
+    for (compiler, flags) in BUILDS {
+        let (_fixture, program) = Program::new(compiler, flags);
+        let call = program.only("calls_fills", "fills").unwrap();
+        let three = Step::Op(Op::new(OpCode::Const, 0, 3));
+        assert_eq!(value(&call, 1), Some(Ok(vec![three])), "{compiler} {flags}");
+        let why = program.only("calls_sorts", "sorts").unwrap_err();
+        assert!(why.contains("which debug info does not know"), "{compiler} {flags}: {why}");
     }
 }
 

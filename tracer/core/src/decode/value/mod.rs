@@ -166,7 +166,7 @@ impl Decoder<'_> {
             Shape::TextPointer => self.text_pointer(place),
             Shape::Slice { element, pointer_offset, length_offset, text } => {
                 match self.slice_parts(place, *pointer_offset, *length_offset) {
-                    Err(reason) => Value::Unavailable(reason),
+                    Err(reason) => self.slice_in_part(*element, place, *pointer_offset, reason),
                     Ok((address, length))
                         if self.is_late(place, *pointer_offset)
                             || self.is_late(place, *length_offset) =>

@@ -139,6 +139,22 @@ impl Decoder<'_> {
         Ok((word(pointer_offset)?, word(length_offset)?))
     }
 
+    /// A slice of which not both parts are known: where its elements are, if that is.
+    pub(super) fn slice_in_part(
+        &mut self,
+        element: TypeId,
+        place: Place<'_>,
+        pointer_offset: u64,
+        reason: Reason,
+    ) -> Value {
+        let pointer = place.part(pointer_offset).map(|part| self.bits(part, 8));
+        let Some(Ok(address)) = pointer else { return Value::Unavailable(reason) };
+        let object = Object { address: address as u64, type_id: element, count: Some(0) };
+        let target =
+            Typed { type_name: self.target_name(object), value: Value::Unavailable(reason) };
+        self.known_pointer(object.address, target)
+    }
+
     pub(super) fn function(&self, address: u64) -> Value {
         Value::Function { address, name: self.world.code.symbol_at(Avma(address)) }
     }

@@ -188,10 +188,9 @@ impl Paths {
         Some(found)
     }
 
-    /// The first instruction to which control always comes from `at`, without leaving what is
-    /// `inside` and before any call, where a variable has a place that is made of registers which
-    /// hold at `at` already what they hold there. `lives` gives these, as bits by DWARF number; or
-    /// that it has a place that is not understood.
+    /// The first instruction `inside` to which control always comes from `at`, before any call, where
+    /// a variable has a place that is made of registers which hold at `at` already what they hold
+    /// there. `lives` gives these, as for [`Self::behind`]; or that its place is not understood.
     pub fn ahead(
         &self,
         at: Svma,
@@ -204,14 +203,12 @@ impl Paths {
             let step = self.steps.get(index)?;
             written |= step.writes;
             index = step.next?;
-            let next = self.steps.get(index)?;
-            if !is_inside(inside, next.svma) {
-                return None;
-            }
-            if let Some(registers) = lives(Svma(next.svma)) {
-                return registers
-                    .is_some_and(|registers| registers & written == 0)
-                    .then_some(Svma(next.svma));
+            let svma = Svma(self.steps.get(index)?.svma);
+            // Compilers put code of the caller between the entry of an inlined call and its own.
+            let place = lives(svma).filter(|_| is_inside(inside, svma.0));
+            if let Some(registers) = place {
+                let holds = |registers| registers & written == 0;
+                return registers.is_some_and(holds).then_some(svma);
             }
         }
         None
@@ -221,3 +218,6 @@ impl Paths {
 fn is_inside(ranges: &[Range<u64>], svma: u64) -> bool {
     ranges.iter().any(|range| range.contains(&svma))
 }
+
+#[cfg(test)]
+mod tests;

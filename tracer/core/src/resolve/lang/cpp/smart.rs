@@ -23,15 +23,22 @@ pub(super) fn unique(class: &mut Class<'_, '_>) -> Option<Shape> {
 /// `std::shared_ptr`: the counts are those of owners, as `use_count()` gives them.
 pub(super) fn shared(class: &mut Class<'_, '_>) -> Option<Shape> {
     let inner = one_of(class, &["_M_ptr", "__ptr_"])?;
-    let (_, notes) = counts(class)?;
+    let notes = counts(class).map_or_else(Vec::new, |(_, notes)| notes);
     wrapper(inner, None, notes)
 }
 
 /// `std::weak_ptr`: what it points to is there only while others own it.
 pub(super) fn weak(class: &mut Class<'_, '_>) -> Option<Shape> {
     let inner = one_of(class, &["_M_ptr", "__ptr_"])?;
-    let (owners, notes) = counts(class)?;
-    wrapper(inner, Some(owners), notes)
+    if let Some((owners, notes)) = counts(class) {
+        return wrapper(inner, Some(owners), notes);
+    }
+    // Without the count it may lead to what is gone.
+    let nothing = class.made("void", 0, Shape::Nothing);
+    let type_id = class.made("void *", 8, Shape::Pointer(nothing));
+    let why = "unknown: debug info does not describe the control block".to_owned();
+    let notes = vec![Note { name: "owners".to_owned(), says: Says::Text(why) }];
+    wrapper(Member { type_id, ..inner }, None, notes)
 }
 
 /// The number of owners, and what is said of them and of those that only watch.
