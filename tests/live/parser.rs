@@ -11,16 +11,18 @@ use tracer_tests::daemon::{Daemon, Open};
 use tracer_tests::privilege::require;
 use tracer_tests::targets::{RunningTarget, Target};
 
-/// Unfolds to more than [`MEMORY_MIB`].
-const BOMB: &str = "abbreviations";
-/// Memory that the parser may take in the test of a bomb.
+/// Takes more than [`MEMORY_MIB`].
+const BOMB: &str = "abbreviations without end";
+/// Memory that the parser may take in the test of a bomb; honest files take less there.
 const MEMORY_MIB: &str = "24";
+/// The bomb is smaller than it could be, to be quick.
+const SMALLER: usize = 8;
 /// A limit that is met soon, and not by what is honest.
 const SECONDS: &str = "3";
 
 fn counter() -> (Target, RunningTarget) {
     let target = Target::c("counter", "gcc", &["-O2"]).unwrap();
-    let running = target.start(&["1", "5"]).unwrap();
+    let running = target.start(&["1", "1"]).unwrap();
     (target, running)
 }
 
@@ -41,6 +43,14 @@ fn parser(daemon: &Daemon) -> u32 {
 
 fn send(pid: u32, signal: Signal) {
     kill_process(Pid::from_raw(pid.cast_signed()).unwrap(), signal).unwrap();
+}
+
+/// Ends a parser, and waits until it has.
+fn end(daemon: &Daemon, parser: u32) {
+    send(parser, Signal::KILL);
+    while daemon.parsers().unwrap().contains(&parser) {
+        std::thread::yield_now();
+    }
 }
 
 /// A probe that takes all that comes, and the lines of it.
@@ -73,9 +83,14 @@ fn find(daemon: &Daemon, pid: u32) -> Done {
     daemon.tracer(&["find", "-p", &pid.to_string(), "count", "--json"]).unwrap()
 }
 
+fn vars(daemon: &Daemon, pid: u32) -> Done {
+    daemon.tracer(&["vars", "-p", &pid.to_string(), "counted", "--json"]).unwrap()
+}
+
 fn error(done: &Done) -> Json {
-    assert_eq!(done.status.code(), Some(60), "{done:?}");
-    let line: Json = serde_json::from_str(done.output().unwrap().trim()).unwrap();
+    let text = [done.output().unwrap(), done.errors().unwrap()].concat();
+    assert_eq!(done.status.code(), Some(60), "{text}");
+    let line: Json = serde_json::from_str(text.trim()).unwrap();
     assert_eq!(line["error"]["code"], "unread", "{line}");
     line["error"].clone()
 }
@@ -125,7 +140,7 @@ fn what_ends_the_parser_ends_nothing_else() {
     captures_one(&mut target, &mut lines);
     // It dies while nobody asks it anything.
     let first = parser(&daemon);
-    send(first, Signal::KILL);
+    end(&daemon, first);
     captures_one(&mut target, &mut lines);
     assert_eq!(find(&daemon, target.pid()).status.code(), Some(0));
     assert!(!daemon.parsers().unwrap().contains(&first));
@@ -139,7 +154,7 @@ fn what_ends_the_parser_ends_nothing_else() {
     let mut asked = RunningTracer::start(&mut daemon.command(&words).unwrap()).unwrap();
     assert!(asked.runs().unwrap());
     for parser in daemon.parsers().unwrap() {
-        send(parser, Signal::KILL);
+        end(&daemon, parser);
     }
     let answer = asked.finish().unwrap();
     assert_eq!(answer.status.code(), Some(0), "{answer:?}");
@@ -171,29 +186,29 @@ fn a_file_that_takes_too_much_is_refused_until_it_is_another_one() {
     require().unwrap();
     let (program, mut target) = counter();
     let folder = tempfile::tempdir().unwrap();
-    let base = Base::of(&program, folder.path(), 1).unwrap();
-    let bomb = bombs::all().into_iter().find(|bomb| bomb.name.contains(BOMB)).unwrap();
+    let base = Base::of(&program, folder.path(), SMALLER).unwrap();
+    let bomb = bombs::all().into_iter().find(|bomb| bomb.name == BOMB).unwrap();
     let bomb = bomb.write(&base, folder.path()).unwrap();
-    let victim = bomb.start(&["1", "5"]).unwrap();
+    let victim = bomb.start(&["1", "1"]).unwrap();
     let daemon = daemon(&[("TRACER_PARSER_MIB", MEMORY_MIB)]);
     let mut lines = endless(&daemon, target.pid());
     captures_one(&mut target, &mut lines);
-    let told = error(&find(&daemon, victim.pid()));
+    let told = error(&vars(&daemon, victim.pid()));
     let path = bomb.program.to_str().unwrap();
     assert!(told["subject"].as_str() == Some(path), "{told}");
     assert!(told["detail"].as_str().unwrap().contains("24 MiB"), "{told}");
     captures_one(&mut target, &mut lines);
 
     // Nobody dies of it again.
-    assert_eq!(find(&daemon, target.pid()).status.code(), Some(0));
+    assert_eq!(vars(&daemon, target.pid()).status.code(), Some(0));
     let before = daemon.parsers().unwrap();
-    assert_eq!(error(&find(&daemon, victim.pid())), told);
+    assert_eq!(error(&vars(&daemon, victim.pid())), told);
     assert_eq!(daemon.parsers().unwrap(), before);
 
     // As long as it is the same file.
     let permissions = fs::metadata(&bomb.program).unwrap().permissions();
     fs::set_permissions(&bomb.program, permissions).unwrap();
-    error(&find(&daemon, victim.pid()));
+    error(&vars(&daemon, victim.pid()));
     assert_ne!(daemon.parsers().unwrap(), before);
     captures_one(&mut target, &mut lines);
 }

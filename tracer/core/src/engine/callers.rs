@@ -2,7 +2,7 @@
 
 use super::admission::Scene;
 use super::error::EngineError;
-use super::parser::{Hit, Question};
+use super::parser::{Hits, Question};
 use super::probe::{Counting, Probe};
 use super::request::decoding_nice;
 use crate::attach::breakpoints::Closed;
@@ -41,11 +41,15 @@ pub(super) fn nearest_that_fits(
     refused: &Forecast,
     records: &[(usize, Record)],
 ) -> Result<Option<Caller>, EngineError> {
-    let Some((index, record)) = records.first() else { return Ok(None) };
-    let changed = scene.mapped.changed();
-    let nice = decoding_nice(scene.request.hits);
-    let hit = Hit { index: *index, record: record.clone(), changed, time_unix_ns: 0, nice };
-    let Some(capture) = scene.session.decode(hit, &scene.request.limits)? else { return Ok(None) };
+    let Some(first) = records.first() else { return Ok(None) };
+    let hits = Hits {
+        records: vec![first.clone()],
+        changed: scene.mapped.changed(),
+        wall_minus_boot_ns: 0,
+        nice: decoding_nice(scene.request.hits),
+    };
+    let captures = scene.session.decode(hits, &scene.request.limits)?;
+    let Some(capture) = captures.first() else { return Ok(None) };
     // The first physical frame is the function itself.
     let frames = capture.frames.iter().filter(|frame| !frame.inlined).skip(1);
     for frame in frames.filter(|frame| frame.function.is_some()).take(TRIED) {

@@ -8,7 +8,7 @@ use super::error::EngineError;
 use super::event::{Armed, Ended, Event, ModuleLabel, Summary};
 use super::findings::Found;
 use super::mapped::Mapped;
-use super::parser::{Hit, Question, Resolution, Session};
+use super::parser::{Hits, Question, Resolution, Session};
 use super::pending;
 use super::probe::{Probe, Wake, is_readable};
 use super::request::{SnapshotRequest, decoding_nice};
@@ -24,6 +24,9 @@ use crate::model::resolved::Resolved;
 use crate::resolve;
 use rustix::process::setpriority_process;
 use std::ops::ControlFlow;
+
+/// Bytes of records that are decoded together; what they say is larger.
+const DECODED_AT_ONCE: usize = 256 << 10;
 
 /// Where a door takes what happens; `Break` ends the probe.
 pub type Deliver<'a> = dyn FnMut(Event) -> ControlFlow<()> + 'a;
@@ -192,11 +195,11 @@ struct Decoder<'d> {
 }
 
 impl Decoder<'_> {
-    fn decode(&self, index: usize, record: Record) -> Result<Option<Capture>, EngineError> {
-        let wall_ns = i128::from(record.time_boot_ns) + super::clock::wall_minus_boot_ns();
+    fn decode(&self, records: Vec<(usize, Record)>) -> Result<Vec<Capture>, EngineError> {
+        let wall_minus_boot_ns = super::clock::wall_minus_boot_ns();
         let changed = self.mapped.changed();
-        let hit = Hit { index, record, changed, time_unix_ns: wall_ns, nice: self.nice };
-        self.session.decode(hit, self.limits)
+        let hits = Hits { records, changed, wall_minus_boot_ns, nice: self.nice };
+        self.session.decode(hits, self.limits)
     }
 }
 
@@ -219,24 +222,34 @@ fn take(
 /// Decodes and delivers records. Gives the end if there is nothing more to wait for.
 fn give(
     probe: &mut Probe<'_>,
-    batch: Vec<(usize, Record)>,
+    mut batch: Vec<(usize, Record)>,
     decoder: &Decoder<'_>,
     deliver: &mut Deliver<'_>,
 ) -> Result<Option<Ended>, EngineError> {
-    for (index, record) in batch {
-        if probe.is_quiet() {
-            break;
+    while !batch.is_empty() && !probe.is_quiet() {
+        let rest = batch.split_off(portion(&batch));
+        for capture in decoder.decode(std::mem::replace(&mut batch, rest))? {
+            let event = Event::Capture { capture: Box::new(capture), counted: probe.counted()? };
+            // What a door that had enough does not see is counted still.
+            let _quiet = probe.deliver(event, deliver);
         }
-        let Some(capture) = decoder.decode(index, record)? else { continue };
-        let event = Event::Capture { capture: Box::new(capture), counted: probe.counted()? };
-        // What a door that had enough does not see is counted still.
-        let _quiet = probe.deliver(event, deliver);
     }
     Ok(match (probe.is_quiet(), probe.is_complete()) {
         (true, _) => Some(Ended::Stopped),
         (false, true) => Some(Ended::Complete),
         (false, false) => None,
     })
+}
+
+/// How many records are decoded together, at least one.
+fn portion(batch: &[(usize, Record)]) -> usize {
+    let bytes = |record: &Record| record.items.iter().map(|item| item.bytes.len()).sum::<usize>();
+    let mut sum = 0;
+    let fits = |(_, record): &&(usize, Record)| {
+        sum += bytes(record);
+        sum <= DECODED_AT_ONCE
+    };
+    batch.iter().take_while(fits).count().max(1)
 }
 
 /// Looks at the process: a debugger may have come, or the code that is probed may have gone or

@@ -76,8 +76,8 @@ pub(super) enum Request {
     Vars(LocationSpec, String),
     /// Where to probe, and what to copy there.
     Resolve(Question),
-    /// What a hit of what was resolved before says.
-    Decode(Box<Hit>, Limits),
+    /// What hits of what was resolved before say.
+    Decode(Hits, Limits),
 }
 
 /// A location to be probed.
@@ -111,16 +111,17 @@ pub(in crate::engine) struct Resolution {
     pub(in crate::engine) modules: Vec<ModuleLabel>,
 }
 
-/// A record, and what is known beside it.
+/// Records, and what is known beside them: all that there are at once, for who decodes is seldom given
+/// its turn.
 #[derive(Debug, Serialize, Deserialize)]
-pub(in crate::engine) struct Hit {
-    /// Which site it is of.
-    pub(in crate::engine) index: usize,
-    pub(in crate::engine) record: Record,
+pub(in crate::engine) struct Hits {
+    /// Each with the index of its site.
+    pub(in crate::engine) records: Vec<(usize, Record)>,
     /// Where the code is not what it was when it was resolved.
     pub(in crate::engine) changed: Vec<Range<Avma>>,
-    pub(in crate::engine) time_unix_ns: i128,
-    /// The nice value of who decodes it.
+    /// What to add to boot time to get wall time, in nanoseconds.
+    pub(in crate::engine) wall_minus_boot_ns: i128,
+    /// The nice value of who decodes them.
     pub(in crate::engine) nice: i32,
 }
 
@@ -131,8 +132,8 @@ pub(super) enum Reply {
     /// The sites, and places that are none.
     Vars(Result<(Vec<SiteVars>, Vec<Issue>), Issue>),
     Resolved(Result<Resolution, Issue>),
-    /// None where there is no such site.
-    Capture(Option<Box<Capture>>),
+    /// Of each hit; none where there is no such site.
+    Captures(Vec<Option<Capture>>),
 }
 
 /// What the parser says in a session.

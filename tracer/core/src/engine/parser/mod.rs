@@ -19,7 +19,7 @@ mod view;
 
 pub use process::run;
 
-pub(super) use message::{Hit, Question, Resolution};
+pub(super) use message::{Hits, Question, Resolution};
 pub(super) use process::label;
 pub(super) use session::Session;
 pub(super) use start::Parsers;

@@ -3,7 +3,7 @@
 use super::channel::{Channel, Indices};
 use super::confine::{STACK_BYTES, bound_memory, confine};
 use super::message::{
-    BYTES_MAX, Hit, Question, Reply, Request, Resolution, Said, Scene, Terms, receive,
+    BYTES_MAX, Hits, Question, Reply, Request, Resolution, Said, Scene, Terms, receive,
 };
 use super::view::View;
 use crate::binary::cache::{Cache, CacheOptions};
@@ -17,6 +17,7 @@ use crate::engine::vars;
 use crate::model::capture::Capture;
 use crate::model::issue::Issue;
 use crate::model::limits::Limits;
+use crate::model::record::Record;
 use crate::model::resolved::ModuleIndex;
 use crate::{decode, plan, resolve};
 use rustix::process::setpriority_process;
@@ -102,9 +103,11 @@ fn session(socket: OwnedFd, cache: &Arc<Cache>) {
                 }
                 Reply::Resolved(resolution)
             }
-            Request::Decode(hit, limits) => {
-                give_way(hit.nice);
-                Reply::Capture(sites.as_ref().and_then(|sites| decode(&hit, &limits, sites, &code)))
+            Request::Decode(hits, limits) => {
+                give_way(hits.nice);
+                let sites = sites.as_ref();
+                let captures = sites.map(|sites| decode(&hits, &limits, sites, &code));
+                Reply::Captures(captures.unwrap_or_default())
             }
         };
         if channel.say(&Said::Reply(reply, cache.readings())).is_err() {
@@ -138,12 +141,15 @@ fn resolve(question: &Question, code: &Code<'_>) -> Result<Resolution, Issue> {
     Ok(Resolution { resolved, plans, modules })
 }
 
-fn decode(hit: &Hit, limits: &Limits, sites: &Nearest, code: &Code<'_>) -> Option<Box<Capture>> {
-    let Hit { index, record, changed, time_unix_ns, .. } = hit;
-    let site = sites.site(*index, code)?;
+fn decode(hits: &Hits, limits: &Limits, sites: &Nearest, code: &Code<'_>) -> Vec<Option<Capture>> {
+    let Hits { records, changed, wall_minus_boot_ns, .. } = hits;
     let view = View { code, changed };
-    let types = sites.types();
-    Some(Box::new(decode::decode(record, *index, site, types, limits, &view, *time_unix_ns)))
+    let capture = |(index, record): &(usize, Record)| {
+        let site = sites.site(*index, code)?;
+        let time = i128::from(record.time_boot_ns).saturating_add(*wall_minus_boot_ns);
+        Some(decode::decode(record, *index, site, sites.types(), limits, &view, time))
+    };
+    records.iter().map(capture).collect()
 }
 
 /// How a module is shown; one that is not opened for it has no build-id.

@@ -1,7 +1,7 @@
 //! What can be asked in a session, and what is checked of the answers: a parser that fell to what it
 //! read may answer anything.
 
-use super::message::{Hit, Question, Reply, Request, Resolution};
+use super::message::{Hits, Question, Reply, Request, Resolution};
 use super::session::Session;
 use crate::engine::error::EngineError;
 use crate::engine::findings::{Found, SiteVars};
@@ -49,14 +49,17 @@ impl Session<'_> {
         if is_known { Ok(resolution) } else { Err(nonsense()) }
     }
 
-    /// What a hit says; `None` where it is of no site.
+    /// What hits say, in their order; those of no site are left out.
     pub(in crate::engine) fn decode(
         &self,
-        hit: Hit,
+        hits: Hits,
         limits: &Limits,
-    ) -> Result<Option<Capture>, EngineError> {
-        match self.ask(&Request::Decode(Box::new(hit), *limits))? {
-            Reply::Capture(capture) => Ok(capture.map(|capture| *capture)),
+    ) -> Result<Vec<Capture>, EngineError> {
+        let count = hits.records.len();
+        match self.ask(&Request::Decode(hits, *limits))? {
+            Reply::Captures(captures) if captures.len() == count => {
+                Ok(captures.into_iter().flatten().collect())
+            }
             _ => Err(nonsense()),
         }
     }

@@ -65,7 +65,9 @@ impl<'e> Session<'e> {
     /// [`IssueKind::Unread`] where the parser died of it, or took too long; no parser starts.
     pub(super) fn ask(&self, request: &Request) -> Result<Reply, EngineError> {
         loop {
-            let connection = match self.connection.take() {
+            // What ended it while nobody asked it anything is no file's fault.
+            let living = self.connection.take().filter(|to| !to.parser.is_dead());
+            let connection = match living {
                 Some(connection) => connection,
                 None => self.connect(false)?,
             };

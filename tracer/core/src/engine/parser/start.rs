@@ -16,7 +16,6 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// Files that are remembered because they ended parsers.
@@ -123,7 +122,6 @@ impl Parsers {
 pub(super) struct Parser {
     control: OwnedFd,
     child: Mutex<Child>,
-    dead: Arc<AtomicBool>,
 }
 
 impl Parser {
@@ -140,14 +138,10 @@ impl Parser {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()?;
-        let dead = Arc::new(AtomicBool::new(false));
-        let parser = Self { control, child: Mutex::new(child), dead: Arc::clone(&dead) };
+        let parser = Self { control, child: Mutex::new(child) };
         let terms = Terms { memory: parsers.limits.memory, keeps_indices: directory.is_some() };
         send(parser.control.as_fd(), &terms, Some(their_indices.as_fd()))?;
-        let serve = move || {
-            serve_indices(&indices, directory.as_ref());
-            dead.store(true, Ordering::Release);
-        };
+        let serve = move || serve_indices(&indices, directory.as_ref());
         std::thread::Builder::new().name("indices".to_owned()).spawn(serve)?;
         Ok(parser)
     }
@@ -161,12 +155,12 @@ impl Parser {
 
     /// It reads nothing any more.
     pub(super) fn is_dead(&self) -> bool {
-        self.dead.load(Ordering::Acquire)
+        let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+        !matches!(child.try_wait(), Ok(None))
     }
 
     /// Ends it, if it has not ended, and tells how it did.
     pub(super) fn end(&self) -> io::Result<ExitStatus> {
-        self.dead.store(true, Ordering::Release);
         let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
         child.kill()?;
         child.wait()
