@@ -6,11 +6,12 @@
 
 use super::lang::Language;
 use crate::binary::dwarf::{DebugInfo, Dwarf, Reader, Unit, UnitIndex};
+use crate::binary::namespaces::ANONYMOUS;
 use crate::binary::split::SplitSections;
 use crate::binary::unit::split_place;
 use crate::binary::units::Headers;
 use crate::binary::vtables::Vtable;
-use gimli::{AttributeValue, SectionId, UnitOffset};
+use gimli::{AttributeValue, SectionId, UnitOffset, UnitType};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -352,6 +353,10 @@ impl<'a> Dies<'a> {
 
     /// The namespaces and classes that a type is in, by C++ or Rust: `ns::Class`.
     pub fn path(&self, die: &Die<'a>) -> Option<Arc<str>> {
+        let header = &die.unit.unit.header;
+        if matches!(header.type_(), UnitType::Type { .. } | UnitType::SplitType { .. }) {
+            return self.path_in_type_unit(die);
+        }
         let is_known = match die.unit.file {
             File::Main => !die.id().types,
             File::Split(_) => die.unit.language == Some(Language::Rust),
@@ -360,6 +365,34 @@ impl<'a> Dies<'a> {
         let info = self.info.filter(|_| is_known)?;
         let index = info.index_of(&die.unit.unit)?;
         info.namespaces(index).path(die.entry.offset()).cloned()
+    }
+
+    /// The path of a type that is in a unit of its own, with the namespaces that its declaration there
+    /// is in (DWARF 5, 3.1.4).
+    fn path_in_type_unit(&self, die: &Die<'a>) -> Option<Arc<str>> {
+        let target = match die.entry.attr_value(gimli::DW_AT_specification) {
+            Some(AttributeValue::UnitRef(declaration)) => declaration,
+            Some(_) => return None,
+            None => die.entry.offset(),
+        };
+        let unit = &die.unit.unit;
+        let root = unit.entry(unit.header.root_offset()).ok()?;
+        let mut around = Die { unit: Rc::clone(&die.unit), entry: root };
+        let mut path = Vec::new();
+        for _ in 0..WALK_MAX {
+            let children = self.children(&around).ok()?;
+            let inner = children.into_iter().take_while(|child| child.offset() <= target).last()?;
+            if inner.offset() == target {
+                return (!path.is_empty()).then(|| path.join("::").into());
+            }
+            around = Die { unit: Rc::clone(&die.unit), entry: inner };
+            path.push(match around.tag() {
+                gimli::DW_TAG_namespace => around.name().unwrap_or_else(|| ANONYMOUS.to_owned()),
+                gimli::DW_TAG_class_type | gimli::DW_TAG_structure_type => around.name()?,
+                _ => return None,
+            });
+        }
+        None
     }
 
     /// What may be the definition of a type in namespace or class `path`, wherever in the file it
