@@ -347,6 +347,20 @@ pub fn of_process(pid: u32, mapping: &Mapping) -> Result<File, Issue> {
     })
 }
 
+/// The file behind a mapping of a process that has ended, by its path in what was the root of the
+/// process: the same inode, if nothing was done to it from a second before `looked_at` on, a time since
+/// the epoch at which it was mapped. An inode that is free may become another file's at once.
+pub(super) fn of_ended(root: &Root, mapping: &Mapping, looked_at: Duration) -> Option<File> {
+    const SETTLED: Duration = Duration::from_secs(1);
+    if remote_filesystem(std::process::id(), mapping).is_some() {
+        return None;
+    }
+    let file = root.open_any(&mapping.path).ok()?;
+    let stat = rustix::fs::fstat(&file).ok()?;
+    let is_untouched = FileId::of(&stat).is_settled(looked_at, SETTLED);
+    (is_untouched && is_mapped_by(&file, mapping)).then_some(file)
+}
+
 /// A process that has ended has no program any more, though it may be there until its parent has
 /// waited for it.
 fn has_ended(pid: u32) -> bool {

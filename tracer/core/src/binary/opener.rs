@@ -15,6 +15,7 @@ use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Opens the files of one process, and debug files for them.
 pub trait Opener: fmt::Debug + Send + Sync {
@@ -59,6 +60,8 @@ pub struct Local {
     pid: u32,
     roots: Vec<Root>,
     servers: Option<DebugServers>,
+    /// When the process was there, since the epoch.
+    looked_at: Duration,
 }
 
 impl Local {
@@ -69,18 +72,24 @@ impl Local {
             (target, host) => host.or(target).into_iter().collect(),
         };
         let roots = roots.into_iter().map(|root| root.read_by(reader)).collect();
-        Self { pid, roots, servers }
+        let looked_at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { pid, roots, servers, looked_at }
     }
 
     /// For files that no process has mapped.
     pub fn of_host() -> Self {
-        Self { pid: 0, roots: Root::host().into_iter().collect(), servers: None }
+        let roots = Root::host().into_iter().collect();
+        Self { pid: 0, roots, servers: None, looked_at: Duration::ZERO }
     }
 }
 
 impl Opener for Local {
     fn mapped(&self, mapping: &Mapping) -> Result<File, Issue> {
-        open::of_process(self.pid, mapping)
+        open::of_process(self.pid, mapping).or_else(|issue| {
+            // A hit may be decoded when its process is gone, and a file first be needed then.
+            let root = self.roots.first().filter(|_| issue.kind == IssueKind::ProcessGone);
+            root.and_then(|root| open::of_ended(root, mapping, self.looked_at)).ok_or(issue)
+        })
     }
 
     fn roots(&self) -> Vec<RootName> {

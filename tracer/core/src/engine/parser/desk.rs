@@ -119,7 +119,9 @@ fn is_elf(file: &File) -> bool {
 mod tests {
     use super::*;
     use crate::resolve;
+    use std::io::{Read as _, Write as _};
     use std::path::PathBuf;
+    use std::process::{Command, Stdio};
 
     fn desk() -> (Parsers, Desk) {
         let parsers = Parsers::new("/nonexistent".into(), None);
@@ -150,6 +152,30 @@ mod tests {
                 desk.answer(Ask::Open { root, path: PathBuf::from(path) }, &parsers);
             let Answer::Opened(Err(errno)) = answer else { panic!("{answer:?}") };
             assert!(file.is_none() && errno == expected.raw_os_error(), "{path}: {errno}");
+        }
+    }
+
+    /// SEM-5
+    #[test]
+    fn of_a_process_that_has_ended_only_files_that_nobody_touched_since_are_handed_out() {
+        let directory = tempfile::tempdir().unwrap();
+        let young = directory.path().join("young");
+        std::fs::copy("/bin/cat", &young).unwrap();
+        let parsers = Parsers::new("/nonexistent".into(), None);
+        for (program, is_given) in [(Path::new("/bin/cat"), true), (&young, false)] {
+            let mut command = Command::new(program);
+            let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+            child.stdin.as_mut().unwrap().write_all(b"!").unwrap();
+            // Who answers is there.
+            child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+            let process = resolve::process::read(child.id()).unwrap();
+            let mut desk = Desk::new(&parsers, process, Caller::Root);
+            child.kill().unwrap();
+            child.wait().unwrap();
+            let Process { mappings, exe, .. } = &desk.process;
+            let start = mappings.iter().find(|it| it.path == *exe).unwrap().range.start;
+            let (answer, file) = desk.answer(Ask::Mapped(start), &parsers);
+            assert_eq!(file.is_some(), is_given, "{answer:?}");
         }
     }
 
