@@ -114,7 +114,10 @@ fn follow(scratch: &mut Scratch, site: &Site, element: u32, edge: &Edge) {
     let state = &scratch.state;
     let count = if length < edge.most as u64 { length as u32 } else { edge.most };
     let inside = address.wrapping_sub(state.address);
-    if edge.flags & Edge::BYTES != 0 && inside.wrapping_add(count as u64) <= state.copied as u64 {
+    if edge.flags & Edge::BYTES != 0
+        && inside <= state.copied as u64
+        && inside.wrapping_add(count as u64) <= state.copied as u64
+    {
         // A short text in the object itself.
         return;
     }

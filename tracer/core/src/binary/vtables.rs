@@ -46,7 +46,8 @@ impl Vtables {
         }
         for tables in found.tables.values_mut() {
             tables.sort_unstable();
-            // A table that was merged with that of another type tells nothing.
+            // A table that was merged with that of another type tells nothing. Border: a linker that is
+            // told to merge data too (`--ignore-data-address-equality`) says nothing of it.
             let known = tables.chunk_by(|a, b| a.svma == b.svma).filter_map(|same| {
                 let (first, rest) = same.split_first()?;
                 rest.iter().all(|other| other.type_name == first.type_name).then(|| first.clone())

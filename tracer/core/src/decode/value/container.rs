@@ -1,6 +1,6 @@
 //! Containers: text, lists and maps. One is shown only as far as its own data agree (SEM-8).
 
-use super::number::contradiction;
+use super::number::{contradiction, origin_note};
 use super::path::Path;
 use super::pointer::late_pointer;
 use super::walk::{Slot, Walked};
@@ -19,10 +19,12 @@ impl Decoder<'_> {
             return Value::Unavailable(ReasonCode::Unmapped.into());
         };
         let notes = self.notes(&of.notes, place);
-        let inner = match of.alive.as_ref().map(|alive| self.number(alive, place)) {
+        // Null is alive as itself.
+        let alive = of.alive.as_ref().filter(|alive| !self.leads_nowhere(alive, place));
+        let inner = match alive.map(|alive| self.number(alive, place)) {
             Some(Ok(0)) => self.unavailable(of.inner.type_id, ReasonCode::Dropped.into()),
-            // Null is alive as itself.
-            _ => self.typed(of.inner.type_id, part, path),
+            Some(Err(reason)) => self.unavailable(of.inner.type_id, reason),
+            Some(Ok(_)) | None => self.typed(of.inner.type_id, part, path),
         };
         self.noted(inner, notes)
     }
@@ -44,6 +46,8 @@ impl Decoder<'_> {
         let capacity = of.capacity.as_ref().map(|capacity| self.number(capacity, place));
         let capacity = match capacity.transpose() {
             Ok(capacity) => capacity,
+            // What is not in memory does not tell whether its text is in itself.
+            Err(reason) if reason.code == ReasonCode::NotCaptured => None,
             Err(reason) => return Value::Unavailable(reason),
         };
         let mut notes = self.notes(&of.notes, place);
@@ -118,6 +122,7 @@ impl Decoder<'_> {
             _ => self.walk(of, count, place),
         };
         let (mut items, mut entries) = (Vec::new(), Vec::new());
+        let mut origin = Provenance::Live;
         for (index, slot) in (0..).zip(slots) {
             if self.values_left == 0 {
                 cut = Some(values_spent());
@@ -139,15 +144,25 @@ impl Decoder<'_> {
                 cut = Some(reason);
                 break;
             }
-            if index == 0
-                && let Slot::At(address) = slot
-            {
-                notes.extend(self.origin(address, self.element_size(of)));
-            }
+            origin = origin.max(self.provenance_of(of, slot));
         }
+        notes.extend(origin_note(origin));
         match of.content {
             Content::Pairs { .. } => Value::Map { entries, total, cut },
             _ => Value::Array { items, total, cut },
+        }
+    }
+
+    /// How the bytes of an element came that is not in the container itself.
+    fn provenance_of(&self, of: &Container, slot: Slot) -> Provenance {
+        let from = |address, bytes| self.world.image.provenance(address, bytes);
+        let size = |member: &Member| self.world.types.get(member.type_id).size.unwrap_or(0);
+        match (slot, &of.content) {
+            (Slot::At(address), _) => from(address, self.element_size(of)),
+            (Slot::Two(first, second), Content::Pairs { key, value, .. }) => {
+                from(first, size(key)).max(from(second, size(value)))
+            }
+            _ => Provenance::Live,
         }
     }
 

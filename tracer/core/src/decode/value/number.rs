@@ -30,17 +30,14 @@ impl Decoder<'_> {
             Number::Field { offset, size } => self.field_bits(at, *offset, *size),
             Number::Behind { pointer, number } => {
                 let address = self.field_bits(at, *pointer, 8)?;
-                if self.is_late(at, *pointer) {
-                    return Err(late_pointer());
-                }
                 let source = Source::Memory { address, stack: false };
                 let place = Place { source: &source, offset: 0, depth: at.depth + 1, ..at };
                 self.nested_number(number, place, left)
             }
             Number::IfInside { pointer, then_or_else } => {
                 let pointer = self.field_bits(at, *pointer, 8)?;
-                let own = at.source.address(at.offset);
-                let inside = own.is_some_and(|own| pointer.wrapping_sub(own) < at.size);
+                let own = at.source.address(at.offset).ok_or(ReasonCode::NotCaptured)?;
+                let inside = pointer.wrapping_sub(own) < at.size;
                 let [then, other] = then_or_else.as_ref();
                 self.nested_number(if inside { then } else { other }, at, left)
             }
@@ -54,6 +51,10 @@ impl Decoder<'_> {
 
     fn field_bits(&self, place: Place<'_>, offset: u64, size: u8) -> Result<u64, Reason> {
         let part = place.part(offset).ok_or(ReasonCode::Unmapped)?;
+        let provenance = part.source.provenance(self.world.image, part.offset, size.into());
+        if provenance == Provenance::ReadAfterHit {
+            return Err(late_pointer());
+        }
         Ok(self.bits(part, size.into())? as u64)
     }
 
@@ -93,24 +94,24 @@ impl Decoder<'_> {
         }
     }
 
-    fn leads_nowhere(&self, number: &Number, place: Place<'_>) -> bool {
+    pub(super) fn leads_nowhere(&self, number: &Number, place: Place<'_>) -> bool {
         match number {
             Number::Behind { pointer, .. } => self.field_bits(place, *pointer, 8) == Ok(0),
             Number::Of(_, both) => both.iter().any(|number| self.leads_nowhere(number, place)),
             Number::Fixed(_) | Number::Field { .. } | Number::IfInside { .. } => false,
         }
     }
+}
 
-    /// What a note says of elements that were not all read at the hit.
-    pub(super) fn origin(&self, address: u64, bytes: u64) -> Option<(String, Said)> {
-        let said = match self.world.image.provenance(address, bytes) {
-            Provenance::MappedFile => "from the mapped file",
-            Provenance::Untouched => "never touched",
-            Provenance::ReadAfterHit => "read after the hit",
-            _ => return None,
-        };
-        Some(("elements".to_owned(), Said::Text(said.to_owned())))
-    }
+/// What a note says of elements that were not all read at the hit.
+pub(super) fn origin_note(provenance: Provenance) -> Option<(String, Said)> {
+    let said = match provenance {
+        Provenance::MappedFile => "from the mapped file",
+        Provenance::Untouched => "never touched",
+        Provenance::ReadAfterHit => "read after the hit",
+        _ => return None,
+    };
+    Some(("elements".to_owned(), Said::Text(said.to_owned())))
 }
 
 fn combined(arithmetic: Arithmetic, a: u64, b: u64) -> Result<u64, Reason> {

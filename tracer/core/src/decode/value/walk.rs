@@ -207,19 +207,19 @@ impl Walker<'_, '_> {
     }
 
     fn read(&self, address: u64, size: usize) -> Result<u64, Reason> {
+        // What was read after the hit says nothing of what was an element at it.
+        let image = self.decoder.world.image;
+        if image.provenance(address, size as u64) == Provenance::ReadAfterHit {
+            return Err(late_pointer());
+        }
         let source = Source::Memory { address, stack: false };
-        let bytes = source.read(self.decoder.world.image, 0, size)?;
+        let bytes = source.read(image, 0, size)?;
         Ok(super::scalar::number(&bytes) as u64)
     }
 
-    /// A pointer in a node. What was read after the hit leads nowhere: the node may be another one
-    /// by then.
+    /// A pointer in a node.
     fn node_word(&self, node: u64, offset: u64) -> Result<u64, Reason> {
-        let address = add(node, offset)?;
-        if self.decoder.world.image.provenance(address, WORD) == Provenance::ReadAfterHit {
-            return Err(late_pointer());
-        }
-        self.read(address, WORD as usize)
+        self.read(add(node, offset)?, WORD as usize)
     }
 
     /// Notes that a node was met; one that is met again is a cycle.

@@ -3,6 +3,7 @@
 use super::super::dies::{Attribute, Die, Entry};
 use super::super::types::TypeBuilder;
 use super::Language;
+use crate::binary::namespaces::ANONYMOUS;
 use crate::model::container::Number;
 use crate::model::types::{Encoding, Member, Scalar, Shape, Type, TypeId};
 use std::rc::Rc;
@@ -61,6 +62,12 @@ impl<'b, 'a> Class<'b, 'a> {
     /// Where the member at `path` is.
     pub fn at(&mut self, path: &str) -> Option<u64> {
         self.field(path).map(|field| field.offset)
+    }
+
+    /// Where the member at `path` is, which is a plain pointer: those of some allocators are classes.
+    pub fn pointer(&mut self, path: &str) -> Option<u64> {
+        let field = self.field(path)?;
+        (field.die.tag() == gimli::DW_TAG_pointer_type).then_some(field.offset)
     }
 
     /// A member that is a number of 1 to 8 bytes.
@@ -127,7 +134,8 @@ impl<'b, 'a> Class<'b, 'a> {
         self.made("unsigned", size.into(), shape)
     }
 
-    /// The types that a template was given, in order, those of a pack one by one.
+    /// The types that a template was given, in order, those of a pack one by one; up to the first one
+    /// that can't be read, for all have their place.
     pub fn arguments(&mut self) -> Vec<Die<'a>> {
         let dies = self.builder.dies();
         let mut arguments = Vec::new();
@@ -141,10 +149,12 @@ impl<'b, 'a> Class<'b, 'a> {
                 _ => vec![child],
             };
             for parameter in pack {
-                if parameter.tag() == gimli::DW_TAG_template_type_parameter
-                    && let Ok(Some(target)) = dies.reference(&parameter, gimli::DW_AT_type)
-                {
-                    arguments.push(target);
+                if parameter.tag() != gimli::DW_TAG_template_type_parameter {
+                    continue;
+                }
+                match dies.reference(&parameter, gimli::DW_AT_type) {
+                    Ok(Some(target)) => arguments.push(target),
+                    _ => return arguments,
                 }
             }
         }
@@ -161,11 +171,15 @@ impl<'b, 'a> Class<'b, 'a> {
             arguments.extend(first.and_then(|first| self.defined_as(first)));
         }
         let defined = |argument| self.builder.defined(argument, self.language);
-        arguments.into_iter().filter_map(defined).collect()
+        arguments.into_iter().map_while(defined).collect()
     }
 
-    /// The definition of a class by its whole name, wherever in the file it is.
+    /// The definition of a class by its whole name, wherever in the file it is. A name with something
+    /// in it that only one unit knows may be another unit's too.
     fn defined_as(&self, name: &str) -> Option<Die<'a>> {
+        if name.contains(ANONYMOUS) {
+            return None;
+        }
         let dies = self.builder.dies();
         let (path, name) = at_top(name, "::")
             .last()
@@ -206,7 +220,12 @@ impl<'b, 'a> Class<'b, 'a> {
                 continue;
             }
             let base = Die { unit: Rc::clone(&die.unit), entry: child };
+            // Where a virtual base is only its object tells.
+            let place = base.entry.attr_value(gimli::DW_AT_data_member_location);
             let offset = base.number(gimli::DW_AT_data_member_location);
+            if base.entry.has_attr(gimli::DW_AT_virtuality) || offset.is_none() && place.is_some() {
+                continue;
+            }
             if let Ok(Some(target)) = dies.reference(&base, gimli::DW_AT_type)
                 && let Some(target) = self.builder.defined(target, self.language)
             {

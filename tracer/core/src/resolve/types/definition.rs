@@ -65,7 +65,8 @@ impl Definitions {
 /// belongs to one unit only: what is in a namespace without a name.
 fn elsewhere<'a>(dies: &Dies<'a>, die: &Die<'a>) -> Option<Die<'a>> {
     let (path, name) = (dies.path(die), die.name()?);
-    if path.as_ref().is_some_and(|path| path.contains(ANONYMOUS)) || !has_paths(die) {
+    let is_local = |text: &str| text.contains(ANONYMOUS);
+    if path.as_deref().is_some_and(is_local) || is_local(&name) || !has_paths(die) {
         return None;
     }
     let found = dies.definition(path.as_deref(), &name)?;

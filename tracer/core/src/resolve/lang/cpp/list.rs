@@ -11,7 +11,7 @@ pub(super) fn list(class: &mut Class<'_, '_>) -> Option<Shape> {
 }
 
 fn gnu(class: &mut Class<'_, '_>) -> Option<Shape> {
-    let pointer = class.at("_M_impl._M_node._M_next")?;
+    let pointer = class.pointer("_M_impl._M_node._M_next")?;
     // Before GCC 5 a list did not know its size.
     let count = class.number("_M_impl._M_node._M_size");
     let owner = class.field("_M_impl")?.die;
@@ -25,7 +25,7 @@ fn gnu(class: &mut Class<'_, '_>) -> Option<Shape> {
 }
 
 fn llvm(class: &mut Class<'_, '_>) -> Option<Shape> {
-    let pointer = class.at("__end_.__next_")?;
+    let pointer = class.pointer("__end_.__next_")?;
     let size = class.field("__size_alloc_")?.die;
     let count = class.number("__size_alloc_.__value_")?;
     let carriers = with_bases(class, size);

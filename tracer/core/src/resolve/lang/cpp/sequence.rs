@@ -22,9 +22,9 @@ pub(super) fn vector(class: &mut Class<'_, '_>) -> Option<Shape> {
         ["__begin_", "__end_", "__end_cap_.__value_"],
         ["__begin_", "__end_", "__cap_"],
     ];
-    let [begin, end, room] = names
-        .iter()
-        .find_map(|names| Some([class.at(names[0])?, class.at(names[1])?, class.at(names[2])?]))?;
+    let [begin, end, room] = names.iter().find_map(|names| {
+        Some([class.pointer(names[0])?, class.at(names[1])?, class.at(names[2])?])
+    })?;
     let element = class.arguments().into_iter().next()?;
     let content = Content::Elements(class.type_id(&element));
     let count = Number::between(begin, end, size);
@@ -38,11 +38,11 @@ pub(super) fn vector(class: &mut Class<'_, '_>) -> Option<Shape> {
 fn bits(class: &mut Class<'_, '_>) -> Option<Shape> {
     let element = class.arguments().into_iter().next()?;
     let content = Content::Elements(class.type_id(&element));
-    if let (Some(pointer), Some(count)) = (class.at("__begin_"), class.number("__size_")) {
+    if let (Some(pointer), Some(count)) = (class.pointer("__begin_"), class.number("__size_")) {
         let walk = Walk::Bits { pointer, skip: Number::Fixed(0) };
         return shaped(container(walk, content, Some(count)));
     }
-    let pointer = class.at("_M_impl._M_start._M_p")?;
+    let pointer = class.pointer("_M_impl._M_start._M_p")?;
     let skip = class.number("_M_impl._M_start._M_offset")?;
     let finish = class.at("_M_impl._M_finish._M_p")?;
     let over = class.number("_M_impl._M_finish._M_offset")?;
@@ -98,7 +98,7 @@ fn gnu_deque(class: &mut Class<'_, '_>) -> Option<Shape> {
 /// libc++ does not say the room of a block anywhere in debug info: it follows from the elements' size
 /// by a rule that is a part of its ABI (`__deque_block_size`).
 fn llvm_deque(class: &mut Class<'_, '_>) -> Option<Shape> {
-    let pointer = class.at("__map_.__begin_")?;
+    let pointer = class.pointer("__map_.__begin_")?;
     let end = class.at("__map_.__end_")?;
     let skip = class.number("__start_")?;
     let count = class.number("__size_.__value_").or_else(|| class.number("__size_"))?;

@@ -2,7 +2,7 @@
 
 use super::unnamed;
 use crate::model::container::{Arithmetic, Note, Number, Says, Wrapper};
-use crate::model::types::{Member, Shape};
+use crate::model::types::{Member, Shape, VariantArm};
 use crate::resolve::lang::class::Class;
 
 fn wrapper(inner: Member, alive: Option<Number>, notes: Vec<Note>) -> Option<Shape> {
@@ -54,7 +54,7 @@ fn counts(class: &mut Class<'_, '_>) -> Option<(Number, Vec<Note>)> {
 }
 
 fn gnu_counts(class: &mut Class<'_, '_>) -> Option<(u64, Number, Number)> {
-    let pointer = class.at("_M_refcount._M_pi")?;
+    let pointer = class.pointer("_M_refcount._M_pi")?;
     let block = class.behind("_M_refcount._M_pi")?;
     let mut block = class.of(&block);
     let (owners, weak) = (block.number("_M_use_count")?, block.number("_M_weak_count")?);
@@ -65,7 +65,7 @@ fn gnu_counts(class: &mut Class<'_, '_>) -> Option<(u64, Number, Number)> {
 
 /// libc++ counts owners from minus one on, and watchers, all owners together among them, too.
 fn llvm_counts(class: &mut Class<'_, '_>) -> Option<(u64, Number, Number)> {
-    let pointer = class.at("__cntrl_")?;
+    let pointer = class.pointer("__cntrl_")?;
     let block = class.behind("__cntrl_")?;
     let mut block = class.of(&block);
     let (owners, weak) =
@@ -82,9 +82,19 @@ pub(super) fn atomic(class: &mut Class<'_, '_>) -> Option<Shape> {
     wrapper(one_of(class, &names)?, None, Vec::new())
 }
 
-/// `std::function`: what calls the target, whose name has the target's type in it.
+/// `std::function`: what calls the target, whose name has the target's type in it. Without a target
+/// it may hold what was there before.
 pub(super) fn function(class: &mut Class<'_, '_>) -> Option<Shape> {
-    wrapper(one_of(class, &["_M_invoker"])?, None, Vec::new())
+    let (invoker, offset) = (one_of(class, &["_M_invoker"])?, class.pointer("_M_manager")?);
+    let manager = Member { name: None, offset, type_id: class.unsigned(8), bits: None };
+    let none = VariantArm {
+        discriminants: vec![(0, 0)],
+        name: Some("empty".to_owned()),
+        members: Vec::new(),
+    };
+    let some = VariantArm { discriminants: Vec::new(), name: None, members: vec![invoker] };
+    let variants = vec![none, some];
+    Some(Shape::Variant { discriminant: Some(manager), variants, common: Vec::new() })
 }
 
 /// `std::any`: what manages the value, whose name has the value's type in it.

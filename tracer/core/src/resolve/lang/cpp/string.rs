@@ -16,7 +16,7 @@ pub(super) fn view(class: &mut Class<'_, '_>) -> Option<Shape> {
     let character = class.argument(0)?;
     let names = [("_M_str", "_M_len"), ("__data_", "__size_"), ("__data", "__size")];
     let (pointer, count) =
-        names.iter().find_map(|(data, size)| Some((class.at(data)?, class.number(size)?)))?;
+        names.iter().find_map(|(data, size)| Some((class.pointer(data)?, class.number(size)?)))?;
     let content = characters(class, &character)?;
     shaped(container(Walk::Run { pointer }, content, Some(count)))
 }
@@ -32,7 +32,7 @@ fn characters<'a>(class: &mut Class<'_, 'a>, character: &Die<'a>) -> Option<Cont
 /// libstdc++ since GCC 5. The one before has its length in front of the characters, and is shown as
 /// its members.
 fn gnu(class: &mut Class<'_, '_>) -> Option<Shape> {
-    let pointer = class.at("_M_dataplus._M_p")?;
+    let pointer = class.pointer("_M_dataplus._M_p")?;
     let length = class.number("_M_string_length")?;
     let character = class.argument(0)?;
     let buffer = class.field("_M_local_buf")?;
@@ -48,6 +48,7 @@ fn gnu(class: &mut Class<'_, '_>) -> Option<Shape> {
 /// the lowest one of the capacity.
 fn llvm(class: &mut Class<'_, '_>) -> Option<Shape> {
     let start = "__r_.__value_";
+    class.pointer(&format!("{start}.__l.__data_"))?;
     let mut at = |member: &str| class.at(&format!("{start}.{member}"));
     let (pointer, size, cap) = (at("__l.__data_")?, at("__l.__size_")?, at("__l.__cap_"));
     let data = at("__s.__data_")?;

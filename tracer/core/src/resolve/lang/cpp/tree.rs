@@ -49,7 +49,7 @@ const LLVM: Names = Names {
 
 fn tree(class: &mut Class<'_, '_>, are_pairs: bool) -> Option<Shape> {
     [GNU, LLVM].iter().find_map(|names| {
-        let (pointer, count) = (class.at(names.first)?, class.number(names.count)?);
+        let (pointer, count) = (class.pointer(names.first)?, class.number(names.count)?);
         let owner = class.field(names.owner)?.die;
         let carriers = with_bases(class, owner);
         let (die, element) = node(class, carriers, names.element)?;

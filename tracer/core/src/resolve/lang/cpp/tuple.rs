@@ -3,6 +3,9 @@
 use crate::model::types::{Member, Shape};
 use crate::resolve::lang::class::Class;
 
+/// Members of a tuple: debug info may say that one is its own base.
+const MEMBERS_MAX: usize = 1024;
+
 /// `std::tuple`.
 pub(super) fn tuple(class: &mut Class<'_, '_>) -> Option<Shape> {
     gnu(class).or_else(|| llvm(class))
@@ -37,6 +40,9 @@ fn gnu(class: &mut Class<'_, '_>) -> Option<Shape> {
                 (offset, class.type_id(&base))
             }
         };
+        if members.len() >= MEMBERS_MAX {
+            return None;
+        }
         members.push((at.checked_add(head_at)?.checked_add(inner)?, type_id));
         next = class.of(&part).base("_Tuple_impl<");
     }
@@ -49,13 +55,17 @@ fn llvm(class: &mut Class<'_, '_>) -> Option<Shape> {
     let base = class.field("__base_")?;
     let leaves = class.of(&base.die).bases();
     let mut members = Vec::new();
-    for (leaf, of) in leaves.iter().filter(|(_, leaf)| is_leaf(leaf)).zip(&types) {
+    let leaves: Vec<_> = leaves.iter().filter(|(_, leaf)| is_leaf(leaf)).collect();
+    if leaves.len() != types.len() {
+        return None;
+    }
+    for (leaf, of) in leaves.into_iter().zip(&types) {
         let (offset, leaf) = leaf;
         let inner = class.of(leaf).at("__value_").unwrap_or(0);
         let offset = base.offset.checked_add(*offset)?.checked_add(inner)?;
         members.push((offset, class.type_id(of)));
     }
-    (members.len() == types.len()).then(|| numbered(members))
+    Some(numbered(members))
 }
 
 fn is_leaf(die: &crate::resolve::dies::Die<'_>) -> bool {

@@ -8,6 +8,9 @@ use crate::resolve::dies::Die;
 use crate::resolve::lang::Language;
 use crate::resolve::types::{TypeBuilder, array};
 
+/// Elements of a node: it has room for 11.
+const ROOM_MAX: u64 = 64;
+
 /// `BTreeMap<K, V>`.
 pub(super) fn map<'a>(builder: &mut TypeBuilder<'a>, map: &Part<'a>) -> Option<Shape> {
     tree(builder, map, false)
@@ -33,7 +36,7 @@ fn tree<'a>(builder: &mut TypeBuilder<'a>, map: &Part<'a>, is_set: bool) -> Opti
     }
     let keys = leaf.member(builder, "keys")?;
     let values = leaf.member(builder, "vals")?;
-    let room = count_of(builder, &keys.die)?;
+    let room = count_of(builder, &keys.die).filter(|room| *room <= ROOM_MAX)?;
     let tree = BTree {
         pointer,
         height,

@@ -1,6 +1,7 @@
 //! Types that stand for another one: cells, locks with their state, numbers with a promise.
 
 use super::part::Part;
+use super::{family, is_of_library};
 use crate::model::container::{Arithmetic, Note, Number, Says, Wrapper};
 use crate::model::types::{Encoding, Member, Scalar, Shape, Type};
 use crate::resolve::types::TypeBuilder;
@@ -9,11 +10,22 @@ use crate::resolve::types::TypeBuilder;
 /// writer. The others say who waits.
 const READERS: u64 = (1 << 30) - 1;
 
-/// A type that is nothing but another one: `Cell`, `UnsafeCell`, `NonZero`, `Pin`, atomics.
+/// A type that is nothing but another one: `Cell`, `UnsafeCell`, `NonZero`, `Pin`, atomics. What may
+/// be uninitialised stays a union, for only the program knows whether it is.
 pub(super) fn transparent<'a>(builder: &mut TypeBuilder<'a>, whole: &Part<'a>) -> Option<Shape> {
-    let inner = whole.bare(builder);
-    let is_wrapped = inner.die.id() != whole.die.id();
-    is_wrapped.then(|| wrapper(builder, &inner, Vec::new()))
+    let mut inner = whole.inside(builder)?;
+    // What has no meaning of its own is the library's matter.
+    while is_of_library(builder, &inner.die) && family(&inner.die).is_none() {
+        match inner.inside(builder) {
+            Some(next) => inner = next,
+            None => break,
+        }
+        if inner.die.tag() == gimli::DW_TAG_union_type {
+            return None;
+        }
+    }
+    let is_union = inner.die.tag() == gimli::DW_TAG_union_type;
+    (!is_union).then(|| wrapper(builder, &inner, Vec::new()))
 }
 
 /// `AtomicBool`, whose byte is stored as a number.

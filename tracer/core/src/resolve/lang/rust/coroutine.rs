@@ -6,6 +6,7 @@ use crate::binary::lines;
 use crate::model::types::VariantArm;
 use crate::resolve::dies::Die;
 use crate::resolve::types::TypeBuilder;
+use std::collections::HashSet;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -54,12 +55,8 @@ pub(super) fn state<'a>(builder: &mut TypeBuilder<'a>, arm: &Die<'a>) -> Option<
         member.name = member.name.as_deref().map(|name| capture_name(name).to_owned());
     }
     // What was captured is listed again among the variables that it became.
-    let mut known = Vec::new();
-    members.retain(|member| {
-        let is_new = !known.contains(member);
-        known.push(member.clone());
-        is_new
-    });
+    let mut known = HashSet::new();
+    members.retain(|member| known.insert((member.name.clone(), member.offset, member.type_id)));
     let waits = name.starts_with(SUSPENDED);
     let place = waits.then(|| line(&member)).flatten();
     let name = place.map_or_else(|| name.clone(), |place| format!("{name} at {place}"));

@@ -88,14 +88,23 @@ pub fn shape<'a>(
     if let Some(object) = dynamic::fat(builder, &Part::whole(die)) {
         return Some(object);
     }
+    let family = family(die).filter(|_| is_of_library(builder, die))?;
+    family(builder, &Part::whole(die))
+}
+
+/// What understands a type of this name.
+fn family(die: &Die<'_>) -> Option<Family> {
     let name = die.name()?;
     let name = part::base_name(&name);
     let exact = FAMILIES.iter().find(|(known, _)| *known == name);
-    let (_, family) =
-        exact.or_else(|| PREFIXES.iter().find(|(start, _)| name.starts_with(start)))?;
-    let path = builder.dies().path(die)?;
-    let of = path.split("::").next()?;
-    CRATES.contains(&of).then(|| family(builder, &Part::whole(die)))?
+    let found = exact.or_else(|| PREFIXES.iter().find(|(start, _)| name.starts_with(start)))?;
+    Some(found.1)
+}
+
+/// Whether a type is of one of the library's crates.
+fn is_of_library<'a>(builder: &TypeBuilder<'a>, die: &Die<'a>) -> bool {
+    let path = builder.dies().path(die);
+    path.and_then(|path| Some(CRATES.contains(&path.split("::").next()?))).unwrap_or(false)
 }
 
 /// DW_AT_name where the compiler gives one; only arrays, and pointers of old compilers, have none.

@@ -70,7 +70,8 @@ impl<'a> Part<'a> {
         part
     }
 
-    fn inside(&self, builder: &TypeBuilder<'a>) -> Option<Self> {
+    /// What is in it without one wrapper: its only member that takes bytes.
+    pub(super) fn inside(&self, builder: &TypeBuilder<'a>) -> Option<Self> {
         if !matches!(self.die.tag(), gimli::DW_TAG_structure_type | gimli::DW_TAG_union_type) {
             return None;
         }

@@ -57,9 +57,16 @@ pub(super) fn members<'a>(
     builder: &mut TypeBuilder<'a>,
     die: &Die<'a>,
 ) -> Result<Vec<Member>, String> {
-    let members = builder.dies().children(die).map_err(|e| e.to_string())?;
-    let members = members.iter().filter(|entry| entry.tag() == gimli::DW_TAG_member);
-    Ok(members.filter_map(|entry| builder.member(&die.unit, entry, Language::Rust)).collect())
+    let mut members = Vec::new();
+    for entry in builder.dies().children(die).map_err(|e| e.to_string())? {
+        if entry.tag() == gimli::DW_TAG_member
+            && let Some(member) = builder.member(&die.unit, &entry, Language::Rust)
+        {
+            builder.spend(member.name.as_ref().map_or(0, String::len))?;
+            members.push(member);
+        }
+    }
+    Ok(members)
 }
 
 /// What an `Option` holds if it holds something; where that is follows from its variant.
