@@ -3,7 +3,7 @@
 #![allow(dead_code)]
 
 use std::borrow::Cow;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, UnsafeCell};
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet, LinkedList, VecDeque};
 use std::ffi::{CString, OsString};
@@ -112,6 +112,8 @@ fn see_pointers(v: &Pointers) {
 
 struct Cells {
     cell: Cell<u32>,
+    text: Cell<String>,
+    maybe: UnsafeCell<MaybeUninit<u64>>,
     free: RefCell<u32>,
     read: RefCell<u32>,
     written: RefCell<u32>,
@@ -402,6 +404,8 @@ fn all_pointers() {
 fn all_cells() {
     let all = Cells {
         cell: Cell::new(1),
+        text: Cell::new("a cell".to_owned()),
+        maybe: UnsafeCell::new(MaybeUninit::new(9)),
         free: RefCell::new(2),
         read: RefCell::new(3),
         written: RefCell::new(4),

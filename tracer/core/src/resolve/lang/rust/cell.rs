@@ -14,18 +14,17 @@ const READERS: u64 = (1 << 30) - 1;
 /// be uninitialised stays a union, for only the program knows whether it is.
 pub(super) fn transparent<'a>(builder: &mut TypeBuilder<'a>, whole: &Part<'a>) -> Option<Shape> {
     let mut inner = whole.inside(builder)?;
-    // What has no meaning of its own is the library's matter.
-    while is_of_library(builder, &inner.die) && family(&inner.die).is_none() {
-        match inner.inside(builder) {
-            Some(next) => inner = next,
-            None => break,
-        }
+    loop {
         if inner.die.tag() == gimli::DW_TAG_union_type {
             return None;
         }
+        // What has a meaning of its own, or is not the library's, is what is shown.
+        let is_wrapper = is_of_library(builder, &inner.die) && family(&inner.die).is_none();
+        match inner.inside(builder).filter(|_| is_wrapper) {
+            Some(next) => inner = next,
+            None => return Some(wrapper(builder, &inner, Vec::new())),
+        }
     }
-    let is_union = inner.die.tag() == gimli::DW_TAG_union_type;
-    (!is_union).then(|| wrapper(builder, &inner, Vec::new()))
 }
 
 /// `AtomicBool`, whose byte is stored as a number.
