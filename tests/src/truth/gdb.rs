@@ -111,7 +111,7 @@ pub fn attach(pid: u32, points: &[Point]) -> Result<Attached> {
 
 fn asked(point: &Point) -> Value {
     let of_hit = |(hit, moved): (&u64, &BTreeMap<String, OtherPc>)| {
-        let one = |(path, other): (&String, &OtherPc)| json!({ "path": path, "pc": other.pc.0, "is_ahead": other.is_ahead });
+        let one = |(path, other): (&String, &OtherPc)| json!({ "path": path, "pc": other.pc.0 });
         (hit.to_string(), moved.iter().map(one).collect::<Vec<Value>>())
     };
     let moved: BTreeMap<String, Vec<Value>> = point.hits.iter().map(of_hit).collect();

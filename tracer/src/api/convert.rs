@@ -305,7 +305,6 @@ fn other_pc(other: &resolved::OtherPc) -> OtherPc {
         pc: Address(other.pc.0),
         file: line.map(|line| line.file.clone()),
         line: line.and_then(|line| known_line(line.line)),
-        is_ahead: other.is_ahead,
     }
 }
 

@@ -320,7 +320,7 @@ fn hostile_names_and_texts_keep_the_schema_and_ascii() {
             variable(&name, VariableKind::Local, typed(&name, samples::text(&payload)));
         hostile.provenance = Provenance::MovedPc;
         let line = Some(SourceLine { file: name.clone(), line: 3 });
-        hostile.moved = Some(OtherPc { pc: Avma(0x401136), line, is_ahead: true });
+        hostile.moved = Some(OtherPc { pc: Avma(0x401136), line });
         let mut capture = samples::capture(vec![hostile]);
         capture.comm = payload.clone();
         capture.frames[0].function = Some(name.clone());

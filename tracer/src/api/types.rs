@@ -339,8 +339,6 @@ pub struct OtherPc {
     pub file: Option<String>,
     /// The line there, from 1.
     pub line: Option<u64>,
-    /// The code goes on from the hit to that pc; else it has come from there.
-    pub is_ahead: bool,
 }
 
 /// What a variable is.
@@ -374,7 +372,7 @@ pub enum Provenance {
     EntryValue,
     /// The same, as a breakpoint at the function's entry kept it.
     EntryProbe,
-    /// It is what the variable was at another pc on the way to this one, or will be at the next one.
+    /// It is what the variable was at another pc on the way to this one.
     /// It may have been assigned in between to something that the compiler did not keep.
     MovedPc,
     /// There is no value.

@@ -140,7 +140,7 @@ def values(asked, output):
         points[point["pc"]] = (breakpoint, point["hits"])
     moved = Moved(asked["points"], asked["limits"])
     print("ready", flush=True)
-    while points or moved.expects():
+    while points:
         try:
             gdb.execute("continue", to_string=True)
             pc = gdb.newest_frame().pc()

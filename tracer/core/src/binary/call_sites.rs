@@ -19,6 +19,7 @@ use crate::model::location::{Expression, Location, Step, Steps};
 use crate::model::reason::{Reason, ReasonCode};
 use crate::model::resolved::ModuleIndex;
 use gimli::AttributeValue;
+pub use import::is_stub;
 use std::collections::BTreeSet;
 use tracer_common::code::{Code as OpCode, Op};
 use tracer_common::wire::RBP;

@@ -1,7 +1,7 @@
 //! What a file on disk says; shared ground of resolve and decode.
 
 pub mod cache;
-mod call_sites;
+pub mod call_sites;
 pub mod cfi;
 pub mod code_map;
 mod compressed;

@@ -158,7 +158,7 @@ fn values_come_from_registers_memory_and_the_compiler() {
 /// SEM-9
 #[test]
 fn a_value_of_another_pc_says_so_and_gives_way_to_one_of_this_pc() {
-    let other = OtherPc { pc: Avma(0x1010), line: None, is_ahead: false };
+    let other = OtherPc { pc: Avma(0x1010), line: None };
     let moved = |location, number| {
         let moved = Moved { location: Location::Register(number), other: other.clone() };
         ScopedVariable { moved: Some(moved), ..variable("v", location, 2) }

@@ -111,8 +111,8 @@ pub enum Provenance {
     EntryValue,
     /// The same, as a breakpoint at the function's entry kept it.
     EntryProbe,
-    /// What it was at another pc that the code came from, or will be at one that it goes on to. It
-    /// may have been assigned in between to something that the compiler did not keep.
+    /// What it was at another pc that the code came from. It may have been assigned in between to
+    /// something that the compiler did not keep.
     MovedPc,
     /// It is not available.
     None,

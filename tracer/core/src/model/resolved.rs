@@ -149,7 +149,7 @@ pub struct ScopedVariable {
     /// registers held then. Debug info that gives one for this pc says that it is the same still;
     /// of a parameter without any, the function may have changed it since.
     pub at_entry: Option<Location>,
-    /// Where `location` has no value: the value as it was, or will be, at another pc.
+    /// Where `location` has no value: the value as it was at another pc.
     pub moved: Option<Moved>,
     /// Number of inlined calls around its scope: the function whose code this is has the highest
     /// number among the frames at this pc; 0 is the innermost inlined function.
@@ -172,9 +172,6 @@ pub struct OtherPc {
     pub pc: Avma,
     /// Where in the source the variable's function is there.
     pub line: Option<SourceLine>,
-    /// The code goes on from the hit to that pc; else it has come from there, and nowhere on its
-    /// way did the variable have another location.
-    pub is_ahead: bool,
 }
 
 /// Where a variable has a location that it does not have at a site.

@@ -102,7 +102,7 @@ pub fn variables_at<'a>(
     let mut variables = Vec::new();
     let function = scopes.first().map_or(&[][..], |scope| &scope.found);
     let are_passed = are_passed(function, &frame);
-    for scope in scopes.iter().rev() {
+    for (nesting, scope) in scopes.iter().enumerate().rev() {
         for found in &scope.found {
             let language = unit.language.unwrap_or(Language::Other);
             let own = scope.inlined_calls == 0 && are_passed;
@@ -114,8 +114,8 @@ pub fn variables_at<'a>(
                 variable.location = Err(ReasonCode::NotDeclaredYet.into());
                 variable.at_entry = None;
             }
-            if let Err(reason) = &variable.location {
-                variable.moved = moved::moved(builder, found, scope, &frame, reason);
+            if let (0, Err(reason)) = (nesting, &variable.location) {
+                variable.moved = moved::moved(builder, found, &frame, reason);
             }
             let function = functions.get(scope.inlined_calls as usize);
             let declared = found.chain.last().zip(function);

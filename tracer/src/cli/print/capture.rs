@@ -139,7 +139,7 @@ fn variable_tree(variable: &Variable, page: &mut Page) {
 
 /// `as it was at main.c:41 (*0x401136)`.
 fn other_pc(other: &OtherPc) -> Escaped {
-    let when = if other.is_ahead { "as it will be at" } else { "as it was at" };
+    let when = "as it was at";
     let pc = format!("*{:#x}", other.pc.0);
     match (&other.file, other.line) {
         (Some(file), Some(line)) => {

@@ -239,12 +239,12 @@ fn a_value_of_another_pc_says_where_it_is_from() {
     let line = Some(SourceLine { file: "/no/such/billing.c".to_owned(), line: 40 });
     let mut gone = variable("gone", VariableKind::Local, typed("int", Value::Signed(7)));
     gone.provenance = Provenance::MovedPc;
-    gone.moved = Some(OtherPc { pc: Avma(0x401120), line, is_ahead: false });
+    gone.moved = Some(OtherPc { pc: Avma(0x401120), line });
     let mut next = gone.clone();
-    next.moved = Some(OtherPc { pc: Avma(0x401140), line: None, is_ahead: true });
+    next.moved = Some(OtherPc { pc: Avma(0x401140), line: None });
     let page = capture_page(&armed(), &samples::capture(vec![gone, next])).plain();
     assert!(page.contains("gone: int = 7  (as it was at billing.c:40, *0x401120)"), "{page}");
-    assert!(page.contains("gone: int = 7  (as it will be at *0x401140)"), "{page}");
+    assert!(page.contains("gone: int = 7  (as it was at *0x401140)"), "{page}");
 }
 
 #[test]

@@ -5,8 +5,8 @@ use crate::binary::module::Module;
 use crate::model::address::Svma;
 use std::ffi::CStr;
 
-/// Functions of the C and C++ libraries that call nothing of the program's: they work on memory, or
-/// give it back.
+/// Functions of the C library that call nothing of the program's, and that no program replaces: they
+/// work on memory.
 const CALL_NOTHING: &[&str] = &[
     "memcpy",
     "memmove",
@@ -20,17 +20,15 @@ const CALL_NOTHING: &[&str] = &[
     "strcmp",
     "strncmp",
     "strchr",
-    "free",
-    "_ZdlPv",
-    "_ZdlPvm",
-    "_ZdaPv",
-    "_ZdaPvm",
 ];
 
 /// Bytes of a stub up to the end of its jump, and of what it may start with: `endbr64`, `bnd`.
 const STUB_BYTES: usize = 16;
 const ENDBR64: [u8; 4] = [0xf3, 0x0f, 0x1e, 0xfa];
 const BND: u8 = 0xf2;
+/// Relocations of the linkage table (psABI x86-64, 4.4).
+const R_X86_64_GLOB_DAT: u64 = 6;
+const R_X86_64_JUMP_SLOT: u64 = 7;
 /// Elf64_Rela and Elf64_Sym.
 const RELOCATION_BYTES: usize = 24;
 const SYMBOL_BYTES: usize = 24;
@@ -39,6 +37,11 @@ const SYMBOL_BYTES: usize = 24;
 pub(super) fn calls_nothing(module: &Module, stub: Svma) -> bool {
     let name = slot(module, stub).and_then(|slot| name_of(module, slot));
     name.is_some_and(|name| CALL_NOTHING.contains(&name))
+}
+
+/// Whether a stub of the linkage table begins at an address.
+pub fn is_stub(module: &Module, svma: Svma) -> bool {
+    slot(module, svma).is_some_and(|slot| name_of(module, slot).is_some())
 }
 
 /// The slot that the stub jumps through: `jmp *slot(%rip)`.
@@ -61,7 +64,9 @@ fn name_of(module: &Module, slot: Svma) -> Option<&str> {
     let info = relocations.find_map(|relocation| {
         let at = u64::from_le_bytes(*relocation.first_chunk()?);
         let info = u64::from_le_bytes(*relocation.get(8..)?.first_chunk()?);
-        (at == slot.0).then_some(info)
+        // What else is written into words of the program is the program's to change.
+        let is_linkage = matches!(info & 0xffff_ffff, R_X86_64_GLOB_DAT | R_X86_64_JUMP_SLOT);
+        (at == slot.0 && is_linkage).then_some(info)
     })?;
     let index = usize::try_from(info >> 32).ok()?;
     let symbol = section(".dynsym")?.get(index.checked_mul(SYMBOL_BYTES)?..)?;

@@ -6,18 +6,17 @@
 use super::effects::{writes_memory, written};
 use crate::model::address::Svma;
 use crate::resolve::instruction::{self, Flow};
+use iced_x86::{Instruction, Mnemonic};
 use std::collections::{BTreeSet, HashSet};
-use std::ops::Range;
 
 /// Instructions of one function; what has more is not looked at.
 const STEPS_MAX: usize = 100_000;
 /// Instructions on the ways to one place that are looked at.
 const BEFORE_MAX: usize = 4_096;
-/// Instructions ahead of a place that are looked at.
-const AHEAD_MAX: usize = 64;
 /// rax, rdx, rcx, rsi, rdi, r8 to r11: what a function need not restore for its caller (psABI
-/// x86-64, 3.2.1).
+/// x86-64, 3.2.1). Border: functions of another convention (`preserve_none`) may write more.
 const CALL_WRITES: u32 = 0b1111_0011_0111;
+const STACK_POINTER: u32 = 1 << 7;
 
 /// Beside the bits of registers: memory, but for what `push` writes below the stack.
 pub const MEMORY: u32 = 1 << 16;
@@ -39,8 +38,6 @@ struct Step {
     from: Vec<usize>,
     /// Control may come from elsewhere.
     is_entered: bool,
-    /// The step to which control always goes on.
-    next: Option<usize>,
 }
 
 /// Whether a variable is in some place at an instruction.
@@ -56,87 +53,89 @@ pub enum Lives {
 
 impl Paths {
     /// Of the parts of a function, each with its code from its start on. `entered` are the
-    /// addresses where control comes in: the function's entry and landing pads. `rows` are those
-    /// where rows of the line table start: a jump whose target is not known leads to one of them.
+    /// addresses where control comes in: the function's entry and landing pads. `leaves` tells whether
+    /// a jump out of the function goes to where another function begins: from elsewhere it may come
+    /// back, to nobody knows where.
     ///
-    /// `None` where the code is not understood.
-    pub fn of(parts: &[(Svma, &[u8])], entered: &[Svma], rows: &[Svma]) -> Option<Self> {
-        let mut steps = Vec::new();
-        let mut flows = Vec::new();
+    /// `None` where the code is not understood, or jumps to what is only known when it runs.
+    pub fn of(
+        parts: &[(Svma, &[u8])],
+        entered: &[Svma],
+        leaves: &dyn Fn(Svma) -> bool,
+    ) -> Option<Self> {
+        let mut paths = Self { steps: Vec::new() };
+        let (mut flows, mut named) = (Vec::new(), Vec::new());
         for (start, bytes) in parts {
             let mut at = *start;
             let mut rest = *bytes;
             while !rest.is_empty() {
+                if paths.steps.len() >= STEPS_MAX {
+                    return None;
+                }
                 let instruction = instruction::decode(rest, at)?;
-                let end = Svma(instruction.next_ip());
                 rest = rest.get(instruction.len()..)?;
                 let flow = instruction::flow(&instruction);
-                let writes = match flow {
-                    // The callee takes its return address off the stack again.
-                    Flow::Call(_) | Flow::IndirectCall => CALL_WRITES | MEMORY,
-                    _ if writes_memory(&instruction) => written(&instruction) | MEMORY,
-                    _ => written(&instruction),
-                };
-                let (svma, end) = (at.0, end.0);
-                steps.push(Step { svma, end, writes, from: vec![], is_entered: false, next: None });
+                if matches!(flow, Flow::IndirectJump { fixed_slot: false }) {
+                    return None;
+                }
+                named.extend(names(&instruction));
+                let (svma, end) = (at.0, instruction.next_ip());
+                let writes = writes(&instruction, flow);
+                paths.steps.push(Step { svma, end, writes, from: vec![], is_entered: false });
                 flows.push(flow);
                 at = Svma(end);
             }
-            if steps.len() > STEPS_MAX {
-                return None;
-            }
         }
-        if !steps.is_sorted_by(|a, b| a.end <= b.svma) {
+        if !paths.steps.is_sorted_by(|a, b| a.end <= b.svma) {
             return None;
         }
-        let mut paths = Self { steps };
         for (index, flow) in flows.into_iter().enumerate() {
-            paths.connect(index, flow, rows)?;
+            paths.connect(index, flow, leaves)?;
         }
-        entered.iter().for_each(|svma| paths.enter(*svma));
+        // Who has an address of code may jump there: computed gotos, `longjmp` of a compiler.
+        for svma in entered.iter().chain(&named) {
+            paths.enter(*svma)?;
+        }
         Some(paths)
     }
 
-    fn connect(&mut self, index: usize, flow: Flow, rows: &[Svma]) -> Option<()> {
+    fn connect(&mut self, index: usize, flow: Flow, leaves: &dyn Fn(Svma) -> bool) -> Option<()> {
         let end = Svma(self.steps.get(index)?.end);
         let (target, goes_on) = match flow {
             Flow::Next | Flow::IndirectCall => (None, true),
             Flow::Call(to) => {
-                self.enter(to);
+                self.enter(to)?;
                 (None, true)
             }
             Flow::Jump(to) => (Some(to), false),
             Flow::Branch(to) => (Some(to), true),
-            Flow::IndirectJump { fixed_slot: true } | Flow::Return => (None, false),
-            Flow::IndirectJump { fixed_slot: false } => {
-                rows.iter().for_each(|row| self.enter(*row));
-                (None, false)
-            }
+            Flow::IndirectJump { .. } | Flow::Return => (None, false),
             Flow::Other => {
-                self.enter(end);
+                self.enter(end)?;
                 (None, false)
             }
         };
         let behind = self.index_of(end).filter(|_| goes_on);
-        let target = match target {
-            // Into the middle of an instruction: the code is not what it looks like.
-            Some(to) if self.index_of(to).is_none() && self.covers(to) => return None,
-            Some(to) => self.index_of(to),
-            None => None,
-        };
-        for to in [behind, target].into_iter().flatten() {
+        let inside = target.and_then(|to| self.index_of(to));
+        if let (Some(to), None) = (target, inside)
+            && (self.covers(to) || !leaves(to))
+        {
+            return None;
+        }
+        for to in [behind, inside].into_iter().flatten() {
             self.steps.get_mut(to)?.from.push(index);
         }
-        let is_certain = matches!(flow, Flow::Next | Flow::Jump(_));
-        self.steps.get_mut(index)?.next = behind.or(target).filter(|_| is_certain);
         Some(())
     }
 
-    fn enter(&mut self, svma: Svma) {
-        let step = self.index_of(svma).and_then(|index| self.steps.get_mut(index));
-        if let Some(step) = step {
-            step.is_entered = true;
-        }
+    /// Control may come from elsewhere to an address. `None` if that is inside of an instruction: then
+    /// the code is not what it looks like.
+    fn enter(&mut self, svma: Svma) -> Option<()> {
+        let Some(index) = self.index_of(svma) else {
+            return (!self.covers(svma)).then_some(());
+        };
+        self.steps.get_mut(index)?.is_entered = true;
+        Some(())
     }
 
     fn index_of(&self, svma: Svma) -> Option<usize> {
@@ -151,12 +150,11 @@ impl Paths {
 
     /// Where control was last, on all ways to `at`, while a variable was in a place that is made
     /// of `registers` (bits by DWARF number, and [`MEMORY`]), if these hold at `at` what they held
-    /// there. The ways stay `inside` and pass no instruction where the variable is in another place.
+    /// there. The ways pass no instruction where the variable is in another place.
     pub fn behind(
         &self,
         at: Svma,
         registers: u32,
-        inside: &[Range<u64>],
         lives: &dyn Fn(Svma) -> Lives,
     ) -> Option<BTreeSet<Svma>> {
         let mut found = BTreeSet::new();
@@ -164,12 +162,12 @@ impl Paths {
         let mut open = vec![self.index_of(at)?];
         while let Some(index) = open.pop() {
             let step = self.steps.get(index)?;
-            if step.is_entered || step.from.is_empty() || !is_inside(inside, step.svma) {
+            if step.is_entered || step.from.is_empty() {
                 return None;
             }
             for from in &step.from {
                 let before = self.steps.get(*from)?;
-                if before.writes & registers != 0 || !is_inside(inside, before.svma) {
+                if before.writes & registers != 0 {
                     return None;
                 }
                 match lives(Svma(before.svma)) {
@@ -187,36 +185,33 @@ impl Paths {
         }
         Some(found)
     }
-
-    /// The first instruction `inside` to which control always comes from `at`, before any call, where
-    /// a variable has a place that is made of registers which hold at `at` already what they hold
-    /// there. `lives` gives these, as for [`Self::behind`]; or that its place is not understood.
-    pub fn ahead(
-        &self,
-        at: Svma,
-        inside: &[Range<u64>],
-        lives: &dyn Fn(Svma) -> Option<Option<u32>>,
-    ) -> Option<Svma> {
-        let mut index = self.index_of(at)?;
-        let mut written = 0;
-        for _ in 0..AHEAD_MAX {
-            let step = self.steps.get(index)?;
-            written |= step.writes;
-            index = step.next?;
-            let svma = Svma(self.steps.get(index)?.svma);
-            // Compilers put code of the caller between the entry of an inlined call and its own.
-            let place = lives(svma).filter(|_| is_inside(inside, svma.0));
-            if let Some(registers) = place {
-                let holds = |registers| registers & written == 0;
-                return registers.is_some_and(holds).then_some(svma);
-            }
-        }
-        None
-    }
 }
 
-fn is_inside(ranges: &[Range<u64>], svma: u64) -> bool {
-    ranges.iter().any(|range| range.contains(&svma))
+/// What an instruction writes: registers as bits by DWARF number, and [`MEMORY`].
+fn writes(instruction: &Instruction, flow: Flow) -> u32 {
+    // The callee takes its return address off the stack again.
+    if matches!(flow, Flow::Call(_) | Flow::IndirectCall) {
+        return CALL_WRITES | MEMORY;
+    }
+    let registers = written(instruction);
+    // What is below the stack from now on is anybody's.
+    let gives_back = registers & STACK_POINTER != 0 && instruction.mnemonic() != Mnemonic::Push;
+    let is_written = gives_back || writes_memory(instruction);
+    registers | if is_written { MEMORY } else { 0 }
+}
+
+/// The addresses that an instruction speaks of, other than by going there.
+fn names(instruction: &Instruction) -> Vec<Svma> {
+    let mut named = Vec::new();
+    if instruction.is_ip_rel_memory_operand() {
+        named.push(Svma(instruction.ip_rel_memory_address()));
+    }
+    for operand in 0..instruction.op_count() {
+        if let Ok(constant) = instruction.try_immediate(operand) {
+            named.push(Svma(constant));
+        }
+    }
+    named
 }
 
 #[cfg(test)]

@@ -1,14 +1,18 @@
-//! A variable without a location at a pc, where registers still hold, or hold already, what it is made
-//! of at another pc of the same run of the code.
+//! A variable without a location at a pc, where registers still hold what it is made of at another pc
+//! that the code has come from.
 //!
 //! Location lists end with the last use of a variable, but registers keep its value until they are
 //! written to. This is what it was at that other pc: it may have been assigned since to something
 //! that the compiler did not keep.
+//!
+//! Only variables of the function itself are looked for. Those of a block or of an inlined call are
+//! others each time that it begins, and loops that the compiler has unrolled have several beginnings in
+//! one run of code.
 
 use super::declaration::comes_later;
 use super::fitted;
 use super::location::{Frame, listed_location};
-use super::scopes::{Found, Scope, code_of};
+use super::scopes::Found;
 use super::stated;
 use crate::model::address::{Avma, Svma};
 use crate::model::location::{Location, Step};
@@ -28,41 +32,27 @@ const PLACES_MAX: usize = 16;
 /// An entry of a location list with the place that it names, if that is understood.
 type Listed = (Range<u64>, Option<Location>);
 
-/// What `found`, of a `scope` at this pc, held at another pc, by what registers hold here.
+/// What `found`, a variable of the function itself, held at another pc, by what registers hold here.
 pub(super) fn moved<'a>(
     builder: &TypeBuilder<'a>,
     found: &Found<'a>,
-    scope: &Scope<'a>,
     frame: &Frame<'_>,
     reason: &Reason,
 ) -> Option<Moved> {
     let paths = frame.at.paths?;
-    let is_gone = matches!(
-        reason.code,
-        ReasonCode::NotLiveHere | ReasonCode::OptimizedOut | ReasonCode::EntryValue
-    );
-    let calls = usize::try_from(scope.inlined_calls).ok()?;
-    let here = frame.at.lines.iter().rev().nth(calls);
+    let is_gone = matches!(reason.code, ReasonCode::NotLiveHere | ReasonCode::OptimizedOut);
+    let here = frame.at.lines.last();
     if !is_gone || here.is_some_and(|here| comes_later(found, here)) {
         return None;
     }
     let listed = listed(builder, found, frame)?;
-    let mut inside = Vec::new();
-    let any = code_of(&scope.opener.unit, &scope.opener.entry, |range| {
-        inside.push(range);
-        true
-    });
-    if !any.ok()? {
+    // Debug info says what it is here, though that can't be had.
+    if at(&listed, frame.at.pc).is_some() {
         return None;
     }
-    let (location, pc, is_ahead) = behind(paths, frame.at.pc, &inside, &listed)
-        .map(|(location, pc)| (location, pc, false))
-        .or_else(|| {
-            let (location, pc) = ahead(paths, frame.at.pc, &inside, &listed)?;
-            Some((location, pc, true))
-        })?;
+    let (location, pc) = behind(paths, frame.at.pc, &listed)?;
     let pc = Avma(pc.0.wrapping_add(frame.at.bias));
-    Some(Moved { location: location.clone(), other: OtherPc { pc, line: None, is_ahead } })
+    Some(Moved { location: location.clone(), other: OtherPc { pc, line: None } })
 }
 
 /// The list of a variable, without the entries that say that it is nowhere.
@@ -87,12 +77,7 @@ fn listed<'a>(
 }
 
 /// Where it was last.
-fn behind<'l>(
-    paths: &Paths,
-    pc: Svma,
-    inside: &[Range<u64>],
-    listed: &'l [Listed],
-) -> Option<(&'l Location, Svma)> {
+fn behind<'l>(paths: &Paths, pc: Svma, listed: &'l [Listed]) -> Option<(&'l Location, Svma)> {
     let mut places: Vec<&Location> = Vec::new();
     for place in listed.iter().filter_map(|(_, place)| place.as_ref()) {
         if !places.contains(&place) {
@@ -105,23 +90,11 @@ fn behind<'l>(
             Some(Some(other)) if other == place => Lives::Here,
             Some(_) => Lives::Otherwise,
         };
-        let last = paths.behind(pc, registers(place)?, inside, &lives)?;
+        let last = paths.behind(pc, registers(place)?, &lives)?;
         let mut last = last.into_iter();
         let only = last.next().filter(|_| last.next().is_none());
         only.map(|svma| (place, svma))
     })
-}
-
-/// Where it will be next.
-fn ahead<'l>(
-    paths: &Paths,
-    pc: Svma,
-    inside: &[Range<u64>],
-    listed: &'l [Listed],
-) -> Option<(&'l Location, Svma)> {
-    let lives = |svma: Svma| Some(at(listed, svma)?.and_then(registers));
-    let svma = paths.ahead(pc, inside, &lives)?;
-    Some((at(listed, svma)??, svma))
 }
 
 /// The place that a list has at an address; `None` where it has none there.
