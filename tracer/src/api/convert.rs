@@ -160,6 +160,7 @@ pub fn summary(probe: &str, written: u64, summary: &event::Summary) -> SummaryLi
                 event::Ended::ProcessGone => Ended::ProcessGone,
                 event::Ended::CodeGone => Ended::CodeGone,
                 event::Ended::CodeChanged => Ended::CodeChanged,
+                event::Ended::Unread => Ended::Unread,
             },
         },
     }

@@ -546,6 +546,8 @@ pub enum Ended {
     CodeGone,
     /// The file of the probed code was written to.
     CodeChanged,
+    /// What was captured could not be read: the process that reads files had to be ended.
+    Unread,
 }
 
 /// A function that was found.

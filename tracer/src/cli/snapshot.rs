@@ -211,6 +211,7 @@ pub(crate) fn exit_code(
             let spent = summary.overload.as_ref().map(print::summary::spent);
             issue(IssueKind::Tripped, spent.unwrap_or_default())
         }
+        Ended::Unread => issue(IssueKind::Unread, summary.why.unwrap_or_default()),
         Ended::Silence | Ended::GuardianDied => issue(IssueKind::GuardianGone, String::new()),
         Ended::Timeout | Ended::Idle if written > 0 => Ok(SUCCESS),
         Ended::Timeout | Ended::Idle if summary.hits == 0 && summary.kernel_misses == 0 => {

@@ -83,13 +83,17 @@ impl Local {
     }
 }
 
+impl Local {
+    /// The file behind a mapping of the process, when that is gone: a hit may be decoded then, and a
+    /// file first be needed.
+    pub fn of_ended(&self, mapping: &Mapping) -> Option<File> {
+        open::of_ended(self.roots.first()?, mapping, self.looked_at)
+    }
+}
+
 impl Opener for Local {
     fn mapped(&self, mapping: &Mapping) -> Result<File, Issue> {
-        open::of_process(self.pid, mapping).or_else(|issue| {
-            // A hit may be decoded when its process is gone, and a file first be needed then.
-            let root = self.roots.first().filter(|_| issue.kind == IssueKind::ProcessGone);
-            root.and_then(|root| open::of_ended(root, mapping, self.looked_at)).ok_or(issue)
-        })
+        open::of_process(self.pid, mapping)
     }
 
     fn roots(&self) -> Vec<RootName> {

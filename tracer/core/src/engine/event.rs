@@ -190,4 +190,6 @@ pub enum Ended {
     CodeGone,
     /// The file of the code was written to.
     CodeChanged,
+    /// What was captured could not be read: the process that reads files had to be ended, and why.
+    Unread,
 }

@@ -17,6 +17,7 @@ use crate::attach::late::LateReader;
 use crate::model::budget::{Budgets, CpuShare};
 use crate::model::caller::Caller;
 use crate::model::capture::Capture;
+use crate::model::issue::IssueKind;
 use crate::model::limits::Limits;
 use crate::model::process::{Process, ProcessSpec};
 use crate::model::record::Record;
@@ -138,33 +139,66 @@ pub(super) fn probe(
     let_others_go_first(request.hits);
     let learned = admission::admit(&scene, &mut probe, &mut late)?;
     let armed = armed(&scene, &probe, &learned, modules);
-    let mut ended = match probe.deliver(Event::Armed(Box::new(armed)), deliver) {
+    let ended = match probe.deliver(Event::Armed(Box::new(armed)), deliver) {
         ControlFlow::Continue(()) => learned.ended,
         ControlFlow::Break(()) => Some(Ended::Stopped),
     };
     let nice = decoding_nice(request.hits);
     let decoder = Decoder { session: &session, mapped: &mapped, limits: &request.limits, nice };
-    let enough = give(&mut probe, learned.records, &decoder, deliver)?;
-    ended = ended.or(enough);
-    while ended.is_none() {
-        ended = match probe.wait(control)? {
-            Wake::Orders => probe.obey(control, &mapped, deliver),
-            Wake::Closed => probe.closed(deliver)?,
-            Wake::Again => probe.come_back(deliver)?,
-            Wake::Records => take(&mut probe, &mut late, &decoder, deliver)?,
-            Wake::Check => check(&mut probe, &mapped, &resolved)?,
-            Wake::Ended(ended) => Some(ended),
-        };
-    }
+    let begun = (learned.records, ended);
+    let ended = live(&scene, &mut probe, &mut late, &decoder, begun, deliver);
+    // What can't be read any more has happened all the same, and is told of.
+    let (ended, unread) = match ended {
+        Err(error) if is_unread(&error) => (Ended::Unread, Some(error.to_string())),
+        ended => (ended?, None),
+    };
     probe.remove();
-    // Hits of the last moment are in the ring still.
-    while probe.has_records() {
-        take(&mut probe, &mut late, &decoder, deliver)?;
-    }
-    let summary = probe.summary(ended.unwrap_or_default(), &mapped)?;
+    let mut summary = probe.summary(ended, &mapped)?;
+    summary.why = summary.why.or(unread);
     // The door has been told all; whether it wants more makes no difference now.
     let _more = deliver(Event::Finished(summary.clone()));
     Ok(summary)
+}
+
+/// Delivers what a placed probe captures until its end, and takes its breakpoints out. Begins with the
+/// records that there are already, or with the end.
+fn live(
+    scene: &Scene<'_>,
+    probe: &mut Probe<'_>,
+    late: &mut LateReader,
+    decoder: &Decoder<'_>,
+    (records, ended): (Vec<(usize, Record)>, Option<Ended>),
+    deliver: &mut Deliver<'_>,
+) -> Result<Ended, EngineError> {
+    let enough = give(probe, records, decoder, deliver)?;
+    let mut end = ended.or(enough);
+    let end = loop {
+        if let Some(end) = end {
+            break end;
+        }
+        end = match probe.wait(scene.control)? {
+            Wake::Orders => probe.obey(scene.control, scene.mapped, deliver),
+            Wake::Closed => probe.closed(deliver)?,
+            Wake::Again => probe.come_back(deliver)?,
+            Wake::Records => take(probe, late, decoder, deliver)?,
+            Wake::Check => check(probe, scene.mapped, scene.resolved)?,
+            Wake::Ended(ended) => Some(ended),
+        };
+    };
+    probe.remove();
+    // Hits of the last moment are in the ring still.
+    while probe.has_records() {
+        take(probe, late, decoder, deliver)?;
+    }
+    Ok(end)
+}
+
+/// The process that reads files could not read what a hit needs.
+fn is_unread(error: &EngineError) -> bool {
+    match error {
+        EngineError::Issue(issue) => issue.kind == IssueKind::Unread,
+        error => matches!(error, EngineError::Parser { .. } | EngineError::ParserGone(_)),
+    }
 }
 
 /// The end of a probe that never had a breakpoint.

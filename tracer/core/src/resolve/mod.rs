@@ -32,7 +32,7 @@ use gimli::UnitOffset;
 use types::TypeBuilder;
 
 /// Sites of one location that are armed at most; more is hardly what was meant.
-const SITES_MAX: usize = 256;
+pub const SITES_MAX: usize = 256;
 
 /// Resolves a location, `text` in the user's words, to the sites that are probed.
 ///

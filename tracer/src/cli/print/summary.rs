@@ -114,6 +114,7 @@ pub(crate) fn finished(summary: &Summary) -> Page {
             Ended::ProcessGone => "the process ended",
             Ended::CodeGone => "the probed code is no longer there",
             Ended::CodeChanged => "the file of the probed code was written to",
+            Ended::Unread => "what was captured could not be read any more",
         });
     if summary.text_restored == Some(true) {
         line = line.with(Ink::Dim, "; the probe is out, the code is as before");

@@ -34,7 +34,6 @@ const ALLOWED: &[libc::c_long] = &[
     libc::SYS_newfstatat,
     libc::SYS_statx,
     libc::SYS_lseek,
-    libc::SYS_fcntl,
     libc::SYS_recvmsg,
     libc::SYS_sendmsg,
     libc::SYS_poll,
@@ -46,8 +45,6 @@ const ALLOWED: &[libc::c_long] = &[
     libc::SYS_munmap,
     libc::SYS_mremap,
     libc::SYS_madvise,
-    // Within its bound.
-    libc::SYS_prlimit64,
     // Threads.
     libc::SYS_futex,
     libc::SYS_set_robust_list,
@@ -63,12 +60,20 @@ const ALLOWED: &[libc::c_long] = &[
     libc::SYS_exit,
     libc::SYS_exit_group,
     libc::SYS_restart_syscall,
-    // Ends itself with a signal.
-    libc::SYS_tgkill,
     // Time and chance.
     libc::SYS_clock_gettime,
     libc::SYS_clock_nanosleep,
     libc::SYS_getrandom,
+];
+
+/// What is done with file descriptors.
+const FCNTL: &[libc::c_int] = &[
+    libc::F_GETFD,
+    libc::F_SETFD,
+    libc::F_GETFL,
+    libc::F_DUPFD_CLOEXEC,
+    libc::F_ADD_SEALS,
+    libc::F_GET_SEALS,
 ];
 
 /// Confines this process for good; it has one thread.
@@ -155,9 +160,17 @@ fn filter() -> Result<BpfProgram, seccompiler::BackendError> {
     // The name of a thread.
     let name = u64::from(libc::PR_SET_NAME.unsigned_abs());
     rules.insert(libc::SYS_prctl, only(0, Compare::Eq, name)?);
-    // Giving way to others.
-    let this = u64::from(libc::PRIO_PROCESS);
-    rules.insert(libc::SYS_setpriority, only(0, Compare::Eq, this)?);
+    // Giving way to others; not how others do.
+    let equal = |argument, value: u64| Condition::new(argument, Length::Dword, Compare::Eq, value);
+    let thread = Rule::new(vec![equal(0, u64::from(libc::PRIO_PROCESS))?, equal(1, 0)?])?;
+    rules.insert(libc::SYS_setpriority, vec![thread]);
+    // Its own limits, and signals to itself: who has the same user could send others some.
+    rules.insert(libc::SYS_prlimit64, only(0, Compare::Eq, 0)?);
+    rules.insert(libc::SYS_tgkill, only(0, Compare::Eq, std::process::id().into())?);
+    // No owner of a file either, who would be sent a signal.
+    let commands =
+        FCNTL.iter().map(|command| Rule::new(vec![equal(1, u64::from(command.unsigned_abs()))?]));
+    rules.insert(libc::SYS_fcntl, commands.collect::<Result<_, _>>()?);
     let unknown = SeccompAction::Errno(libc::ENOSYS.unsigned_abs());
     let arch = std::env::consts::ARCH.try_into()?;
     SeccompFilter::new(rules, unknown, SeccompAction::Allow, arch)?.try_into()

@@ -9,16 +9,21 @@ use crate::binary::opener::{Local, Opener as _, id_of};
 use crate::model::address::Avma;
 use crate::model::caller::Caller;
 use crate::model::issue::{Issue, IssueKind};
-use crate::model::process::Process;
+use crate::model::process::{Mapping, Process};
+use crate::resolve::{self, access};
 use rustix::io::{Errno, pread};
 use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Component, Path};
 
+/// ET_REL, ET_EXEC and ET_DYN, not ET_CORE (System V gABI, chapter 4).
+const KINDS: [u16; 3] = [1, 2, 3];
+
 /// Opens the files of one process.
 #[derive(Debug)]
 pub(super) struct Desk {
     process: Process,
+    caller: Caller,
     local: Local,
     /// What was handed out, by where it is mapped.
     given: HashMap<Avma, FileId>,
@@ -31,7 +36,7 @@ impl Desk {
     pub(super) fn new(parsers: &Parsers, process: Process, caller: Caller) -> Self {
         let local = Local::of_process(process.id.pid, caller, parsers.servers(caller));
         let given = HashMap::new();
-        Self { process, local, given, turned_to: None, refused: Vec::new() }
+        Self { process, caller, local, given, turned_to: None, refused: Vec::new() }
     }
 
     /// A question begins.
@@ -76,9 +81,18 @@ impl Desk {
         let malformed = |why: &str| {
             Issue::new(IssueKind::MalformedFile, mapping.path.display().to_string(), why)
         };
-        let file = self.local.mapped(mapping)?;
+        // By then another program may be there, whose files are not the caller's to see.
+        let file = if self.is_mapped_still(mapping) {
+            access::check(self.caller, self.process.id.pid)?;
+            let file = self.local.mapped(mapping)?;
+            self.is_mapped_still(mapping).then_some(file)
+        } else {
+            None
+        };
+        let gone = || Issue::new(IssueKind::ProcessGone, self.process.id.pid.to_string(), "");
+        let file = file.or_else(|| self.local.of_ended(mapping)).ok_or_else(gone)?;
         let id = id_of(&file).map_err(|errno| malformed(&errno.to_string()))?;
-        if let Some(issue) = parsers.refusal(id) {
+        if let Some(issue) = parsers.refusal(self.caller, id) {
             self.refused.push(issue.clone());
             return Err(issue);
         }
@@ -87,6 +101,17 @@ impl Desk {
         }
         self.given.insert(mapping.range.start, id);
         Ok(file)
+    }
+
+    /// Whether a file is mapped where it was, in the process that it was.
+    fn is_mapped_still(&self, mapping: &Mapping) -> bool {
+        let now = resolve::process::read(self.process.id.pid).ok();
+        let now = now.filter(|now| now.id == self.process.id);
+        let there = now.as_ref().and_then(|now| now.mapping_at(mapping.range.start));
+        there.is_some_and(|there| {
+            (&there.range, there.file_offset, there.file)
+                == (&mapping.range, mapping.file_offset, mapping.file)
+        })
     }
 
     fn open(&self, root: usize, path: &Path) -> Result<File, Errno> {
@@ -110,9 +135,12 @@ fn with_file<E>(
     }
 }
 
+/// An object, a program or a library: what is in a core is memory.
 fn is_elf(file: &File) -> bool {
-    let mut magic = [0; 4];
-    pread(file, &mut magic, 0) == Ok(4) && magic == *b"\x7fELF"
+    let mut head = [0; 18];
+    let is_whole = pread(file, &mut head, 0) == Ok(head.len());
+    let kind = u16::from_le_bytes([head[16], head[17]]);
+    is_whole && head.starts_with(b"\x7fELF") && KINDS.contains(&kind)
 }
 
 #[cfg(test)]
@@ -140,8 +168,13 @@ mod tests {
         assert!(matches!(answer, Answer::Mapped(Ok(()))) && file.is_some());
         let (answer, file) = desk.answer(Ask::Mapped(Avma(8)), &parsers);
         assert!(matches!(answer, Answer::Mapped(Err(_))) && file.is_none());
+        let directory = tempfile::tempdir().unwrap();
+        let core = directory.path().join("core");
+        std::fs::write(&core, [b"\x7fELF\x02\x01\x01".as_slice(), &[0; 9], &[4, 0]].concat())
+            .unwrap();
         for (root, path, expected) in [
             (0, "/etc/passwd", Errno::NOEXEC),
+            (0, core.to_str().unwrap(), Errno::NOEXEC),
             (0, "/etc", Errno::INVAL),
             // There is one root only here; another one would be ours.
             (1, "/usr/lib/debug/x", Errno::NOENT),
@@ -190,7 +223,7 @@ mod tests {
         let (file, path) = desk.being_read();
         let issue = Issue::new(IssueKind::Unread, path, "");
         for refused in [false, true] {
-            parsers.suspect(file.unwrap(), 1, &issue);
+            parsers.suspect(Caller::Root, file.unwrap(), 1, &issue);
             desk.begin();
             let (answer, _) = desk.answer(Ask::Mapped(start), &parsers);
             assert_eq!(matches!(answer, Answer::Mapped(Err(_))), refused);

@@ -35,6 +35,8 @@ use std::time::{Duration, Instant};
 
 /// Bytes of a message that is no answer to a question.
 pub(super) const BYTES_MAX: usize = 64 << 20;
+/// Bytes of what a parser says: in memory it may be some times as many.
+pub(super) const SAID_BYTES_MAX: usize = 32 << 20;
 /// Bytes of an index of debug info; more is not kept on disk either.
 pub(super) const INDEX_BYTES_MAX: usize = 256 << 20;
 /// What is nested no deeper is read on the stack that there is.
@@ -132,8 +134,8 @@ pub(super) enum Reply {
     /// The sites, and places that are none.
     Vars(Result<(Vec<SiteVars>, Vec<Issue>), Issue>),
     Resolved(Result<Resolution, Issue>),
-    /// Of each hit; none where there is no such site.
-    Captures(Vec<Option<Capture>>),
+    /// Of each hit.
+    Captures(Vec<Capture>),
 }
 
 /// What the parser says in a session.
@@ -270,18 +272,21 @@ fn message<T: DeserializeOwned + Send>(bytes: &[u8]) -> io::Result<T> {
 
 /// Waits until something can be read.
 fn wait(socket: BorrowedFd<'_>, patience: &mut Option<Duration>) -> io::Result<()> {
-    let start = Instant::now();
-    let timeout = patience.map(TryInto::try_into).transpose().ok().flatten();
-    let mut fds = [PollFd::from_borrowed_fd(socket, PollFlags::IN)];
-    let ready = match poll(&mut fds, timeout.as_ref()) {
-        Ok(ready) => ready > 0,
-        Err(Errno::INTR) => true,
-        Err(error) => return Err(error.into()),
-    };
-    if let Some(left) = patience {
-        *left = left.saturating_sub(start.elapsed());
+    loop {
+        let start = Instant::now();
+        let timeout = patience.map(TryInto::try_into).transpose().ok().flatten();
+        let mut fds = [PollFd::from_borrowed_fd(socket, PollFlags::IN)];
+        let ready = poll(&mut fds, timeout.as_ref());
+        if let Some(left) = patience {
+            *left = left.saturating_sub(start.elapsed());
+        }
+        match ready {
+            Ok(0) => return Err(io::Error::from(io::ErrorKind::TimedOut)),
+            Ok(_) => return Ok(()),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
     }
-    if ready { Ok(()) } else { Err(io::Error::from(io::ErrorKind::TimedOut)) }
 }
 
 fn retry<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {

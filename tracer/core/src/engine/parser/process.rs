@@ -141,7 +141,8 @@ fn resolve(question: &Question, code: &Code<'_>) -> Result<Resolution, Issue> {
     Ok(Resolution { resolved, plans, modules })
 }
 
-fn decode(hits: &Hits, limits: &Limits, sites: &Nearest, code: &Code<'_>) -> Vec<Option<Capture>> {
+/// Nothing of hits at sites that are not known: who asks notices.
+fn decode(hits: &Hits, limits: &Limits, sites: &Nearest, code: &Code<'_>) -> Vec<Capture> {
     let Hits { records, changed, wall_minus_boot_ns, .. } = hits;
     let view = View { code, changed };
     let capture = |(index, record): &(usize, Record)| {
@@ -149,7 +150,7 @@ fn decode(hits: &Hits, limits: &Limits, sites: &Nearest, code: &Code<'_>) -> Vec
         let time = i128::from(record.time_boot_ns).saturating_add(*wall_minus_boot_ns);
         Some(decode::decode(record, *index, site, sites.types(), limits, &view, time))
     };
-    records.iter().map(capture).collect()
+    records.iter().filter_map(capture).collect()
 }
 
 /// How a module is shown; one that is not opened for it has no build-id.

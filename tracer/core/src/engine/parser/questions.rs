@@ -8,7 +8,9 @@ use crate::engine::findings::{Found, SiteVars};
 use crate::model::capture::Capture;
 use crate::model::issue::Issue;
 use crate::model::limits::Limits;
+use crate::model::record::Record;
 use crate::model::resolved::LocationSpec;
+use crate::resolve::SITES_MAX;
 use std::io;
 
 impl Session<'_> {
@@ -42,26 +44,32 @@ impl Session<'_> {
         };
         let resolution = self.unless_refused(resolution, |_| false)?;
         let Resolution { resolved, plans, modules } = &resolution;
-        let is_known = !resolved.sites.is_empty()
+        let is_known = (1..=SITES_MAX).contains(&resolved.sites.len())
+            && (question.entries || resolved.sites.iter().all(|site| site.entry.is_none()))
             && plans.len() == resolved.sites.len()
             && plans.iter().all(|plan| plan.limits == question.limits)
             && resolved.sites.iter().all(|site| site.module < modules.len());
         if is_known { Ok(resolution) } else { Err(nonsense()) }
     }
 
-    /// What hits say, in their order; those of no site are left out.
+    /// What hits say, in their order.
     pub(in crate::engine) fn decode(
         &self,
         hits: Hits,
         limits: &Limits,
     ) -> Result<Vec<Capture>, EngineError> {
-        let count = hits.records.len();
-        match self.ask(&Request::Decode(hits, *limits))? {
-            Reply::Captures(captures) if captures.len() == count => {
-                Ok(captures.into_iter().flatten().collect())
-            }
-            _ => Err(nonsense()),
-        }
+        // What is known without the parser is not believed of it.
+        let known = |(site, record): &(usize, Record)| {
+            (*site, record.hit, record.time_boot_ns, record.pid, record.tid)
+        };
+        let known: Vec<_> = hits.records.iter().map(known).collect();
+        let Reply::Captures(captures) = self.ask(&Request::Decode(hits, *limits))? else {
+            return Err(nonsense());
+        };
+        let said = captures.iter().map(|capture| {
+            (capture.site, capture.hit, capture.time_boot_ns, capture.pid, capture.tid)
+        });
+        if said.eq(known) { Ok(captures) } else { Err(nonsense()) }
     }
 
     /// What was looked for may be in a file that was left out.

@@ -1,7 +1,9 @@
 //! Our end of a session: asks the parser, opens files for it, and bears its death.
 
 use super::desk::Desk;
-use super::message::{BYTES_MAX, Reply, Request, Said, Scene, never_waits_long, receive, send};
+use super::message::{
+    Reply, Request, SAID_BYTES_MAX, Said, Scene, never_waits_long, receive, send,
+};
 use super::start::{Parser, Parsers};
 use crate::engine::error::EngineError;
 use crate::model::abilities::HostAbilities;
@@ -14,6 +16,12 @@ use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::process::ExitStatusExt as _;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What is asked of us meanwhile may take so many times as long as an answer.
+const ANSWERS: u32 = 4;
+/// Decoding has a sixtieth of a core where others want all of it.
+const WAITS_FOR_TURN: u32 = 10;
 
 /// Questions about one process.
 #[derive(Debug)]
@@ -74,7 +82,8 @@ impl<'e> Session<'e> {
             self.desk.borrow_mut().begin();
             match self.converse(&connection, request) {
                 Ok(reply) => {
-                    self.connection.replace(Some(connection));
+                    // One that nobody else asks has served.
+                    self.connection.replace(Some(connection).filter(|to| !to.is_own));
                     return Ok(reply);
                 }
                 Err(error) => {
@@ -106,7 +115,11 @@ impl<'e> Session<'e> {
         // One that has died just now is noticed by the first question.
         match begin() {
             Ok(socket) => Ok(Connection { parser, socket, is_own }),
-            Err(_) if !is_own => self.connect(true),
+            Err(_) if !is_own => {
+                // It takes no question, from nobody.
+                let _status = parser.end();
+                self.connect(true)
+            }
             Err(source) => Err(EngineError::ParserGone(source)),
         }
     }
@@ -114,10 +127,11 @@ impl<'e> Session<'e> {
     fn converse(&self, to: &Connection, request: &Request) -> io::Result<Reply> {
         let socket = to.socket.as_fd();
         send(socket, request, None)?;
-        // What we do for it is not its time.
-        let mut patience = Some(self.parsers.limits.time);
-        loop {
-            let (said, _) = receive(socket, BYTES_MAX, &mut patience)?
+        // What we do for it is not its time, but it can't have us work without end.
+        let time = self.time_for(request);
+        let (start, mut patience) = (Instant::now(), Some(time));
+        while start.elapsed() < time * ANSWERS {
+            let (said, _) = receive(socket, SAID_BYTES_MAX, &mut patience)?
                 .ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))?;
             match said {
                 Said::Ask(ask) => {
@@ -131,6 +145,13 @@ impl<'e> Session<'e> {
                 }
             }
         }
+        Err(io::Error::from(io::ErrorKind::TimedOut))
+    }
+
+    /// How long an answer may take. Who decodes goes behind all others, and may wait for its turn.
+    fn time_for(&self, request: &Request) -> Duration {
+        let time = self.parsers.limits.time;
+        if matches!(request, Request::Decode(..)) { time * WAITS_FOR_TURN } else { time }
     }
 
     /// Ends a parser that did not answer. Gives what is told, if it is told now.
@@ -139,7 +160,9 @@ impl<'e> Session<'e> {
         let status = parser.end();
         let timed_out = error.kind() == io::ErrorKind::TimedOut;
         let limits = self.parsers.limits;
-        let detail = match status.ok().and_then(|status| status.signal()) {
+        let signal = status.ok().and_then(|status| status.signal());
+        let was_killed = !timed_out && signal == Some(libc::SIGKILL);
+        let detail = match signal {
             _ if timed_out => format!("it took more than {} s", limits.time.as_secs()),
             Some(signal) if signal != libc::SIGKILL => format!(
                 "the process that reads it ended by signal {signal}; it may take {} MiB",
@@ -152,8 +175,9 @@ impl<'e> Session<'e> {
         tracing::warn!(%issue, is_own, "a parser died");
         if timed_out || is_own {
             if let Some(file) = file {
-                // In a parser of its own it is the second time.
-                self.parsers.suspect(file, if is_own { 2 } else { 1 }, &issue);
+                // In a parser of its own it is the second time, if the system did not end it.
+                let times = if is_own && !was_killed { 2 } else { 1 };
+                self.parsers.suspect(self.scene.caller, file, times, &issue);
             }
             return Some(issue);
         }

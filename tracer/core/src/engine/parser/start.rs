@@ -16,10 +16,14 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 /// Files that are remembered because they ended parsers.
 const SUSPECTS_MAX: usize = 1024;
+/// How long a process may take to die.
+const DYING: Duration = Duration::from_secs(2);
 /// How often a file may end a parser before it is refused.
 const ENDS_MAX: u32 = 2;
 
@@ -37,7 +41,8 @@ pub(in crate::engine) struct Parsers {
 struct State {
     root: Option<Arc<Parser>>,
     users: HashMap<Caller, Weak<Parser>>,
-    suspects: HashMap<FileId, (u32, Issue)>,
+    /// By who asked: a user's program may have made it look as if it were another file's fault.
+    suspects: HashMap<(Caller, FileId), (u32, Issue)>,
     readings: CacheReadings,
 }
 
@@ -68,6 +73,7 @@ impl Parsers {
     /// The parser for a caller; started now if none runs.
     pub(super) fn get(&self, caller: Caller) -> Result<Arc<Parser>, EngineError> {
         let mut state = self.state();
+        let mut last = None;
         let known = match caller {
             Caller::Root => state.root.clone(),
             user => state.users.get(&user).and_then(Weak::upgrade),
@@ -77,12 +83,15 @@ impl Parsers {
         }
         let parser = self.start(caller)?;
         match caller {
-            Caller::Root => state.root = Some(Arc::clone(&parser)),
+            Caller::Root => last = state.root.replace(Arc::clone(&parser)),
             user => {
                 state.users.retain(|_, parser| parser.strong_count() > 0);
                 state.users.insert(user, Arc::downgrade(&parser));
             }
         }
+        drop(state);
+        // Its end may take a while, and is nobody else's matter.
+        drop(last);
         Ok(parser)
     }
 
@@ -95,20 +104,22 @@ impl Parsers {
     }
 
     /// A file ended a parser.
-    pub(super) fn suspect(&self, file: FileId, times: u32, issue: &Issue) {
+    pub(super) fn suspect(&self, caller: Caller, file: FileId, times: u32, issue: &Issue) {
         let mut state = self.state();
         if state.suspects.len() >= SUSPECTS_MAX {
-            state.suspects.clear();
+            state.suspects.retain(|(other, _), _| *other != caller);
         }
-        let (ends, last) = state.suspects.entry(file).or_insert_with(|| (0, issue.clone()));
+        let suspect = state.suspects.entry((caller, file));
+        let (ends, last) = suspect.or_insert_with(|| (0, issue.clone()));
         *ends += times;
         *last = issue.clone();
     }
 
     /// Why a file is not read any more, as long as it is as it was.
-    pub(super) fn refusal(&self, file: FileId) -> Option<Issue> {
+    pub(super) fn refusal(&self, caller: Caller, file: FileId) -> Option<Issue> {
         let state = self.state();
-        let (_, issue) = state.suspects.get(&file).filter(|(ends, _)| *ends >= ENDS_MAX)?;
+        let (_, issue) =
+            state.suspects.get(&(caller, file)).filter(|(ends, _)| *ends >= ENDS_MAX)?;
         Some(issue.clone())
     }
 
@@ -122,6 +133,8 @@ impl Parsers {
 pub(super) struct Parser {
     control: OwnedFd,
     child: Mutex<Child>,
+    /// It was ended, if it is not dead yet.
+    is_ended: AtomicBool,
 }
 
 impl Parser {
@@ -132,17 +145,22 @@ impl Parser {
         let child = Command::new(&parsers.program)
             .arg0("tracer-parser")
             .arg("parser")
+            // Ctrl-C in a terminal is for who asks.
+            .process_group(0)
             .env_clear()
             .current_dir("/")
             .stdin(theirs)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()?;
-        let parser = Self { control, child: Mutex::new(child) };
+        let is_ended = AtomicBool::new(false);
+        let parser = Self { control, child: Mutex::new(child), is_ended };
         let terms = Terms { memory: parsers.limits.memory, keeps_indices: directory.is_some() };
         send(parser.control.as_fd(), &terms, Some(their_indices.as_fd()))?;
-        let serve = move || serve_indices(&indices, directory.as_ref());
-        std::thread::Builder::new().name("indices".to_owned()).spawn(serve)?;
+        if let Some(directory) = directory {
+            let serve = move || serve_indices(&indices, &directory);
+            std::thread::Builder::new().name("indices".to_owned()).spawn(serve)?;
+        }
         Ok(parser)
     }
 
@@ -155,15 +173,27 @@ impl Parser {
 
     /// It reads nothing any more.
     pub(super) fn is_dead(&self) -> bool {
-        let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
-        !matches!(child.try_wait(), Ok(None))
+        self.is_ended.load(Ordering::Relaxed) || !matches!(self.child().try_wait(), Ok(None))
     }
 
-    /// Ends it, if it has not ended, and tells how it did.
+    /// Ends it, if it has not ended, and tells how it did. One that the kernel can't end at once, for
+    /// it waits for a disk, is not waited for.
     pub(super) fn end(&self) -> io::Result<ExitStatus> {
-        let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
-        child.kill()?;
-        child.wait()
+        self.is_ended.store(true, Ordering::Relaxed);
+        self.child().kill()?;
+        let start = Instant::now();
+        while start.elapsed() < DYING {
+            if let Some(status) = self.child().try_wait()? {
+                return Ok(status);
+            }
+            std::thread::sleep(DYING / 1000);
+        }
+        Err(io::Error::from(io::ErrorKind::TimedOut))
+    }
+
+    /// Never held while something is waited for.
+    fn child(&self) -> MutexGuard<'_, Child> {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -181,21 +211,21 @@ fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
 }
 
 /// Reads and writes indices for a parser until it ends.
-fn serve_indices(socket: &OwnedFd, directory: Option<&IndexDirectory>) {
+fn serve_indices(socket: &OwnedFd, directory: &IndexDirectory) {
     while let Ok(Some((ask, _))) = receive(socket.as_fd(), INDEX_BYTES_MAX, &mut None) {
-        match (ask, directory) {
-            (IndexAsk::Read(name), _) => {
-                let file = directory.filter(|_| IndexDirectory::is_index(&name));
+        match ask {
+            IndexAsk::Read(name) => {
+                let file = Some(directory).filter(|_| IndexDirectory::is_index(&name));
                 let file = file.and_then(|directory| directory.read(&name));
                 let fd = file.as_ref().map(|file| file.as_fd());
                 if send(socket.as_fd(), &file.is_some(), fd).is_err() {
                     return;
                 }
             }
-            (IndexAsk::Write(name, bytes), Some(directory)) if IndexDirectory::is_index(&name) => {
+            IndexAsk::Write(name, bytes) if IndexDirectory::is_index(&name) => {
                 directory.write(&name, &bytes);
             }
-            (IndexAsk::Write(..), _) => {}
+            IndexAsk::Write(..) => {}
         }
     }
 }
